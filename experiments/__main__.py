@@ -1,0 +1,85 @@
+"""``python -m experiments list | plan | data | run | makefile``: what there is to run, what has been, and running it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from experiments.makefile import fragment
+from experiments.scales import ROWS, SCALES
+from experiments.study import Study, add_study_options, study_from
+from transmix.errors import exit_on_user_error
+from transmix.files import write_text
+
+
+def main() -> None:
+    """Parse the command line and act."""
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="rows and scales")
+    plan = commands.add_parser("plan", help="every run of a study, its status and its command")
+    data = commands.add_parser("data", help="write the embedded data of a study")
+    run = commands.add_parser("run", help="carry out one run, or continue it")
+    run.add_argument("name", help="name or id, as 'plan' shows it")
+    run.add_argument("--restart", action="store_true", help="discard what the run has so far")
+    run.add_argument("--workers", type=int, default=None, metavar="N", help="loader processes")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument("--compile", action="store_true", help="torch.compile the model")
+    run.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="between checkpoints")
+    makefile = commands.add_parser("makefile", help="write the makefile fragment of a study")
+    makefile.add_argument("--out", type=Path, required=True)
+    for command in (plan, data, run, makefile):
+        add_study_options(command)
+    args = parser.parse_args()
+    if args.command == "list":
+        return print_list()
+    study = study_from(args)
+    if args.command == "plan":
+        return print_plan(study)
+    if args.command == "makefile":
+        return update(args.out, fragment(study))
+    if args.command == "data":
+        return write_data(study)
+    from experiments.run import run as carry_out  # imports torch
+
+    return carry_out(study, args)
+
+
+def print_list() -> None:
+    """Rows of Table 1 and scales."""
+    print("rows of Table 1")
+    for row, recipe in ROWS.items():
+        print(f"  {row:8} {recipe().model:28} {recipe.__doc__.splitlines()[0]}")
+    print("scales")
+    for scale in SCALES.values():
+        print(f"  {scale.name:8} rows {', '.join(scale.rows)}; {scale.seeds} seed(s); {scale.purpose}")
+
+
+def print_plan(study: Study) -> None:
+    """One line a run."""
+    runs = study.plan()
+    width = max(len(run.name) for run in runs)
+    for run in runs:
+        print(f"{run.status():10}  {run.name:{width}}  {run.command}")
+    done = sum(run.status() == "done" for run in runs)
+    print(f"{done} of {len(runs)} runs done at scale {study.scale.name} ({study.scale.purpose})")
+
+
+def write_data(study: Study) -> None:
+    """Write the study's scenes, or say whose data it takes."""
+    data = study.classification_data
+    if data.scenes is None:
+        return print(f"{data.name}: not embedded, nothing to write")
+    from transmix.scenes.write import write_scenes
+
+    return write_scenes(data.scenes, data.folder)
+
+
+def update(path: Path, text: str) -> None:
+    """Write only what changed, so that make does not read its fragment again for nothing."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,38 @@
+"""The generated makefile fragment: one target a record, so that make runs what is missing (-j, -k, -n for free)."""
+
+from __future__ import annotations
+
+import shlex
+
+from experiments.records import NAME
+from experiments.runs import Run
+from experiments.study import TABLES, Study
+
+
+def fragment(study: Study) -> str:
+    """Rules for every record of the study, its data, and one variable a table listing its records.
+
+    The including Makefile defines ``PY`` (Python of the environment), ``LAUNCH`` (what starts a run, ``$(PY)``
+    or torchrun) and ``VENV`` (the file that says the environment is there).
+    """
+    runs = study.plan()
+    lines = ["# Written by 'python -m experiments makefile'; it is written anew by every make."]
+    for table in TABLES:
+        records = [record_path(run) for run in runs if run.table == table]
+        lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
+    data = study.classification_data
+    if data.folder is not None:
+        # order-only everywhere: a data folder's name is a hash of its content, so newer never means other
+        write = shlex.join(["experiments", "data", *study.options])
+        lines += ["", f"{data.folder}/manifest.json: | $(VENV)", f"\t$(PY) -m {write}"]
+    for run in runs:
+        needs = " ".join(record_path(need) for need in run.needs)
+        first = " ".join(["$(VENV)"] + ([f"{data.folder}/manifest.json"] if data.folder else []))
+        command = shlex.join(["experiments", "run", run.id, *run.options])
+        lines += ["", f"{record_path(run)}: {needs} | {first}", f"\t$(LAUNCH) -m {command}"]
+    return "\n".join(lines) + "\n"
+
+
+def record_path(run: Run) -> str:
+    """Where the run's record goes, as make spells it."""
+    return str(run.folder / NAME).replace(" ", "\\ ")

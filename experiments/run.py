@@ -1,0 +1,161 @@
+"""Carry out one run of a plan: prepare its data, hand it to who does its kind, write its record."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.records import UnreadableRecord, read_record, write_record
+from experiments.runs import KINDS, Data, Run
+from experiments.study import Study
+from transmix.distributed import Processes, join_processes
+from transmix.errors import UserError
+from transmix.files import sha256
+from transmix.folders import ImageFolders, read_folders
+from transmix.scenes import check_complete
+from transmix.train import Runtime
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a kind of run returns: its metrics, and the files it wrote into the run's folder."""
+
+    metrics: dict[str, Any]
+    files: tuple[str, ...] = ()
+    wall_seconds: float | None = None  # where the run knows better than the clock of this session
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def run(study: Study, args: argparse.Namespace) -> None:
+    """Carry out the run named on the command line; a run that is done is left alone.
+
+    Raises:
+        UserError: whatever is wrong with names, data, records or checkpoints, in one line.
+    """
+    task = study.find(args.name)
+    workers = args.workers if args.workers is not None else default_workers()
+    runtime = Runtime(workers, args.checkpoint_seconds, args.compile)
+    with join_processes(args.device) as processes:
+        if not args.restart and is_done(task):
+            if processes.leads:
+                print(f"{task.name}: done, {task.folder}")
+            return
+        for need in task.needs:
+            need.record()
+        folders = prepare(task.data, processes)
+        if args.restart and processes.leads:
+            shutil.rmtree(task.folder, ignore_errors=True)
+        processes.wait()
+        carry_out(task, folders, processes, runtime)
+
+
+def carry_out(task: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> None:
+    """Run it and write its record."""
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    if processes.leads:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        print(f"{task.name}: {task.folder}", file=sys.stderr)
+    outcome = importlib.import_module(KINDS[task.kind]).execute(task, folders, processes, runtime)
+    if not processes.leads:
+        return
+    seconds = time.monotonic() - clock if outcome.wall_seconds is None else outcome.wall_seconds
+    record = {
+        "run": describe(task),
+        "settings": task.settings,
+        "data": describe_data(task.data, folders),
+        "metrics": outcome.metrics,
+        "environment": environment(processes),
+        "files": {name: sha256(task.folder / name) for name in outcome.files},
+        "started": started.isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 1),
+        **outcome.extra,
+    }
+    write_record(task.folder, record)
+    print(f"{task.name}: {headline(outcome.metrics)} ({seconds:.0f} s)")
+
+
+def is_done(task: Run) -> bool:
+    """Whether the run has a record; an unreadable one is an error that says how to redo it."""
+    try:
+        return read_record(task.folder) is not None
+    except UnreadableRecord:
+        task.record()  # raises with the remedy
+        raise
+
+
+def prepare(data: Data, processes: Processes) -> ImageFolders:
+    """Make sure that the data is there and whole."""
+    if data.root is None:
+        raise UserError("SCALE=paper has no embedded data: give IMAGENET=/path/to/imagenet (--imagenet PATH)")
+    if data.scenes is not None:
+        from transmix.scenes.write import write_scenes
+
+        if processes.leads:
+            write_scenes(data.scenes, data.folder)
+        processes.wait()
+        check_complete(data.folder, data.scenes)
+    return read_folders(data.root)
+
+
+def default_workers() -> int:
+    """Loader processes: one on a small machine (the model needs the other cores), up to 8 on a large one."""
+    return max(1, min(8, (os.cpu_count() or 1) // 2))
+
+
+def describe(task: Run) -> dict[str, Any]:
+    """Who this run is."""
+    names = ("id", "name", "table", "kind", "scale", "row", "method", "seed", "command")
+    return {name: getattr(task, name) for name in names} | {"needs": [need.id for need in task.needs]}
+
+
+def describe_data(data: Data, folders: ImageFolders) -> dict[str, Any]:
+    """What it ran on."""
+    return {
+        "name": data.name,
+        "embedded": data.scenes is not None,
+        "classes": len(folders.classes),
+        "images": folders.counts,
+        "fingerprint": folders.fingerprint,
+    }
+
+
+def environment(processes: Processes) -> dict[str, Any]:
+    """What it ran with."""
+    cuda = processes.device.type == "cuda"
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow")},
+        "device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "processes": processes.world,
+    }
+
+
+def commit() -> str:
+    """The git commit of this code, with ``+`` where it was changed since; ``unknown`` outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """The metrics that are single numbers, in one line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, int | float))

@@ -1,0 +1,111 @@
+"""A run: one recipe or protocol, on one data set, with one seed, and the folder its record goes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.records import UnreadableRecord, read_record
+from transmix.errors import UserError
+from transmix.recipe import fingerprint
+from transmix.scenes import ScenesSpec
+
+# who carries out which kind of run: a module with execute(run, processes, runtime) -> Outcome
+KINDS = {
+    "train": "experiments.training",
+    "lambda": "experiments.lambda_study",
+    "occlusion": "robustness.occlusion",
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """A classification data set.
+
+    Attributes:
+        name: what identifies it; part of a run's identity.
+        root: folder with ``train/`` and ``val/``; None where the user has still to say.
+        scenes: how to make it, if it is the embedded one.
+        folder: what `scenes` are written to (`root` lies inside).
+    """
+
+    name: str
+    root: Path | None
+    scenes: ScenesSpec | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. Its id ends in a hash of all that decides its result, so a changed recipe is another run.
+
+    Attributes:
+        table: the make target it belongs to (``table1``, ``occlusion``, ...).
+        row: row of the table, e.g. ``deit_s``.
+        method: ``baseline`` or ``transmix``.
+        kind: one of `KINDS`.
+        scale: ``smoke``, ``tiny``, ``lab`` or ``paper``.
+        seed: of every random draw.
+        settings: the recipe or protocol as JSON values.
+        data: what it runs on.
+        results: folder of all results.
+        needs: runs whose weights it reads.
+        options: command-line options that lead to this run's plan.
+    """
+
+    table: str
+    row: str
+    method: str
+    kind: str
+    scale: str
+    seed: int
+    settings: dict[str, Any]
+    data: Data
+    results: Path
+    needs: tuple[Run, ...] = ()
+    options: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """For people: ``table1.deit_s.transmix.seed0``."""
+        return f"{self.table}.{self.row}.{self.method}.seed{self.seed}"
+
+    @property
+    def id(self) -> str:
+        """The name and a hash of kind, settings, data, seed and needs."""
+        needs = [need.id for need in self.needs]
+        return f"{self.name}-{fingerprint([self.kind, self.settings, self.data.name, self.seed, needs])[:8]}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the record, weights and logs of this run are."""
+        return self.results / self.scale / self.id
+
+    @property
+    def command(self) -> str:
+        """What carries it out."""
+        return " ".join(["python -m experiments run", self.name, *self.options])
+
+    def status(self) -> str:
+        """``done``, ``started``, ``not run`` or ``unreadable``."""
+        try:
+            if read_record(self.folder) is not None:
+                return "done"
+        except UnreadableRecord:
+            return "unreadable"
+        return "started" if self.folder.is_dir() else "not run"
+
+    def record(self) -> dict[str, Any]:
+        """The record of this run.
+
+        Raises:
+            UserError: it has not been run, or its record is not readable; says how to mend that.
+        """
+        try:
+            record = read_record(self.folder)
+        except UnreadableRecord as error:
+            raise UserError(f"{error}: redo just this run with '{self.command} --restart'") from error
+        if record is None:
+            raise UserError(f"run {self.name} has no record yet: '{self.command}' makes it")
+        return record

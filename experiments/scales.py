@@ -1,0 +1,122 @@
+"""The four scales: a scale changes numbers in recipes and protocols, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.deit import deit_b, deit_s, deit_t
+from experiments.protocols import LambdaStudy, PatchDrop
+from transmix.errors import unknown_name
+from transmix.recipe import Recipe
+from transmix.scenes import ScenesSpec
+
+ROWS: dict[str, Callable[[], Recipe]] = {"deit_t": deit_t, "deit_s": deit_s, "deit_b": deit_b}
+METHODS = {"baseline": "area", "transmix": "mean"}  # the one setting in which a pair of runs differs
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the whole study.
+
+    Attributes:
+        name: what ``SCALE=`` takes.
+        purpose: one line for the report's banner.
+        scenes: the embedded data set; None where the user brings the real one.
+        rows: rows of Table 1 that are run by default.
+        seeds: seeds that are run by default.
+        training: settings that replace a paper recipe's.
+        models: the model that stands in for each row's.
+        patch_drop: the occlusion protocol.
+        lambda_study: the comparison of lambdas.
+    """
+
+    name: str
+    purpose: str
+    scenes: ScenesSpec | None
+    rows: tuple[str, ...]
+    seeds: int
+    training: dict[str, Any]
+    models: dict[str, str]
+    patch_drop: PatchDrop
+    lambda_study: LambdaStudy
+
+    def recipe(self, row: str, method: str) -> Recipe:
+        """The recipe of one run of Table 1 at this scale."""
+        if row not in ROWS:
+            raise unknown_name("row", row, ROWS)
+        stand_in = {"model": self.models[row]} if self.models else {}
+        return replace(ROWS[row](), label_rule=METHODS[method], **stand_in, **self.training)
+
+
+# Short runs on small images: a gentler crop and RandAugment, no moving average (it would not have caught up),
+# and a schedule that moves with every step.
+_SHORT = {
+    "image_size": 64,
+    "drop_path": 0.0,
+    "cooldown_epochs": 0,
+    "batch_size": 64,
+    "lr": 2e-3,
+    "warmup_epochs": 2,
+    "lr_per_step": True,
+    "weight_decay": 0.05,
+    "crop_scale": (0.5, 1.0),
+    "interpolation": "bilinear",
+    "rand_augment": "rand-m5-n1-mstd0.5-inc1",
+    "ema_decay": None,
+    "report_ema": False,
+    "eval_crop": 1.0,
+}
+
+_MICRO = {row: f"deit_micro_{size}_patch8_64" for row, size in zip(ROWS, ("tiny", "small", "base"), strict=True)}
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(
+            name="smoke",
+            purpose="a few steps of micro models on a few dozen images: shows that the pipeline runs, nothing else",
+            scenes=ScenesSpec(classes=4, train=64, val=32, dense_train=4, dense_val=2),
+            rows=("deit_t",),
+            seeds=1,
+            training=_SHORT | {"epochs": 2, "batch_size": 16, "warmup_epochs": 1},
+            models=_MICRO,
+            patch_drop=PatchDrop(tenths=(0, 5), mask_seeds=2),
+            lambda_study=LambdaStudy(mixes=16),
+        ),
+        Scale(
+            name="tiny",
+            purpose="micro models on the embedded scenes, minutes on a laptop: not ImageNet",
+            scenes=ScenesSpec(),
+            rows=("deit_t",),
+            seeds=1,
+            training=_SHORT | {"epochs": 15},
+            models=_MICRO,
+            patch_drop=PatchDrop(),
+            lambda_study=LambdaStudy(),
+        ),
+        Scale(
+            name="lab",
+            purpose="DeiT-sized models on 100 classes of scenes, minutes on one GPU: not ImageNet",
+            scenes=ScenesSpec(classes=100, train=100_000, val=10_000, dense_train=4000, dense_val=500),
+            rows=("deit_t",),
+            seeds=3,
+            training=_SHORT | {"epochs": 20, "batch_size": 512, "lr": 1e-3, "drop_path": 0.1, "amp": "bf16"},
+            models={row: f"deit_{size}_patch8_64" for row, size in zip(ROWS, ("tiny", "small", "base"), strict=True)},
+            patch_drop=PatchDrop(),
+            lambda_study=LambdaStudy(mixes=4096),
+        ),
+        Scale(
+            name="paper",
+            purpose="the paper's models and recipes on ImageNet-1k",
+            scenes=None,
+            rows=tuple(ROWS),
+            seeds=1,
+            training={},
+            models={},
+            patch_drop=PatchDrop(),
+            lambda_study=LambdaStudy(mixes=10_000),
+        ),
+    )
+}

@@ -1,0 +1,140 @@
+"""A study: which runs a scale, its rows, its seeds and a data set amount to. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.runs import Data, Run
+from experiments.scales import METHODS, ROWS, SCALES, Scale
+from transmix.errors import UserError, unknown_name
+from transmix.recipe import fingerprint, override, parse_settings, settings
+
+TABLES = ("table1", "occlusion", "lambda")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that `make` is told on its command line.
+
+    Attributes:
+        scale: the scale.
+        rows: rows of Table 1.
+        seeds: number of seeds, counted from 0.
+        imagenet: class folders to use instead of the scale's own data.
+        changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
+        results: folder of all results.
+        data: folder of all embedded data sets.
+        options: the command-line options that give this study again.
+    """
+
+    scale: Scale
+    rows: tuple[str, ...]
+    seeds: int
+    imagenet: Path | None
+    changed: dict[str, Any]
+    results: Path
+    data: Path
+    options: tuple[str, ...]
+
+    @property
+    def classification_data(self) -> Data:
+        """ImageNet at paper scale, the user's class folders where given, else the scale's scenes."""
+        if self.scale.scenes is None:
+            return Data("imagenet", self.imagenet)
+        if self.imagenet is not None:
+            path = self.imagenet.absolute()
+            return Data(f"{path.name}-{fingerprint(str(path))[:6]}", path)
+        folder = self.data / self.scale.scenes.key
+        return Data(self.scale.scenes.key, folder / "imagenet", self.scale.scenes, folder)
+
+    def plan(self) -> list[Run]:
+        """Every run of the study; a run comes after the runs it needs."""
+        runs = []
+        for row in self.rows:
+            for seed in range(self.seeds):
+                trained = {method: self._training(row, method, seed) for method in METHODS}
+                runs += trained.values()
+                runs += [self._measurement("occlusion", "occlusion", run) for run in trained.values()]
+                runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
+        return runs
+
+    def find(self, name: str) -> Run:
+        """The run of that name or id."""
+        runs = {run.name: run for run in self.plan()}
+        found = runs.get(name) or {run.id: run for run in runs.values()}.get(name)
+        if found is None:
+            raise unknown_name(f"run at scale {self.scale.name}", name, runs)
+        return found
+
+    def _training(self, row: str, method: str, seed: int) -> Run:
+        recipe = override(self.scale.recipe(row, method), **self.changed)
+        return self._run("table1", row, method, "train", seed, settings(recipe))
+
+    def _measurement(self, table: str, kind: str, trained: Run) -> Run:
+        protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]
+        jsonable = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(protocol).items()}
+        return self._run(table, trained.row, trained.method, kind, trained.seed, jsonable, (trained,))
+
+    def _run(
+        self,
+        table: str,
+        row: str,
+        method: str,
+        kind: str,
+        seed: int,
+        settings: dict[str, Any],
+        needs: tuple[Run, ...] = (),
+    ) -> Run:
+        return Run(
+            table=table,
+            row=row,
+            method=method,
+            kind=kind,
+            scale=self.scale.name,
+            seed=seed,
+            settings=settings,
+            data=self.classification_data,
+            results=self.results,
+            needs=needs,
+            options=self.options,
+        )
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """The options that describe a study."""
+    parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
+    parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(ROWS)}")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    parser.add_argument("--imagenet", type=Path, metavar="PATH", help="class folders: PATH/{train,val}/<class>/*")
+    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="change a recipe setting")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
+
+
+def study_from(args: argparse.Namespace) -> Study:
+    """The study that parsed options describe; unknown names are errors that name the nearest."""
+    if args.scale not in SCALES:
+        raise unknown_name("scale", args.scale, SCALES)
+    scale = SCALES[args.scale]
+    rows = scale.rows
+    if args.rows:
+        rows = tuple(ROWS) if args.rows == "all" else tuple(args.rows.split(","))
+    for row in rows:
+        if row not in ROWS:
+            raise unknown_name("row", row, ROWS)
+    seeds = scale.seeds if args.seeds is None else args.seeds
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: at least one seed is needed")
+    options = ["--scale", scale.name]
+    for name in ("rows", "seeds", "imagenet"):
+        if getattr(args, name) is not None:
+            options += [f"--{name}", str(getattr(args, name))]
+    for name in ("results", "data"):
+        if getattr(args, name) != Path(name):
+            options += [f"--{name}", str(getattr(args, name))]
+    for pair in args.set:
+        options += ["--set", pair]
+    return Study(scale, rows, seeds, args.imagenet, parse_settings(args.set), args.results, args.data, tuple(options))

@@ -1,0 +1,133 @@
+"""Read the class-token attention of the last class-attention block, almost for free.
+
+A forward pre-hook sees the tokens that enter that one attention module and recomputes only the class token's
+row. The model's own computation (fused attention included) is not touched, so its outputs stay as they were
+to the bit, and nothing of size N x N is made.
+
+The keys are not even projected: with ``u_h = W_k,h^T q_h`` the logits of head h are ``x u_h``; the key bias adds
+the same constant to a whole row and cancels in the softmax.
+
+Shapes: B images, N tokens (prefix tokens first), P patch tokens, C channels, h heads of d channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from timm.layers import Attention
+from timm.models import VisionTransformer
+from torch import Tensor, nn
+
+from transmix.errors import UserError
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where a family of models keeps its class attention.
+
+    Attributes:
+        name: what the family is called in messages.
+        models: the model class.
+        find: the attention module of a model of that class, or None if this one has no class attention.
+        query_key: its (W_q, b_q, W_k): (h*d, C), (h*d,) or None, (h*d, C).
+        prefix: number of tokens before the patches.
+    """
+
+    name: str
+    models: type[nn.Module]
+    find: Callable[[nn.Module], nn.Module | None]
+    query_key: Callable[[nn.Module], tuple[Tensor, Tensor | None, Tensor]]
+    prefix: Callable[[nn.Module], int]
+
+
+def _last_self_attention(model: VisionTransformer) -> nn.Module | None:
+    attn = getattr(model.blocks[-1], "attn", None)
+    readable = type(attn) is Attention and isinstance(attn.q_norm, nn.Identity)
+    return attn if readable and model.cls_token is not None and model.global_pool == "token" else None
+
+
+def _fused_query_key(attn: Attention) -> tuple[Tensor, Tensor | None, Tensor]:
+    weight_q, weight_k, _ = attn.qkv.weight.chunk(3)
+    return weight_q, None if attn.qkv.bias is None else attn.qkv.bias.chunk(3)[0], weight_k
+
+
+FAMILIES = (
+    Family(
+        "DeiT/ViT",
+        VisionTransformer,
+        find=_last_self_attention,
+        query_key=_fused_query_key,
+        prefix=lambda model: model.num_prefix_tokens,
+    ),
+)
+
+
+class ClassAttention:
+    """The class-token attention of a model's last class-attention block.
+
+    >>> reader = ClassAttention(model)      # the bare model, before compile and DDP
+    >>> logits = model(images)
+    >>> attention = reader.take()           # (B, P), mean over heads, float32, no gradient
+
+    Softmax over all tokens, before attention dropout; the columns of the class token (and of other prefix
+    tokens) are dropped, so a row sums to less than one. Computed in float32 whatever autocast does.
+
+    A deep copy of the model (an EMA, say) takes along a copy of the reader that stays silent: read it with
+    a reader of its own.
+
+    Raises:
+        UserError: the model has no class attention this suite can read; names the families that have.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        for family in FAMILIES:
+            module = family.find(model) if isinstance(model, family.models) else None
+            if module is not None:
+                break
+        else:
+            raise UserError(
+                f"{type(model).__name__} has no class attention to mix labels by; families that work: "
+                f"{', '.join(family.name for family in FAMILIES)} (with a class token and token pooling)"
+            )
+        self._query_key = family.query_key
+        self._prefix = family.prefix(model)
+        self._attention: Tensor | None = None
+        self._silent = False
+        self._handle = module.register_forward_pre_hook(self._read)
+
+    def __deepcopy__(self, memo: dict) -> ClassAttention:
+        silent = object.__new__(ClassAttention)
+        silent._silent = True
+        return silent
+
+    def _read(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self._silent:
+            return
+        tokens = inputs[0].detach()
+        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+            attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
+            self._attention = attention[:, :, self._prefix :].mean(1)
+
+    def take(self) -> Tensor:
+        """The attention of the last forward pass, (B, P); each pass can be taken once."""
+        if self._attention is None:
+            raise RuntimeError("no forward pass to take class attention from")
+        attention, self._attention = self._attention, None
+        return attention
+
+    def remove(self) -> None:
+        """Take the hook off the model."""
+        self._handle.remove()
+
+
+def class_row(
+    tokens: Tensor, weight_q: Tensor, bias_q: Tensor | None, weight_k: Tensor, num_heads: int, scale: float
+) -> Tensor:
+    """Attention probabilities of token 0 over all tokens: (B, h, N), from tokens (B, N, C) in float32."""
+    bias_q = None if bias_q is None else bias_q.float()
+    query = nn.functional.linear(tokens[:, 0], weight_q.float(), bias_q) * scale
+    query = query.unflatten(-1, (num_heads, -1))  # (B, h, d)
+    folded = torch.einsum("bhd,hdc->bhc", query, weight_k.float().unflatten(0, (num_heads, -1)))
+    return (folded @ tokens.transpose(1, 2)).softmax(-1)

@@ -1,0 +1,120 @@
+"""What a training run is: every setting that changes its result, and nothing else. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from transmix.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one training run. Units: epochs, images, pixels; rates are per optimizer step.
+
+    What does not change the result (worker processes, where data lies, how often a checkpoint is written)
+    is not here but in `transmix.train.Runtime`.
+    """
+
+    # what is trained
+    model: str  # a timm model name, or one of transmix.models
+    image_size: int  # pixels, square
+    drop_path: float = 0.1
+    # how long and how fast
+    epochs: int = 300
+    cooldown_epochs: int = 0  # further epochs at min_lr
+    batch_size: int = 1024  # images per optimizer step, all processes together
+    lr: float = 1e-3  # peak, for that batch size
+    min_lr: float = 1e-5
+    warmup_lr: float = 1e-6
+    warmup_epochs: int = 5
+    lr_per_step: bool = False  # the schedule moves every step instead of every epoch
+    weight_decay: float = 0.05  # not on biases, norms and what the model exempts
+    clip_grad: float | None = None  # maximal gradient norm
+    amp: str = "none"  # none | bf16: autocast of the forward pass
+    # how images are augmented
+    crop_scale: tuple[float, float] = (0.08, 1.0)  # area of the random crop
+    interpolation: str = "bicubic"
+    hflip: float = 0.5
+    rand_augment: str | None = "rand-m9-mstd0.5-inc1"
+    random_erasing: float = 0.0  # probability, pixel noise
+    # how images and labels are mixed
+    mixup_alpha: float = 0.8
+    cutmix_alpha: float = 1.0
+    mix_prob: float = 1.0
+    switch_prob: float = 0.5  # share of CutMix batches among the mixed
+    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1)
+    smoothing: float = 0.1
+    # what is reported
+    ema_decay: float | None = None  # None: no moving average
+    ema_warmup: bool = False
+    report_ema: bool = False  # evaluate, report and hand on the EMA weights
+    eval_crop: float = 0.875  # share of the resized image that the centre crop keeps
+    eval_batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.report_ema and self.ema_decay is None:
+            raise UserError("report_ema=True needs ema_decay: set it (e.g. ema_decay=0.99996)")
+        choices = {"amp": ("none", "bf16"), "label_rule": ("area", "attention", "mean")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise unknown_name(name, str(getattr(self, name)), allowed)
+        for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name}={getattr(self, name)}: must be positive")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs that are run: the schedule's and the cool-down."""
+        return self.epochs + self.cooldown_epochs
+
+
+def override(recipe: Recipe, **settings: Any) -> Recipe:
+    """`recipe` with some settings changed; an unknown setting is an error that names the nearest."""
+    known = [field.name for field in fields(Recipe)]
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting", name, known)
+    return replace(recipe, **settings)
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings from a command line, ``["lr=1e-3", "ema_decay=none"]``, typed as `Recipe` types them."""
+    defaults = {field.name: field for field in fields(Recipe)}
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if name not in defaults:
+            raise unknown_name("setting", name, defaults)
+        if not equals:
+            raise UserError(f"setting {name!r} has no value: write {name}=VALUE")
+        parsed[name] = _parse(name, text, str(defaults[name].type))
+    return parsed
+
+
+def _parse(name: str, text: str, annotation: str) -> Any:
+    if text.lower() == "none" and "None" in annotation:
+        return None
+    try:
+        if annotation.startswith("tuple"):
+            low, high = map(float, text.split(","))
+            return (low, high)
+        if annotation.startswith("bool"):
+            return {"true": True, "false": False}[text.lower()]
+        converter = {"int": int, "float": float, "str": str}[annotation.split(" ")[0]]
+        return converter(text)
+    except (ValueError, KeyError):
+        raise UserError(f"setting {name}={text!r} is not a {annotation}") from None
+
+
+def fingerprint(value: Any) -> str:
+    """A hash (16 hex digits) of anything JSON can hold; equal settings have equal fingerprints."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(recipe).items()}
