@@ -1,4 +1,4 @@
-"""``python -m experiments list | plan | data | run | makefile``: what there is to run, what has been, and running it."""
+"""``python -m experiments COMMAND``: what there is to run, what has been run, and running it."""
 
 from __future__ import annotations
 

@@ -54,6 +54,4 @@ def deit_b() -> Recipe:
     Run: ``make table1 SCALE=paper ROWS=deit_b IMAGENET=/data/imagenet``
     Expected (slides): 81.8 % top-1, with TransMix 82.4 %. Not run by us.
     """
-    return replace(
-        deit_s(), model="deit_base_patch16_224", warmup_epochs=5, weight_decay=0.05, switch_prob=0.8
-    )
+    return replace(deit_s(), model="deit_base_patch16_224", warmup_epochs=5, weight_decay=0.05, switch_prob=0.8)

@@ -7,13 +7,15 @@ and robustness tests can change pixels before normalisation.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import RandomErasing, create_dataset, create_transform
+from timm.data import create_dataset, create_transform
+from timm.data.random_erasing import RandomErasing
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
@@ -38,12 +40,12 @@ class _Unreadable:
     path: str
 
 
-class _Samples(Dataset):
-    """A timm data set whose sample (epoch, index) is always drawn from the same random numbers."""
+class Samples(Dataset):
+    """A timm data set of class folders whose sample (epoch, index) always comes from the same random numbers."""
 
-    def __init__(self, folder: Path, transform: Any, seed: int) -> None:
+    def __init__(self, folder: Path, transform: Any, seed: int = 0) -> None:
         self.images = create_dataset("", root=str(folder), search_split=False)
-        self.images.transform = transform
+        self.transform = transform
         self.images._max_retries = 1  # timm would put the next image in the place of one it cannot read
         self.seed = seed
 
@@ -52,11 +54,12 @@ class _Samples(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Any, int] | _Unreadable:
         epoch, index = key
-        seed_python_numpy_torch(self.seed, "sample", epoch, index)
         try:
-            return self.images[index]
+            image, label = self.images[index]
         except (RuntimeError, OSError, SyntaxError, ValueError):  # what Pillow and timm raise on broken files
             return _Unreadable(self.images.filename(index, absolute=True))
+        seed_python_numpy_torch(self.seed, "sample", epoch, index)
+        return self.transform(image), label
 
 
 class _EpochOrder(Sampler):
@@ -103,7 +106,7 @@ class TrainLoader:
         if recipe.batch_size % shard.world:
             raise UserError(f"batch_size={recipe.batch_size} does not divide over {shard.world} processes")
         batch_size = recipe.batch_size // shard.world
-        samples = _Samples(folder, train_transform(recipe), seed)
+        samples = Samples(folder, train_transform(recipe), seed)
         self.steps = len(samples) // shard.world // batch_size
         if self.steps == 0:
             raise UserError(
@@ -133,14 +136,21 @@ def eval_loader(
     workers: int = 0,
     shard: Shard | None = None,
     pin_memory: bool = False,
+    order_seed: int | None = None,
 ) -> _EvalBatches:
-    """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process."""
+    """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
+
+    Images come in the folder's order, class by class, or in the fixed random order of `order_seed`.
+    """
     shard = shard or Shard()
-    samples = _Samples(folder, eval_transform(recipe), seed=0)
+    samples = Samples(folder, eval_transform(recipe))
+    order = list(range(len(samples)))
+    if order_seed is not None:
+        random.Random(order_seed).shuffle(order)
     loader = DataLoader(
         samples,
         recipe.eval_batch_size,
-        sampler=[(0, index) for index in range(shard.rank, len(samples), shard.world)],
+        sampler=[(0, index) for index in order[shard.rank :: shard.world]],
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,

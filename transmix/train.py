@@ -72,9 +72,7 @@ def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict[str, 
         raise UserError(f"unknown model {recipe.model!r}: neither timm nor transmix.models has it")
     resized = default.input_size[-1] != recipe.image_size
     model_args = {"img_size": recipe.image_size} if resized else {}
-    model = timm.create_model(
-        recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args
-    )
+    model = timm.create_model(recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args)
     about = {"model": recipe.model, "num_classes": num_classes, "model_args": model_args}
     return model, about | {"image_size": recipe.image_size, "mean": default.mean, "std": default.std}
 
@@ -126,15 +124,14 @@ class Trainer:
         self.sums = torch.zeros(4, dtype=torch.float64, device=processes.device)  # see _train_step
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
+        self._last_save = self._last_tick = time.monotonic()
         self.identity = fingerprint([settings(recipe), folders.fingerprint, seed, processes.world])
         if (out / STATE).exists():
             self.restore()
 
     def _prepare_optimisation(self) -> None:
         recipe = self.recipe
-        self.optimizer = create_optimizer_v2(
-            self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        self.optimizer = create_optimizer_v2(self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.scheduler, _ = create_scheduler_v2(
             self.optimizer,
             "cosine",
@@ -169,9 +166,9 @@ class Trainer:
         accuracy = Accuracy(**self.history[-1]["accuracy"])
         reported = EMA_WEIGHTS if recipe.report_ema else WEIGHTS
         if leads:
-            save_weights(self.model, self.out / WEIGHTS, **self.about)
+            save_weights(self.model, self.out / WEIGHTS, self.about)
             if self.ema is not None:
-                save_weights(self.ema.module, self.out / EMA_WEIGHTS, **self.about)
+                save_weights(self.ema.module, self.out / EMA_WEIGHTS, self.about)
         self.processes.wait()
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return Trained(accuracy, reported, self.seconds, self._peak_memory_mib(), parameters)

@@ -1,0 +1,64 @@
+# TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
+#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=/path/to/class/folders
+#   SET="epochs=30 lr=1e-3"      LAUNCH=".venv/bin/torchrun --nproc-per-node 8"
+
+SCALE ?= tiny
+PYTHON ?= python3
+VENV := .venv/requirements.lock
+PY := .venv/bin/python
+LAUNCH ?= $(PY)
+
+STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+  $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(foreach setting,$(SET),--set $(setting))
+PLAN := results/$(SCALE)/plan.mk
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help report page table1 occlusion lambda plan data test lint clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+report: $(VENV)  ## run what is missing, then write and print the whole report
+table1: $(VENV)  ## ImageNet classification, without and with TransMix
+occlusion: $(VENV)  ## robustness to random PatchDrop
+lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
+
+plan:  ## every run of the scale: its status and its command
+	@$(PYTHON) -m experiments plan $(STUDY)
+
+page: $(VENV)  ## the report from the records that are there
+	$(PY) -m reports $(STUDY)
+
+test: lint  ## lint and every test
+	$(PY) -m pytest
+
+lint: $(VENV)  ## ruff: rules and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+clean:  ## remove the environment and caches; results and data stay
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+
+# The environment: made once, and again only when the lock file's content changes.
+$(VENV): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than Python 3.10: run make PYTHON=python3.x"; exit 2; }
+	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (about a minute)" && \
+	  $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check "$$(grep '^uv==' requirements.lock)" && \
+	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
+
+# What is missing is make's business: one target a record, generated for the study that is asked for.
+ifneq ($(filter report table1 occlusion lambda results/%,$(MAKECMDGOALS)),)
+ifneq ($(shell $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
+$(error there is nothing to make, see the line above)
+endif
+include $(PLAN)
+
+report: $(RECORDS_table1) $(RECORDS_occlusion) $(RECORDS_lambda)
+	$(PY) -m reports $(STUDY)
+table1: $(RECORDS_table1)
+occlusion: $(RECORDS_occlusion)
+lambda: $(RECORDS_lambda)
+table1 occlusion lambda:
+	@$(PY) -m reports $(STUDY) --table $@
+endif

@@ -1,0 +1,155 @@
+"""Runs of kind ``lambda``: how far attention moves the labels, and whether towards the truth.
+
+The embedded scenes come with masks, so the true share of the partner's object in a mixed image is known: its
+visible pixels inside the box over all object pixels that are left to see. Nobody publishes that error, because
+ImageNet has no masks. On data without masks the errors are null and the pictures remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import create_transform
+from torch import Tensor
+
+from experiments.protocols import LambdaStudy
+from experiments.run import Outcome
+from experiments.runs import Run
+from experiments.trained import TrainedModel, load_trained
+from transmix.attention import ClassAttention
+from transmix.data import Samples, eval_transform
+from transmix.distributed import Processes
+from transmix.errors import UserError
+from transmix.files import replacing
+from transmix.folders import ImageFolders
+from transmix.labels import Box, attention_share, token_mask
+from transmix.mixing import Mix, cutmix, draw_box
+from transmix.recipe import Recipe
+from transmix.seeding import derive_seed
+from transmix.train import Runtime
+
+EXAMPLES = "examples.npz"
+BATCH = 16  # images that share a box
+
+
+def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+    """Mix validation images and compare each lambda with the true share."""
+    protocol, trained = LambdaStudy(**run.settings), load_trained(run.needs[0])
+    trained.model.to(processes.device)
+    trained.normalise.to(processes.device)
+    masks = run.data.folder / "imagenet_masks" / "val" if run.data.scenes else None
+    rng = np.random.default_rng(derive_seed(run.seed, "lambda"))
+    rows: list[dict[str, np.ndarray]] = []
+    for images, labels, objects in batches(trained.recipe, folders.split("val"), masks, protocol.mixes, rng):
+        box = box_within(rng, images.shape[-2:], protocol)
+        rows.append(measure(trained, cutmix(images, box), images, labels, objects, processes.device))
+    if processes.leads:
+        save_examples(run.folder / EXAMPLES, rows, protocol.examples)
+    lam = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name.startswith("lam_")}
+    metrics: dict[str, Any] = {
+        "mixes": len(lam["lam_area"]),
+        "label_shift": float(np.abs(lam["lam_mean"] - lam["lam_area"]).mean()),
+    }
+    known = ~np.isnan(lam["lam_true"])
+    for rule in ("area", "attention", "mean"):
+        error = np.abs(lam[f"lam_{rule}"] - lam["lam_true"])[known]
+        metrics[f"error_{rule}"] = float(error.mean()) if known.any() else None
+    return Outcome(metrics, (EXAMPLES,), extra={"classes": list(folders.classes)})
+
+
+def batches(
+    recipe: Recipe, folder: Path, masks: Path | None, mixes: int, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Batches of (uint8 images, labels, bool object masks (B, H, W) or None) in a random order."""
+    samples, mask_transform = Samples(folder, eval_transform(recipe)), None
+    if masks is not None:
+        mask_transform = create_transform(
+            recipe.image_size, use_prefetcher=True, interpolation="nearest", crop_pct=recipe.eval_crop
+        )
+    order = rng.permutation(len(samples))[:mixes]
+    for start in range(0, len(order) - BATCH + 1, BATCH):
+        images, labels, objects = [], [], []
+        for index in order[start : start + BATCH]:
+            image, label = readable(samples, int(index))
+            images.append(image)
+            labels.append(label)
+            if mask_transform is not None:
+                path = masks / Path(samples.images.filename(int(index))).with_suffix(".png")
+                with Image.open(path) as mask:
+                    objects.append(mask_transform(mask)[0] > 127)
+        yield torch.stack(images), torch.tensor(labels), torch.stack(objects) if objects else None
+
+
+def readable(samples: Samples, index: int) -> tuple[Tensor, int]:
+    """A sample, or one line about the file that cannot be read."""
+    sample = samples[0, index]
+    if not isinstance(sample, tuple):
+        raise UserError(f"{sample.path} cannot be read as an image: replace it, then run the same command again")
+    return sample
+
+
+def box_within(rng: np.random.Generator, image_size: tuple[int, int], protocol: LambdaStudy) -> Box:
+    """CutMix's box, drawn again until its area is within the protocol's bounds."""
+    low, high = (share * image_size[0] * image_size[1] for share in (protocol.min_area, protocol.max_area))
+    while True:
+        box = draw_box(rng, image_size, float(rng.beta(1, 1)))
+        if low <= box.area <= high:
+            return box
+
+
+@torch.inference_mode()
+def measure(
+    trained: TrainedModel, mix: Mix, images: Tensor, labels: Tensor, objects: Tensor | None, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Pictures, attention and the four lambdas of one mixed batch."""
+    reader = ClassAttention(trained.model)
+    trained.model(trained.normalise(mix.images.to(device)))
+    attention = reader.take().cpu()
+    reader.remove()
+    grid = trained.model.patch_embed.grid_size
+    mask = token_mask(mix.box, images.shape[-2:], grid)
+    share = attention_share(attention, mask, mix.lam)
+    true = torch.full_like(share, torch.nan) if objects is None else true_share(objects, mix)
+    pictures = {"mixed": mix.images, "own": images, "partner": images[mix.partner]}
+    return {
+        **{name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()},
+        "box": np.tile(np.array(mix.box), (len(images), 1)),
+        "attention": attention.unflatten(1, grid).numpy(),
+        "lam_area": np.full(len(images), mix.lam),
+        "lam_attention": share.numpy(),
+        "lam_mean": ((mix.lam + share) / 2).numpy(),
+        "lam_true": true.numpy(),
+        "own_class": labels.numpy(),
+        "partner_class": labels[mix.partner].numpy(),
+    }
+
+
+def true_share(objects: Tensor, mix: Mix) -> Tensor:
+    """Object pixels of the partner over all object pixels that the mixed image shows: (B,); NaN if it shows none.
+
+    Args:
+        objects: (B, H, W) bool, visible object pixels of each image before mixing.
+        mix: how they were mixed.
+    """
+    y1, y2, x1, x2 = mix.box
+    inside = objects[:, y1:y2, x1:x2].sum((1, 2)).float()
+    outside = objects.sum((1, 2)).float() - inside
+    pasted = inside[mix.partner]
+    return pasted / (outside + pasted)
+
+
+def save_examples(path: Path, rows: list[dict[str, np.ndarray]], count: int) -> None:
+    """One example a box, of two different classes, for the report's picture."""
+    chosen = []
+    for row in rows:
+        differ = np.flatnonzero(row["own_class"] != row["partner_class"])
+        if len(differ) and len(chosen) < count:
+            chosen.append({name: values[differ[0]] for name, values in row.items()})
+    arrays = {name: np.stack([example[name] for example in chosen]) for name in rows[0]} if chosen else {}
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)

@@ -1,0 +1,49 @@
+"""The trained model of a run, for those who measure or fine-tune it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from torch import nn
+
+from experiments.runs import Run
+from transmix.checkpoints import load_model
+from transmix.data import Normalizer
+from transmix.errors import UserError
+from transmix.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a training run left.
+
+    Attributes:
+        model: with the weights that its recipe reports, in eval mode, on the CPU.
+        normalise: pixels to what the model takes.
+        recipe: how it was trained, and so how images are resized and cropped for it.
+    """
+
+    model: nn.Module
+    normalise: Normalizer
+    recipe: Recipe
+
+
+def recipe_of(settings: dict[str, Any]) -> Recipe:
+    """The recipe that a run's or record's settings hold (JSON has lists where it has tuples)."""
+    tuples = {field.name for field in fields(Recipe) if str(field.type).startswith("tuple")}
+    return Recipe(**{name: tuple(value) if name in tuples else value for name, value in settings.items()})
+
+
+def load_trained(run: Run) -> TrainedModel:
+    """Load the model of a finished training run.
+
+    Raises:
+        UserError: no record, or weights that are missing or corrupted; says how to redo that run.
+    """
+    record = run.record()
+    try:
+        model, about = load_model(run.folder / record["weights"])
+    except UserError as error:
+        raise UserError(f"{error}: redo just that run with '{run.command} --restart'") from error
+    return TrainedModel(model, Normalizer(about["mean"], about["std"]).eval(), recipe_of(record["settings"]))

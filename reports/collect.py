@@ -1,0 +1,176 @@
+"""A study's records: every planned run with its record, or with what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.records import NAME, UnreadableRecord, read_record
+from experiments.runs import Run
+from experiments.study import Study
+from reports.table import NOT_RUN, UNREADABLE, Source
+
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A planned run and what became of it.
+
+    Attributes:
+        run: the run.
+        status: ``done``, ``not run`` or ``unreadable``.
+        record: its record, if it is done.
+        problem: what is wrong with an unreadable record, in one line with the remedy.
+    """
+
+    run: Run
+    status: str
+    record: dict[str, Any] | None = None
+    problem: str = ""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What was measured; only for a run that is done."""
+        return self.record["metrics"]
+
+    @property
+    def source(self) -> Source:
+        """Where its numbers come from."""
+        return Source(self.run.id, self.run.seed)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All results of a study, in the order of its plan."""
+
+    study: Study
+    results: tuple[Result, ...]
+
+    def of(self, table: str, row: str, method: str) -> list[Result]:
+        """The results of one row and method of a table, one a seed."""
+        wanted = (table, row, method)
+        return [result for result in self.results if (result.run.table, result.run.row, result.run.method) == wanted]
+
+    def done(self, table: str, row: str, method: str) -> list[Result]:
+        """Those of them that have a record."""
+        return [result for result in self.of(table, row, method) if result.status == DONE]
+
+    def values(self, table: str, row: str, method: str, metric: str) -> dict[int, float]:
+        """A metric by seed, from the records that have it."""
+        found = {result.run.seed: result.metrics.get(metric) for result in self.done(table, row, method)}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def status(self, table: str, row: str, method: str) -> str:
+        """``done`` if there is any record, else ``unreadable`` if one is broken, else ``not run``."""
+        found = {result.status for result in self.of(table, row, method)}
+        return next((status for status in (DONE, UNREADABLE) if status in found), NOT_RUN)
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for every unreadable record."""
+        return [result.problem for result in self.results if result.problem]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """All records there are."""
+        return [result.record for result in self.results if result.record is not None]
+
+
+def collect(study: Study) -> Collected:
+    """Read the record of every planned run."""
+    return Collected(study, tuple(read(run) for run in study.plan()))
+
+
+def read(run: Run) -> Result:
+    """A run's record, checked for all that a report takes from it."""
+    try:
+        record = read_record(run.folder)
+        if record is None:
+            return Result(run, NOT_RUN)
+        check(record, run)
+    except UnreadableRecord as error:
+        return Result(run, UNREADABLE, problem=f"{error}: {redo(run)}")
+    return Result(run, DONE, record)
+
+
+def redo(run: Run) -> str:
+    """The remedy for a broken file of a run."""
+    return f"redo just this run with '{run.command} --restart'"
+
+
+def check(record: dict[str, Any], run: Run) -> None:
+    """Raise `UnreadableRecord` if the record is another run's or lacks what a report reads."""
+    path = run.folder / NAME
+    try:
+        if record["run"]["id"] != run.id:
+            raise UnreadableRecord(f"record {path} is the record of another run, {record['run']['id']}")
+        for part, names in _TEXTS.items():
+            for name in names:
+                _need(isinstance(record[part][name], str), f"{part}.{name}")
+        counts = [record["data"]["classes"], *(record["data"]["images"][split] for split in ("train", "val"))]
+        _need(all(_is_number(count) and count > 0 for count in counts), "data.classes or data.images")
+        _need(_is_number(record["environment"]["processes"]), "environment.processes")
+        _need(_is_number(record["wall_seconds"]), "wall_seconds")
+        _need(isinstance(record["started"], str), "started")
+        _CHECKS[run.kind](record)
+    except UnreadableRecord:
+        raise
+    except KeyError as error:
+        raise UnreadableRecord(f"record {path} lacks {error}") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UnreadableRecord(f"record {path} is not as a {run.kind} run writes it ({error})") from error
+
+
+_TEXTS = {"environment": ("commit", "device"), "data": ("name", "fingerprint")}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _need(condition: bool, name: str) -> None:
+    if not condition:
+        raise ValueError(f"unexpected value of {name}")
+
+
+def _check_train(record: dict[str, Any]) -> None:
+    metrics = record["metrics"]
+    _need(_is_number(metrics["parameters"]), "metrics.parameters")
+    _need(_is_number(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
+    _need(_is_number(metrics["top1"]) and 0 <= metrics["top1"] <= 100, "metrics.top1")
+    settings = record["settings"]
+    _need(isinstance(settings["model"], str), "settings.model")
+    _need(len(record["history"]) == settings["epochs"] + settings["cooldown_epochs"], "history")
+    for epoch in record["history"]:
+        values = (epoch["epoch"], epoch["loss"], epoch["accuracy"]["top1"])
+        _need(all(map(_is_number, values)), "history")
+
+
+def _check_occlusion(record: dict[str, Any]) -> None:
+    metrics = record["metrics"]
+    _need(_is_number(metrics["area_under_curve"]), "metrics.area_under_curve")
+    _need(_is_number(metrics["tokens"]) and metrics["tokens"] > 0, "metrics.tokens")
+    curves = np.array(metrics["top1"], dtype=float)
+    expected = len(metrics["tenths"])
+    _need(curves.ndim == 2 and curves.shape[1] == expected == len(metrics["dropped"]), "metrics.top1")
+
+
+def _check_lambda(record: dict[str, Any]) -> None:
+    metrics = record["metrics"]
+    for name in ("mixes", "label_shift"):
+        _need(_is_number(metrics[name]), f"metrics.{name}")
+    for name in ("error_area", "error_attention", "error_mean"):
+        _need(metrics[name] is None or _is_number(metrics[name]), f"metrics.{name}")
+    _need(all(isinstance(name, str) for name in record["classes"]), "classes")
+
+
+_CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "train": _check_train,
+    "occlusion": _check_occlusion,
+    "lambda": _check_lambda,
+}

@@ -1,0 +1,124 @@
+"""Everything a report consists of, put together and written."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from experiments.study import Study
+from reports import lambdas, occlusion, provenance, published, summary, table1
+from reports.collect import Collected
+from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
+from reports.figures import occlusion_curves, training_curves
+from reports.render import markdown_text, to_csv, to_latex, to_markdown
+from reports.style import Picture
+from reports.table import Table
+from transmix.files import replacing, write_text
+from transmix.recipe import fingerprint
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is shown, in no format yet.
+
+    Attributes:
+        collected: the records.
+        table1: Table 1.
+        occlusion: the occlusion table.
+        lambdas: the table of the lambda study.
+        curves: training curves.
+        occlusion_curves: occlusion figures.
+        examples: pictures of the lambda study, if there are any.
+        problems: one line for every file that could not be read.
+    """
+
+    collected: Collected
+    table1: Table
+    occlusion: Table
+    lambdas: Table
+    curves: list[Picture]
+    occlusion_curves: list[Picture]
+    examples: Examples | None
+    problems: list[str]
+
+
+def build(collected: Collected) -> Report:
+    """All tables and figures of a study."""
+    examples, problems = find_examples(collected)
+    return Report(
+        collected=collected,
+        table1=table1.build(collected),
+        occlusion=occlusion.build(collected),
+        lambdas=lambdas.build(collected),
+        curves=training_curves(collected),
+        occlusion_curves=occlusion_curves(collected),
+        examples=examples,
+        problems=collected.problems + problems,
+    )
+
+
+def report_folder(study: Study) -> Path:
+    """Where a study's report goes; other data or changed recipes have a report of their own."""
+    name = "report"
+    if study.imagenet is not None and study.scale.scenes is not None:
+        name += f"-{study.classification_data.name}"
+    if study.changed:
+        name += f"-set-{fingerprint(study.changed)[:8]}"
+    return study.results / study.scale.name / name
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write every format into `folder`, the page last; returns the page's path."""
+    pictures = [*report.curves, *report.occlusion_curves]
+    if report.examples is not None:
+        pictures.append(example_figure(report.examples))
+    for picture in pictures:
+        write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
+        with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
+            temporary.write_bytes(picture.png)
+    write_text(folder / "table1.tex", to_latex(report.table1))
+    write_text(folder / "table1.csv", to_csv(table1.numbers(report.collected)))
+    write_text(folder / "report.md", render("report.md", report, pictures))
+    page = folder / "index.html"
+    write_text(page, render("page.html", report, pictures))
+    return page
+
+
+def render(template: str, report: Report, pictures: list[Picture]) -> str:
+    """A template filled with a report."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
+    collected = report.collected
+    return environment.get_template(template).render(
+        report=report,
+        study=collected.study,
+        protocol=occlusion.PROTOCOL,
+        command=shlex.join(["python", "-m", "reports", *collected.study.options]),
+        banner=summary.banner(collected),
+        summary=summary.lines(collected),
+        entries=provenance.entries(collected),
+        cautions=provenance.cautions(collected),
+        example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
+        lambda_names=LAMBDAS,
+        lambda_colours=BAR_COLOURS,
+        source=published.table1()[0].source,
+    )
+
+
+def data_uri(content: str | bytes, media_type: str) -> str:
+    """A file's content as an address that needs no file."""
+    data = content.encode() if isinstance(content, str) else content
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,126 @@
+"""One look for every figure: the same two colour-blind safe colours, quiet axes, light and dark.
+
+Figures are one text column wide, so that their labels stay legible on a phone; the page sets them side by
+side where there is room.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart with every common colour blindness, and in grey
+COLOURS = {"baseline": "#0072b2", "transmix": "#d55e00"}
+INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
+
+# the same hues on a dark page, where the originals are too dark to read as text
+_DARK = {
+    COLOURS["baseline"]: "#56b4e9",
+    COLOURS["transmix"]: "#ff8b3d",
+    INK: "#e8eaed",
+    MUTED: "#9ba4ae",
+    RULE: "#3a4048",
+}
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+_RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$"
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "ytick.major.size": 0,
+    # fixed margins: axes side by side line up, and there is room for labels at the ends of lines
+    "figure.subplot.left": 0.085,
+    "figure.subplot.right": 0.79,
+    "figure.subplot.bottom": 0.155,
+    "figure.subplot.top": 0.9,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "transmix",  # the same ids every time
+}
+_DPI = 200
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished figure.
+
+    Attributes:
+        name: file name without suffix.
+        alt: what it shows, numbers included, for who cannot see it.
+        caption: what to know when reading it.
+        svg: as SVG text on a transparent ground.
+        png: as PNG bytes on white.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    svg: str
+    png: bytes
+
+    @property
+    def dark_svg(self) -> str:
+        """The same for a dark page."""
+        svg = self.svg
+        for light, dark in _DARK.items():
+            svg = svg.replace(light, dark)
+        return svg
+
+
+def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> Picture:
+    """Let `paint` fill an empty figure of `size` inches; the same input gives the same bytes."""
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        # class names come in all scripts; the SVG shows them, the PNG's font may not
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=size)
+        FigureCanvasAgg(figure)
+        paint(figure)
+        svg, png = io.StringIO(), io.BytesIO()
+        figure.savefig(svg, format="svg", transparent=True, dpi=_DPI, metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", facecolor="white", dpi=_DPI, metadata={"Software": None})
+    return Picture(name, alt, caption, svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
+
+
+def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str]) -> None:
+    """Write each method's text beside the end (x, y) of its line, in its colour, apart from one another."""
+    low, high = axes.get_ylim()
+    gap = 0.075 * (high - low)
+    order = sorted(ends, key=lambda method: ends[method][1])
+    heights = {method: ends[method][1] for method in order}
+    if len(order) == 2 and heights[order[1]] - heights[order[0]] < gap:
+        middle = sum(heights.values()) / 2
+        heights = {order[0]: middle - gap / 2, order[1]: middle + gap / 2}
+    for method in order:
+        axes.annotate(
+            texts[method],
+            (ends[method][0], heights[method]),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=COLOURS[method],
+            annotation_clip=False,
+        )

@@ -1,0 +1,99 @@
+"""A table before it has a format: columns in groups, and cells that know where their numbers come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+NOT_RUN = "not run"
+UNREADABLE = "unreadable"
+
+PUBLISHED = "published (slides)"
+MEASURED = "measured here"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The record behind a number: its run's id and seed."""
+
+    id: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a place of a table says.
+
+    Attributes:
+        text: as shown.
+        kind: ``label``, ``published``, ``measured`` or ``missing``.
+        sources: records that a measured number is computed from.
+        links: show links to them; the numbers beside it often come from the same.
+    """
+
+    text: str
+    kind: str = "label"
+    sources: tuple[Source, ...] = ()
+    links: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: of its cells in a row.
+        title: its heading, unit included.
+        group: heading over several columns; empty for none.
+        align: ``left`` or ``right``.
+    """
+
+    key: str
+    title: str
+    group: str = ""
+    align: str = "right"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells.
+
+    Attributes:
+        name: file name and HTML id.
+        caption: what is shown, in one or two sentences.
+        columns: from left to right.
+        rows: a cell for every column's key.
+        notes: sentences below the table.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[dict[str, Cell], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Column groups from left to right, and how many columns each spans."""
+        return [(title, len(list(columns))) for title, columns in groupby(self.columns, lambda column: column.group)]
+
+    def merged(self, row: dict[str, Cell]) -> list[tuple[Column, Cell, int]]:
+        """The cells of a row with their spans; equal missing cells side by side in a group are one."""
+        merged: list[tuple[Column, Cell, int]] = []
+        for column in self.columns:
+            cell = row[column.key]
+            if merged and cell.kind == "missing" and merged[-1][1] == cell and merged[-1][0].group == column.group:
+                first, _, span = merged[-1]
+                merged[-1] = (first, cell, span + 1)
+            else:
+                merged.append((column, cell, 1))
+        return merged
+
+    def without(self, *keys: str) -> Table:
+        """The same table without some columns."""
+        return replace(self, columns=tuple(column for column in self.columns if column.key not in keys))
+
+
+def missing(status: str) -> Cell:
+    """The cell of a number that there is no record for: ``not run`` or ``unreadable``."""
+    return Cell(status, "missing")

@@ -1,0 +1,15 @@
+"""The tables there are, by the name of their make target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reports import lambdas, occlusion, table1
+from reports.collect import Collected
+from reports.table import Table
+
+TABLES: dict[str, Callable[[Collected], Table]] = {
+    "table1": table1.build,
+    "occlusion": occlusion.build,
+    "lambda": lambdas.build,
+}

@@ -1,0 +1,29 @@
+"""Numbers and findings in words, the same everywhere."""
+
+from __future__ import annotations
+
+from reports.statistics import Estimate
+
+
+def number(value: float, digits: int = 2, sign: bool = False) -> str:
+    """A number with a true minus; with `sign`, a plus too."""
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def gain_text(gain: Estimate) -> str:
+    """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
+    text = number(gain.mean, sign=True)
+    return text if gain.half_width is None else f"{text} ± {number(gain.half_width)}"
+
+
+def interval_text(gain: Estimate, digits: int = 2) -> str:
+    """The interval of a gain over several seeds and whether it excludes zero, as the end of a sentence."""
+    finding = "excludes zero" if gain.low > 0 or gain.high < 0 else "includes zero"
+    ends = f"{number(gain.low, digits, sign=True)} to {number(gain.high, digits, sign=True)}"
+    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding}"

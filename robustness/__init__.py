@@ -1,0 +1,1 @@
+"""How robust a trained model is: occlusion by random PatchDrop."""

@@ -1,0 +1,38 @@
+"""What all tests share: class folders of random images, and one deterministic torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.use_deterministic_algorithms(True)
+torch.set_num_threads(1)  # tests are small; two threads only wait for each other
+
+
+def write_class_folders(root: Path, classes: int = 3, train: int = 16, val: int = 5, size: int = 64) -> Path:
+    """ImageNet's layout with random images whose mean colour depends on the class."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", val)):
+        for label in range(classes):
+            folder = root / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 128, (size, size, 3)) + 127 * label // max(1, classes - 1)
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index:03}.png")
+    return root
+
+
+@pytest.fixture
+def class_folders(tmp_path: Path) -> Path:
+    """A fresh data set of three classes, 48 training and 15 validation images of 64 px."""
+    return write_class_folders(tmp_path / "images")
+
+
+@pytest.fixture(scope="session")
+def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, for tests that only read it."""
+    return write_class_folders(tmp_path_factory.mktemp("shared") / "images")

@@ -1,0 +1,134 @@
+"""A small fake study: records with known numbers for the runs of a real `Study`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.records import write_record
+from experiments.runs import Run
+from experiments.study import Study, add_study_options, study_from
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def make_study(results: Path, *options: str) -> Study:
+    """The study that these command-line options describe, with its results in `results`."""
+    parser = argparse.ArgumentParser()
+    add_study_options(parser)
+    return study_from(parser.parse_args([*options, "--results", str(results), "--data", str(results / "data")]))
+
+
+def record_of(run: Run, metrics: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    """A whole record around some metrics."""
+    names = ("id", "name", "table", "kind", "scale", "row", "method", "seed", "command")
+    return {
+        "run": {name: getattr(run, name) for name in names} | {"needs": [need.id for need in run.needs]},
+        "settings": run.settings,
+        "data": {
+            "name": run.data.name,
+            "embedded": run.data.scenes is not None,
+            "classes": 10,
+            "images": {"train": 4000, "val": 1000},
+            "fingerprint": "feedfacefeedface",
+        },
+        "metrics": metrics,
+        "environment": {
+            "commit": COMMIT,
+            "python": "3.11.0",
+            "packages": {},
+            "device": "CPU (x86_64)",
+            "threads": 2,
+            "processes": 1,
+        },
+        "files": {},
+        "started": "2026-01-02T03:04:05+00:00",
+        "wall_seconds": 125.0,
+        **extra,
+    }
+
+
+def write_train(run: Run, top1: float, **changes: Any) -> None:
+    """A training run that ended at `top1` percent."""
+    epochs = run.settings["epochs"] + run.settings["cooldown_epochs"]
+    history = [
+        {
+            "epoch": epoch,
+            "lr": 1e-3,
+            "loss": 2.3 - epoch / epochs,
+            "label_shift": 0.05 * (run.method == "transmix"),
+            "accuracy": {"top1": top1 * (epoch + 1) / epochs, "top5": 95.0, "images": 1000},
+        }
+        for epoch in range(epochs)
+    ]
+    metrics = {
+        "top1": top1,
+        "top5": 95.0,
+        "val_images": 1000,
+        "parameters": 307_850,
+        "peak_memory_mib": 512.0,
+    }
+    write_record(run.folder, record_of(run, metrics, history=history, weights="weights.safetensors") | changes)
+
+
+def write_occlusion(run: Run, start: float) -> None:
+    """Top-1 that falls evenly from `start` percent; the mask draws lie half a point apart."""
+    tenths, draws = run.settings["tenths"], run.settings["mask_seeds"]
+    top1 = [[start * (10 - tenth) / 10 + draw / 2 for tenth in tenths] for draw in range(draws)]
+    metrics = {
+        "images": 1000,
+        "tokens": 64,
+        "grid": [8, 8],
+        "tenths": list(tenths),
+        "dropped": [64 * tenth // 10 for tenth in tenths],
+        "top1": top1,
+        "area_under_curve": float(np.mean(top1)),
+    }
+    write_record(run.folder, record_of(run, metrics))
+
+
+def write_lambda(run: Run, errors: tuple[float, float, float] | None, examples: int = 6) -> None:
+    """Errors of area-, attention- and mean-lambda; None for data without masks."""
+    names = ("error_area", "error_attention", "error_mean")
+    metrics = {"mixes": 512, "label_shift": 0.0625} | dict(zip(names, errors or (None,) * 3, strict=True))
+    write_record(run.folder, record_of(run, metrics, classes=["disc_red", "ring & <blue>"]))
+    write_examples(run.folder / "examples.npz", examples, known=errors is not None)
+
+
+def write_examples(path: Path, count: int, known: bool = True) -> None:
+    """Noise images with a pasted box."""
+    rng = np.random.default_rng(0)
+    own, partner = rng.integers(0, 256, (2, count, 64, 64, 3), dtype=np.uint8)
+    mixed = own.copy()
+    mixed[:, 8:40, 16:48] = partner[:, 8:40, 16:48]
+    attention = rng.random((count, 8, 8), dtype=np.float32)
+    shares = np.full(count, 0.25)
+    np.savez_compressed(
+        path,
+        own=own,
+        partner=partner,
+        mixed=mixed,
+        box=np.tile([8, 40, 16, 48], (count, 1)),
+        attention=attention / attention.sum((1, 2), keepdims=True),
+        lam_area=shares,
+        lam_attention=shares + 0.125,
+        lam_mean=shares + 0.0625,
+        lam_true=shares + 0.25 if known else np.full(count, np.nan),
+        own_class=np.zeros(count, int),
+        partner_class=np.ones(count, int),
+    )
+
+
+def write_study(study: Study, gains: tuple[float, ...]) -> None:
+    """All records: baselines at 50 % top-1, TransMix better by a seed's gain."""
+    for run in study.plan():
+        gain = gains[run.seed] if run.method == "transmix" else 0.0
+        if run.kind == "train":
+            write_train(run, 50.0 + gain)
+        elif run.kind == "occlusion":
+            write_occlusion(run, 50.0 + gain)
+        else:
+            write_lambda(run, (0.125, 0.0875, 0.0925))

@@ -1,0 +1,152 @@
+"""Loaders: the same images in the same order whatever the workers, each exactly once, and what is broken is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from timm.data import create_dataset
+
+from conftest import write_class_folders
+from recipes import small_recipe
+from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
+from transmix.errors import UserError
+from transmix.folders import read_folders
+
+
+def batches(folder: Path, epoch: int = 0, first: int = 0, **kwargs) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return list(TrainLoader(small_recipe(), folder, seed=3, **kwargs).epoch(epoch, first))
+
+
+def test_workers_do_not_change_a_pixel(shared_folders):
+    alone, helped = batches(shared_folders / "train"), batches(shared_folders / "train", workers=2)
+    assert len(alone) == 3
+    for one, other in zip(alone, helped, strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+
+
+def test_an_epoch_can_be_entered_anywhere(shared_folders):
+    whole, rest = batches(shared_folders / "train", 2), batches(shared_folders / "train", 2, first=1)
+    assert len(rest) == 2
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(whole[1:], rest, strict=True))
+    assert batches(shared_folders / "train", 2, first=3) == []
+
+
+def test_epochs_differ_in_order_and_in_augmentation(shared_folders):
+    first, second = batches(shared_folders / "train", 0), batches(shared_folders / "train", 1)
+    assert not torch.equal(first[0][1], second[0][1])
+    assert not torch.equal(torch.cat([x for x, _ in first]).sum(), torch.cat([x for x, _ in second]).sum())
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_every_validation_image_is_in_exactly_one_process(tmp_path, world):
+    root = write_class_folders(tmp_path, classes=3, train=1, val=7)
+    seen = []
+    for rank in range(world):
+        for images, labels in eval_loader(small_recipe(eval_batch_size=4), root / "val", shard=Shard(rank, world)):
+            seen += [(image.sum().item(), label) for image, label in zip(images, labels.tolist(), strict=True)]
+    alone = [(i.sum().item(), n) for x, y in eval_loader(small_recipe(), root / "val") for i, n in zip(x, y.tolist())]  # noqa: B905
+    assert len(seen) == 21
+    assert sorted(seen) == sorted(alone)
+
+
+def test_processes_share_an_epoch_without_overlap(shared_folders):
+    shards = [batches(shared_folders / "train", shard=Shard(rank, 2)) for rank in range(2)]
+    assert [len(images) for images, _ in shards[0]] == [8, 8, 8]
+    union = torch.cat([labels for shard in shards for _, labels in shard])
+    assert torch.bincount(union).tolist() == [16, 16, 16]
+
+
+def test_a_batch_must_divide_over_the_processes(shared_folders):
+    with pytest.raises(UserError, match="batch_size=16 does not divide over 3 processes"):
+        TrainLoader(small_recipe(), shared_folders / "train", 0, shard=Shard(0, 3))
+
+
+def test_too_few_images_for_a_batch(shared_folders):
+    with pytest.raises(UserError, match="48 images, fewer than one batch"):
+        TrainLoader(small_recipe(batch_size=64), shared_folders / "train", 0)
+
+
+def test_normalizer_takes_bytes_and_floats_alike():
+    normalise = Normalizer((0.5, 0.4, 0.3), (0.2, 0.2, 0.1)).eval()
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    expected = (images.double() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor(
+        [0.2, 0.2, 0.1]
+    ).view(3, 1, 1)
+    torch.testing.assert_close(normalise(images), expected.float())
+    torch.testing.assert_close(normalise(images.float() / 255), expected.float())
+
+
+def test_class_order_is_timms(tmp_path):
+    for split in ("train", "val"):
+        for name in ("c2", "c10", "c1", "B", "a"):
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / split / name / "x.png")
+    folders = read_folders(tmp_path)
+    order = create_dataset("", root=str(tmp_path / "train"), search_split=False).reader.class_to_idx
+    assert folders.classes == tuple(sorted(order, key=order.get))
+    assert folders.classes == ("a", "B", "c1", "c2", "c10")
+
+
+def test_counts_and_fingerprint_follow_the_files(class_folders):
+    before = read_folders(class_folders)
+    assert before.counts == {"train": 48, "val": 15}
+    assert read_folders(class_folders).fingerprint == before.fingerprint
+    (class_folders / "train" / "class0" / "000.png").unlink()
+    after = read_folders(class_folders)
+    assert after.counts["train"] == 47
+    assert after.fingerprint != before.fingerprint
+
+
+def test_validation_may_be_called_validation(class_folders):
+    (class_folders / "val").rename(class_folders / "validation")
+    assert read_folders(class_folders).split("val") == class_folders / "validation"
+
+
+def spoil_truncate(folder: Path) -> Path:
+    path = folder / "000.png"
+    path.write_bytes(path.read_bytes()[:60])
+    return path
+
+
+def spoil_jpeg(folder: Path) -> Path:
+    path = folder / "torn.JPEG"
+    Image.effect_noise((64, 64), 80).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:-600])
+    return path
+
+
+def spoil_text(folder: Path) -> Path:
+    path = folder / "notes.png"
+    path.write_text("these are not pixels")
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("spoil", [spoil_truncate, spoil_jpeg, spoil_text])
+def test_an_image_that_cannot_be_read_is_named(class_folders, spoil, workers):
+    broken = spoil(class_folders / "val" / "class1")
+    with pytest.raises(UserError) as caught:
+        list(eval_loader(small_recipe(), class_folders / "val", workers))
+    assert str(broken) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: [p.unlink() for p in (root / "train" / "class1").iterdir()], "train/class1 holds no images"),
+        (lambda root: (root / "val" / "new").mkdir(), "val/new holds no images"),
+        (lambda root: (root / "val" / "class2").rename(root / "gone"), "'class2' exists in train only"),
+        (lambda root: (root / "val").rename(root / "other"), "no val folder"),
+        (lambda root: root.rename(root.parent / "moved"), "no such data folder"),
+        (lambda root: (root / "train" / "class0" / "deep").mkdir(), "lies inside a class folder"),
+    ],
+)
+def test_a_wrong_layout_is_named(class_folders, damage, message):
+    damage(class_folders)
+    with pytest.raises(UserError, match=message):
+        read_folders(class_folders)

@@ -1,0 +1,165 @@
+"""Parts of the reports on their own: statistics, formats, pictures, imports."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from reports.examples import Example
+from reports.provenance import duration
+from reports.render import latex_text, markdown_text, to_csv, to_latex, to_markdown
+from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
+from reports.style import COLOURS, draw
+from reports.table import MEASURED, Cell, Column, Source, Table, missing
+from reports.words import gain_text, interval_text, number, plural
+from transmix.errors import UserError
+
+
+def test_mean_interval_by_hand():
+    # t quantiles of a printed table: 12.706 for one degree of freedom, 2.776 for four
+    two = mean_interval([1.0, 3.0])
+    assert (two.mean, two.count) == (2.0, 2)
+    assert two.half_width == pytest.approx(12.706, abs=5e-4)  # standard error sqrt(2) / sqrt(2) = 1
+    five = mean_interval([1, 2, 3, 4, 5])
+    assert five.half_width == pytest.approx(2.776 * math.sqrt(2.5) / math.sqrt(5), abs=5e-4)
+    assert (five.low, five.high) == (3 - five.half_width, 3 + five.half_width)
+
+
+def test_one_value_has_no_interval():
+    one = mean_interval([7.0])
+    assert one == Estimate(7.0, None, 1)
+    assert (one.low, one.high) == (-math.inf, math.inf)
+
+
+def test_difference_is_paired_by_seed():
+    # unpaired, seed 2 would pull the mean to 4
+    gain = paired_difference({0: 10.0, 1: 50.0}, {1: 52.0, 0: 11.0, 2: 90.0})
+    assert (gain.mean, gain.count) == (1.5, 2)
+    assert gain.half_width == pytest.approx(12.706 * 0.5, abs=5e-4)
+    assert paired_difference({0: 1.0}, {1: 2.0}) is None
+
+
+def test_binomial_standard_error_by_hand():
+    assert binomial_standard_error(50.0, 10_000) == pytest.approx(0.5)
+    assert binomial_standard_error(80.0, 50_000) == pytest.approx(100 * math.sqrt(0.16 / 50_000))
+    assert binomial_standard_error(100.0, 10) == 0.0
+
+
+def test_numbers_in_words():
+    assert number(-1.005, 1) == "−1.0"
+    assert number(0.25, sign=True) == "+0.25"
+    assert plural(1, "seed") == "1 seed"
+    assert plural(1200, "seed") == "1,200 seeds"
+    assert gain_text(Estimate(-0.5, 0.25, 3)) == "−0.50 ± 0.25"
+    assert interval_text(Estimate(-0.5, 0.25, 3)).endswith("−0.75 to −0.25, excludes zero")
+    assert interval_text(Estimate(0.5, 0.5, 3)).endswith("+0.00 to +1.00, includes zero")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(8.44, "8.4 s"), (60, "1 min 00 s"), (725, "12 min 05 s"), (3600, "1 h 00 min"), (11_229, "3 h 07 min")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+TABLE = Table(
+    "demo",
+    "A_caption",
+    (Column("name", "Model", align="left"), Column("a", "A (%)", MEASURED), Column("b", "B", MEASURED)),
+    (
+        {"name": Cell("x_y"), "a": Cell("1.0", "measured", (Source("run-1", 4),), links=True), "b": Cell("2")},
+        {"name": Cell("a|b"), "a": missing("not run"), "b": missing("not run")},
+    ),
+    ("100 % sure",),
+)
+
+
+def test_markdown():
+    assert to_markdown(TABLE).splitlines() == [
+        "| Model | measured here: A (%) | measured here: B |",
+        "| :--- | ---: | ---: |",
+        r"| x\_y | 1.0 <sub>[4](../run-1/record.json)</sub> | 2 |",
+        r"| a\|b | *not run* | *not run* |",
+    ]
+    assert markdown_text("<b>*") == r"\<b>\*"
+
+
+def test_latex():
+    lines = to_latex(TABLE).splitlines()
+    assert r" & \multicolumn{2}{c}{measured here} \\" in lines
+    assert r"\cmidrule(lr){2-3}" in lines
+    assert r"x\_y & 1.0 & 2 \\" in lines
+    assert r"a|b & \multicolumn{2}{c}{\textit{not run}} \\" in lines
+    assert r"\caption{A\_caption}" in lines
+    assert r"\par\smallskip\footnotesize 100 \% sure" in lines
+    assert latex_text("−1 ± 2 \\ {λ}") == r"$-$1 $\pm$ 2 \textbackslash{} \{$\lambda$\}"
+
+
+def test_csv_quotes_what_it_must():
+    assert to_csv([{"a": "x,y", "b": 1.5}]) == 'a,b\n"x,y",1.5\n'
+
+
+def test_cells_merge_only_within_a_group():
+    columns = (Column("a", "A", "one"), Column("b", "B", "one"), Column("c", "C", "two"))
+    row = {"a": missing("not run"), "b": missing("not run"), "c": missing("not run")}
+    table = Table("demo", "", columns, (row,))
+    assert [span for _, _, span in table.merged(row)] == [2, 1]
+    assert table.groups == [("one", 2), ("two", 1)]
+
+
+def test_attention_is_shown_where_it_is():
+    attention = np.zeros((2, 2), np.float32)
+    attention[0, 1] = 1
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    example = Example(grey, grey, grey, (2, 6, 0, 4), attention, {}, "own", "partner")
+    brightness = example.attended.astype(int).sum(2)
+    looked = brightness[:4, 4:]
+    assert (looked == looked[0, 0]).all()  # one flat square a token
+    assert brightness[4:].max() < looked.min() / 2
+    assert example.outline == (25.0, 0.0, 50.0, 50.0)
+
+
+def test_pictures_are_light_and_dark_and_take_any_text():
+    def paint(figure):
+        figure.subplots().plot([0, 1], color=COLOURS["baseline"], label="x")
+        figure.text(0.1, 0.1, "a$b 猫")
+
+    picture = draw("demo", "alt", "caption", (2, 1), paint)
+    assert picture.png.startswith(b"\x89PNG")
+    assert "a$b 猫" in picture.svg
+    assert COLOURS["baseline"] in picture.svg
+    assert COLOURS["baseline"] not in picture.dark_svg
+    assert draw("demo", "alt", "caption", (2, 1), paint) == picture
+
+
+def test_unknown_table_is_one_line(monkeypatch):
+    from reports.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["reports", "--table", "tabel1"])
+    with pytest.raises(UserError, match="unknown table 'tabel1': did you mean 'table1'"):
+        main()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    from reports.__main__ import main
+
+    (tmp_path / "tiny").write_text("a file where the folder should be")
+    monkeypatch.setattr(sys, "argv", ["reports", "--results", str(tmp_path)])
+    with pytest.raises(UserError, match=r"cannot write the report into .*: choose another --results"):
+        main()
+
+
+def test_reports_import_no_torch():
+    code = (
+        "import pkgutil, importlib, sys, reports\n"
+        "for module in pkgutil.iter_modules(reports.__path__): importlib.import_module(f'reports.{module.name}')\n"
+        "heavy = {'torch', 'torchvision', 'timm', 'mmcv', 'mmengine', 'mmseg', 'mmdet'}\n"
+        "print(*heavy & {name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")

@@ -1,0 +1,186 @@
+"""The trainer: killed anywhere and started again, it ends with the same bytes; what it writes can be used."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import transmix.train
+from recipes import small_recipe
+from transmix.checkpoints import load_model, load_state
+from transmix.distributed import Processes
+from transmix.errors import UserError
+from transmix.folders import read_folders
+from transmix.train import EMA_WEIGHTS, LOG, STATE, WEIGHTS, Runtime, Trainer
+
+# a clean server with torch imported: children start in no time and may be killed like any process
+spawn = multiprocessing.get_context("forkserver")
+spawn.set_forkserver_preload(["transmix.train"])
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def trainer(root: Path, out: Path, checkpoint_seconds: float = 60.0, **settings) -> Trainer:
+    runtime = Runtime(workers=0, checkpoint_seconds=checkpoint_seconds, progress=False)
+    return Trainer(small_recipe(**settings), read_folders(root), out, 0, ALONE, runtime)
+
+
+def train(root: Path, out: Path, **kwargs) -> None:
+    torch.set_num_threads(1)
+    trainer(root, out, **kwargs).run()
+
+
+def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
+    """Run until the `at`-th time that `moment` comes, then die as by `kill -9`."""
+    torch.set_num_threads(1)
+    count = 0
+
+    def maybe_die() -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run = trainer(root, out, checkpoint_seconds=0.0)
+    if moment == "step":
+        step = run._train_step
+        run._train_step = lambda *batch: (step(*batch), maybe_die())
+    elif moment == "evaluation":
+        evaluate = run._evaluate
+        run._evaluate = lambda: (maybe_die(), evaluate())[1]
+    elif moment == "half a checkpoint":
+        real = torch.save
+
+        def torn(state, path):
+            real(state, path)
+            Path(path).write_bytes(Path(path).read_bytes()[:1000])
+            maybe_die()
+            real(state, path)
+
+        torch.save = torn
+    elif moment == "weights":
+        save = transmix.train.save_weights
+        transmix.train.save_weights = lambda *args: (maybe_die(), save(*args))
+    run.run()
+
+
+def in_child(target, *args) -> int:
+    child = spawn.Process(target=target, args=args)
+    child.start()
+    child.join(120)
+    return child.exitcode
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shared_folders, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    assert in_child(train, shared_folders, out) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("moment", "at"),
+    [("step", 1), ("step", 2), ("step", 5), ("half a checkpoint", 4), ("evaluation", 2), ("weights", 2)],
+)
+def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, uninterrupted, tmp_path, moment, at):
+    assert in_child(train_and_die, shared_folders, tmp_path, moment, at) == -signal.SIGKILL
+    assert not (tmp_path / EMA_WEIGHTS).exists()
+    assert in_child(train, shared_folders, tmp_path) == 0
+    for name in (WEIGHTS, EMA_WEIGHTS, LOG):
+        assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def test_killed_three_times_in_a_row(shared_folders, uninterrupted, tmp_path):
+    for _ in range(3):
+        assert in_child(train_and_die, shared_folders, tmp_path, "step", 3) == -signal.SIGKILL
+    state = load_state(tmp_path / STATE)  # the third step of each session died with it, the first two were kept
+    assert (state["epoch"], state["batch"]) == (1, 3)
+    assert in_child(train, shared_folders, tmp_path) == 0
+    assert (tmp_path / EMA_WEIGHTS).read_bytes() == (uninterrupted / EMA_WEIGHTS).read_bytes()
+
+
+def test_another_seed_gives_other_weights(shared_folders, uninterrupted, tmp_path):
+    run = Trainer(small_recipe(), read_folders(shared_folders), tmp_path, 1, ALONE, Runtime(0, progress=False))
+    run.run()
+    assert (tmp_path / WEIGHTS).read_bytes() != (uninterrupted / WEIGHTS).read_bytes()
+
+
+def test_it_learns_and_logs_every_epoch(shared_folders, tmp_path):
+    run = trainer(shared_folders, tmp_path, epochs=6, lr=2e-3, report_ema=False, rand_augment=None)
+    trained = run.run()
+    rows = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(6))
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert trained.accuracy.top1 == rows[-1]["accuracy"]["top1"] >= 60  # three classes that differ in brightness
+    assert trained.accuracy.images == 15
+    assert any(row["label_shift"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, EMA_WEIGHTS])
+def test_weights_load_into_plain_timm(uninterrupted, name):
+    mine, about = load_model(uninterrupted / name)
+    plain = timm.create_model("deit_micro_tiny_patch8_64", num_classes=3, checkpoint_path=str(uninterrupted / name))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(plain.eval()(images), mine(images))
+    assert about["classes"] == ["class0", "class1", "class2"]
+
+
+def test_the_moving_average_is_not_the_last_step(uninterrupted):
+    raw, ema = (load_model(uninterrupted / name)[0].state_dict() for name in (WEIGHTS, EMA_WEIGHTS))
+    assert all((raw[key] - ema[key]).abs().max() > 0 for key in raw)
+
+
+def test_the_schedule_is_the_published_one(shared_folders, tmp_path):
+    """After 20 warm-up epochs of 300 the rate is the cosine's at 20, .000989, not the peak (method facts, B8)."""
+    run = trainer(shared_folders, tmp_path, epochs=300, cooldown_epochs=10, warmup_epochs=20, lr=1e-3)
+    rates = []
+    for epoch in (0, 10, 20, 299, 309):
+        run.scheduler.step(epoch)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-6, 5.005e-4, 9.89e-4, 1.0e-5, 1e-5], rel=1e-2)
+
+
+def test_tables_and_class_token_are_not_decayed(shared_folders, tmp_path):
+    groups = trainer(shared_folders, tmp_path).optimizer.param_groups
+    free = [group for group in groups if group["weight_decay"] == 0]
+    model = timm.create_model("deit_micro_tiny_patch8_64", num_classes=3)
+    exempt = {n for n, p in model.named_parameters() if p.ndim <= 1 or n in ("pos_embed", "cls_token")}
+    assert sum(len(group["params"]) for group in free) == len(exempt)
+
+
+def test_a_state_of_another_recipe_is_refused(shared_folders, tmp_path):
+    trainer(shared_folders, tmp_path).save()
+    with pytest.raises(UserError, match="made by another recipe"):
+        trainer(shared_folders, tmp_path, lr=5e-4)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:500], lambda data: b"", lambda data: b"text" * 99])
+def test_a_corrupted_state_is_named(shared_folders, tmp_path, damage):
+    trainer(shared_folders, tmp_path).save()
+    (tmp_path / STATE).write_bytes(damage((tmp_path / STATE).read_bytes()))
+    with pytest.raises(UserError, match=r"state\.pt is not readable: start this run afresh with --restart"):
+        trainer(shared_folders, tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:500], lambda data: b""])
+def test_corrupted_weights_are_named(uninterrupted, tmp_path, damage):
+    (tmp_path / WEIGHTS).write_bytes(damage((uninterrupted / WEIGHTS).read_bytes()))
+    with pytest.raises(UserError, match=r"weights\.safetensors is not readable"):
+        load_model(tmp_path / WEIGHTS)
+
+
+def test_a_diverging_run_stops_in_one_line_and_keeps_its_last_good_state(shared_folders, tmp_path):
+    run = trainer(shared_folders, tmp_path)
+    run.save()
+    run.sums[0] = float("nan")
+    with pytest.raises(UserError, match="not finite in epoch 1"):
+        run.save()
+    assert torch.isfinite(load_state(tmp_path / STATE)["sums"]).all()
