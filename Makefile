@@ -1,16 +1,19 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
 #   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=/path/to/class/folders
-#   SET="epochs=30 lr=1e-3"      LAUNCH=".venv/bin/torchrun --nproc-per-node 8"
+#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --nproc-per-node 8"   RESULTS=dir   DATA=dir
 
 SCALE ?= tiny
 PYTHON ?= python3
 VENV := .venv/requirements.lock
 PY := .venv/bin/python
 LAUNCH ?= $(PY)
+RESULTS ?= results
+DATA ?= data
 
 STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-  $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(foreach setting,$(SET),--set $(setting))
-PLAN := results/$(SCALE)/plan.mk
+  $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(foreach setting,$(SET),--set $(setting)) \
+  $(if $(filter-out results,$(RESULTS)),--results $(RESULTS)) $(if $(filter-out data,$(DATA)),--data $(DATA))
+PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,7 +51,7 @@ $(VENV): requirements.lock
 	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
-ifneq ($(filter report table1 occlusion lambda results/%,$(MAKECMDGOALS)),)
+ifneq ($(filter report table1 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
 $(error there is nothing to make, see the line above)
 endif

@@ -69,10 +69,11 @@ def write_data(study: Study) -> None:
     """Write the study's scenes, or say whose data it takes."""
     data = study.classification_data
     if data.scenes is None:
-        return print(f"{data.name}: not embedded, nothing to write")
+        print(f"{data.name}: not embedded, nothing to write")
+        return
     from transmix.scenes.write import write_scenes
 
-    return write_scenes(data.scenes, data.folder)
+    write_scenes(data.scenes, data.folder)
 
 
 def update(path: Path, text: str) -> None:

@@ -46,9 +46,9 @@ def run(study: Study, args: argparse.Namespace) -> None:
         UserError: whatever is wrong with names, data, records or checkpoints, in one line.
     """
     task = study.find(args.name)
-    workers = args.workers if args.workers is not None else default_workers()
-    runtime = Runtime(workers, args.checkpoint_seconds, args.compile)
     with join_processes(args.device) as processes:
+        workers = default_workers(processes) if args.workers is None else args.workers
+        runtime = Runtime(workers, args.checkpoint_seconds, args.compile)
         if not args.restart and is_done(task):
             if processes.leads:
                 print(f"{task.name}: done, {task.folder}")
@@ -110,9 +110,10 @@ def prepare(data: Data, processes: Processes) -> ImageFolders:
     return read_folders(data.root)
 
 
-def default_workers() -> int:
-    """Loader processes: one on a small machine (the model needs the other cores), up to 8 on a large one."""
-    return max(1, min(8, (os.cpu_count() or 1) // 2))
+def default_workers(processes: Processes) -> int:
+    """Loader processes: none where the model computes on the same cores, else this process's share of them."""
+    cores = os.cpu_count() or 1
+    return 0 if processes.device.type == "cpu" else max(1, min(12, cores // processes.world))
 
 
 def describe(task: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class Run:
     @property
     def command(self) -> str:
         """What carries it out."""
-        return " ".join(["python -m experiments run", self.name, *self.options])
+        return shlex.join(["python", "-m", "experiments", "run", self.name, *self.options])
 
     def status(self) -> str:
         """``done``, ``started``, ``not run`` or ``unreadable``."""

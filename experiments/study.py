@@ -128,6 +128,8 @@ def study_from(args: argparse.Namespace) -> Study:
     seeds = scale.seeds if args.seeds is None else args.seeds
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one seed is needed")
+    if args.imagenet is not None and not args.imagenet.is_dir():
+        raise UserError(f"no such data folder: {args.imagenet} (it should hold train/<class>/* and val/<class>/*)")
     options = ["--scale", scale.name]
     for name in ("rows", "seeds", "imagenet"):
         if getattr(args, name) is not None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import write_class_folders
 from PIL import Image
+from recipes import small_recipe
 from timm.data import create_dataset
 
-from conftest import write_class_folders
-from recipes import small_recipe
 from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.errors import UserError
 from transmix.folders import read_folders

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from recipes import small_recipe
 
 import transmix.train
-from recipes import small_recipe
 from transmix.checkpoints import load_model, load_state
 from transmix.distributed import Processes
 from transmix.errors import UserError

@@ -19,10 +19,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}: {hint}")
 
 
-def exit_on_user_error(main: Callable[[], int | None]) -> None:
+def exit_on_user_error(main: Callable[[], None]) -> None:
     """Run a command-line entry point; a `UserError` becomes one line on stderr and exit status 2."""
     try:
-        sys.exit(main())
+        main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

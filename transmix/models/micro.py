@@ -1,6 +1,7 @@
-"""Micro relatives of the paper's models: the same timm classes, small enough for a laptop's CPU.
+"""Relatives of the paper's models for 64 px images in patches of 8: the same timm classes, the same code path.
 
-Widths are ordered as in the paper (T < S < B), heads keep 32 channels, the image is 64 px in patches of 8.
+* ``deit_micro_*``: small enough for a laptop's CPU. Widths are ordered as in the paper (T < S < B).
+* ``deit_{tiny,small,base}_patch8_64``: widths and depth of the paper's models, for one GPU.
 """
 
 from __future__ import annotations
@@ -27,13 +28,21 @@ def _cfg(**kwargs: Any) -> dict[str, Any]:
     }
 
 
-default_cfgs = generate_default_cfgs(
-    {f"deit_micro_{size}_patch8_64.untrained": _cfg() for size in ("tiny", "small", "base")}
-)
+_SIZES = {  # width, depth, heads
+    "deit_micro_tiny_patch8_64": (64, 4, 2),
+    "deit_micro_small_patch8_64": (96, 4, 3),
+    "deit_micro_base_patch8_64": (128, 4, 4),
+    "deit_tiny_patch8_64": (192, 12, 3),
+    "deit_small_patch8_64": (384, 12, 6),
+    "deit_base_patch8_64": (768, 12, 12),
+}
+
+default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in _SIZES})
 
 
 def _deit(variant: str, pretrained: bool, **kwargs: Any) -> VisionTransformer:
-    arguments = {"img_size": 64, "patch_size": 8, "depth": 6, "mlp_ratio": 4, **kwargs}
+    width, depth, heads = _SIZES[variant]
+    arguments = {"img_size": 64, "patch_size": 8, "embed_dim": width, "depth": depth, "num_heads": heads, **kwargs}
     return build_model_with_cfg(
         VisionTransformer, variant, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments
     )
@@ -41,17 +50,35 @@ def _deit(variant: str, pretrained: bool, **kwargs: Any) -> VisionTransformer:
 
 @register_model
 def deit_micro_tiny_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-T's relative: 64 wide, 2 heads, 6 deep."""
-    return _deit("deit_micro_tiny_patch8_64", pretrained, embed_dim=64, num_heads=2, **kwargs)
+    """DeiT-T's micro relative: 64 wide, 4 deep."""
+    return _deit("deit_micro_tiny_patch8_64", pretrained, **kwargs)
 
 
 @register_model
 def deit_micro_small_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-S's relative: 96 wide, 3 heads, 6 deep."""
-    return _deit("deit_micro_small_patch8_64", pretrained, embed_dim=96, num_heads=3, **kwargs)
+    """DeiT-S's micro relative: 96 wide, 4 deep."""
+    return _deit("deit_micro_small_patch8_64", pretrained, **kwargs)
 
 
 @register_model
 def deit_micro_base_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-B's relative: 128 wide, 4 heads, 6 deep."""
-    return _deit("deit_micro_base_patch8_64", pretrained, embed_dim=128, num_heads=4, **kwargs)
+    """DeiT-B's micro relative: 128 wide, 4 deep."""
+    return _deit("deit_micro_base_patch8_64", pretrained, **kwargs)
+
+
+@register_model
+def deit_tiny_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """DeiT-T for 64 px images: 192 wide, 12 deep."""
+    return _deit("deit_tiny_patch8_64", pretrained, **kwargs)
+
+
+@register_model
+def deit_small_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """DeiT-S for 64 px images: 384 wide, 12 deep."""
+    return _deit("deit_small_patch8_64", pretrained, **kwargs)
+
+
+@register_model
+def deit_base_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """DeiT-B for 64 px images: 768 wide, 12 deep."""
+    return _deit("deit_base_patch8_64", pretrained, **kwargs)

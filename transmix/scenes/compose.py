@@ -22,7 +22,7 @@ MIN_VISIBLE = 10
 MAX_HIDDEN = 0.30
 """Distractors hide at most this share of an object."""
 
-ANY_HUE = 0.55
+ANY_HUE = 0.3
 """Share of objects that take an arbitrary hue, so that colour alone does not give the class away."""
 
 _TEXTURE_LIST = tuple(TEXTURES.values())

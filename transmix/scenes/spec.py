@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transmix.errors import UserError
 
-GENERATOR = 1
+GENERATOR = 2
 """Version of the renderer; it goes up whenever the same spec would give other images."""
 
 MANIFEST = "manifest.json"

@@ -1,0 +1,214 @@
+"""The commands as a user types them: a whole small study, and every kind of bad input in one line with exit 2."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_experiments import study
+
+from experiments import __main__ as experiments_command
+from experiments.records import read_record
+from transmix.errors import exit_on_user_error
+
+ROOT = Path(__file__).parent.parent
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["make", *arguments], capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> dict[str, Path]:
+    """``make report SCALE=smoke`` in a folder of its own."""
+    home = tmp_path_factory.mktemp("study")
+    folders = {"RESULTS": home / "results", "DATA": home / "data"}
+    out = make("report", "SCALE=smoke", *(f"{name}={path}" for name, path in folders.items()))
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "Report: " in out.stdout
+    return folders
+
+
+def options(folders: dict[str, Path]) -> list[str]:
+    return ["--scale", "smoke", "--results", str(folders["RESULTS"]), "--data", str(folders["DATA"])]
+
+
+@pytest.fixture
+def copy(done, tmp_path) -> dict[str, Path]:
+    """The finished study, to be damaged."""
+    for name, path in done.items():
+        shutil.copytree(path, tmp_path / name)
+    return {name: tmp_path / name for name in done}
+
+
+def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str]:
+    """Exit status and standard error of ``python -m experiments``."""
+    monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+    try:
+        exit_on_user_error(experiments_command.main)
+        status = 0
+    except SystemExit as stop:
+        status = stop.code
+    return status, capsys.readouterr().err.strip()
+
+
+def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
+    runs = study(*options(done)).plan()
+    records = {run.name: read_record(run.folder) for run in runs}
+    assert len(records) == 5
+    for name, record in records.items():
+        assert record["run"]["name"] == name
+        assert record["data"]["images"] == {"train": 64, "val": 32}
+        for file in record["files"]:
+            assert (done["RESULTS"] / "smoke" / record["run"]["id"] / file).is_file()
+    occlusion = records["occlusion.deit_t.transmix.seed0"]["metrics"]
+    trained = records["table1.deit_t.transmix.seed0"]["metrics"]
+    assert occlusion["top1"][0][0] == occlusion["top1"][1][0] == trained["top1"]  # nothing dropped: the same accuracy
+    assert occlusion["dropped"] == [0, 32]
+    page = (done["RESULTS"] / "smoke" / "report" / "index.html").read_text()
+    assert f"{trained['top1']:.1f}" in page
+
+
+def test_lambda_study_knows_the_truth(done):
+    runs = study(*options(done)).plan()
+    folder = next(run.folder for run in runs if run.kind == "lambda")
+    metrics, examples = read_record(folder)["metrics"], np.load(folder / "examples.npz")
+    assert metrics["mixes"] == 32
+    assert 0 < metrics["error_area"] < 0.5
+    box, area = examples["box"][0], examples["lam_area"][0]
+    assert area == (box[1] - box[0]) * (box[3] - box[2]) / 64**2
+    inside = np.zeros((64, 64), bool)
+    inside[box[0] : box[1], box[2] : box[3]] = True
+    expected = np.where(inside[..., None], examples["partner"][0], examples["own"][0])
+    assert np.array_equal(examples["mixed"][0], expected)
+    cells = inside[::8, ::8]
+    attention = examples["attention"][0]
+    assert examples["lam_attention"][0] == pytest.approx(attention[cells].sum() / attention.sum(), abs=1e-6)
+
+
+def test_a_second_make_has_nothing_to_run(done):
+    out = make("-n", "report", "SCALE=smoke", *(f"{name}={path}" for name, path in done.items()))
+    assert out.returncode == 0
+    assert "experiments run" not in out.stdout
+
+
+def test_make_table_runs_just_that_table():
+    out = make("-n", "table1", "SCALE=smoke", "RESULTS=nowhere")
+    assert out.stdout.count("experiments run") == 2
+    assert "occlusion" not in out.stdout
+    assert out.stdout.count("--table table1") == 1
+    shutil.rmtree(ROOT / "nowhere")
+
+
+def test_a_finished_run_is_left_alone(done, monkeypatch, capsys):
+    before = {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")}
+    assert run(monkeypatch, capsys, "run", "table1.deit_t.baseline.seed0", *options(done)) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")} == before
+
+
+def test_a_corrupted_record_is_named_and_one_command_redoes_just_that_run(copy, monkeypatch, capsys):
+    plan = study(*options(copy)).plan()
+    broken, other = plan[2], plan[0]
+    original = json.loads((broken.folder / "record.json").read_text())
+    (broken.folder / "record.json").write_text("{ torn")
+    untouched = (other.folder / "record.json").read_bytes()
+    status, error = run(monkeypatch, capsys, "run", broken.name, *options(copy))
+    assert status == 2
+    assert len(error.splitlines()) == 1
+    assert str(broken.folder / "record.json") in error
+    assert f"{broken.command} --restart" in error
+    assert run(monkeypatch, capsys, *broken.command.split()[3:], "--restart")[0] == 0
+    assert read_record(broken.folder)["metrics"] == original["metrics"]
+    assert (other.folder / "record.json").read_bytes() == untouched
+
+
+def test_corrupted_weights_are_named_with_the_run_to_redo(copy, monkeypatch, capsys):
+    plan = study(*options(copy)).plan()
+    trained, occlusion = plan[0], plan[2]
+    weights = trained.folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    (occlusion.folder / "record.json").unlink()
+    status, error = run(monkeypatch, capsys, "run", occlusion.name, *options(copy))
+    assert (status, len(error.splitlines())) == (2, 2)  # the run's name, then the error
+    assert f"{weights} is not readable" in error
+    assert f"{trained.command} --restart" in error
+
+
+def test_a_corrupted_checkpoint_is_named(copy, monkeypatch, capsys):
+    trained = study(*options(copy)).plan()[0]
+    (trained.folder / "record.json").unlink()
+    (trained.folder / "state.pt").write_bytes(b"torn")
+    status, error = run(monkeypatch, capsys, "run", trained.name, *options(copy))
+    assert status == 2
+    assert "state.pt is not readable: start this run afresh with --restart" in error.splitlines()[-1]
+
+
+def test_a_data_folder_half_written_is_finished(copy, monkeypatch, capsys):
+    plan = study(*options(copy)).plan()
+    data = plan[0].data.folder
+    (data / "manifest.json").unlink()
+    next(data.glob("imagenet/train/*/*")).unlink()
+    (plan[2].folder / "record.json").unlink()
+    assert run(monkeypatch, capsys, "run", plan[2].name, *options(copy))[0] == 0
+    assert (data / "manifest.json").is_file()
+
+
+def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
+    plan = study(*options(copy)).plan()
+    next(plan[0].data.folder.glob("imagenet/train/*/*")).unlink()
+    (plan[2].folder / "record.json").unlink()
+    status, error = run(monkeypatch, capsys, "run", plan[2].name, *options(copy))
+    assert status == 2
+    assert "has 63 files in imagenet/train, its manifest says 64" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "--scale", "tinny"], "unknown scale 'tinny': did you mean 'tiny'?"),
+        (["plan", "--rows", "deit_x"], "unknown row 'deit_x': did you mean 'deit_"),
+        (["plan", "--seeds", "0"], "--seeds 0: at least one seed is needed"),
+        (["plan", "--imagenet", "/nowhere"], "no such data folder: /nowhere"),
+        (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
+        (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),
+        (["run", "table1.deit_s.transmix.seed0", "--scale", "paper"], "give IMAGENET=/path/to/imagenet"),
+        (["run", "lambda.deit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
+    ],
+)
+def test_bad_arguments_are_one_line(monkeypatch, capsys, arguments, message):
+    status, error = run(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert len(error.splitlines()) == 1
+    assert message in error
+
+
+@pytest.mark.parametrize("spoil", ["empty class", "truncated", "text"])
+def test_bad_images_are_one_line_and_the_run_continues_once_mended(class_folders, tmp_path, monkeypatch, capsys, spoil):
+    victim = class_folders / "val" / "class1" / "000.png"
+    whole = victim.read_bytes()
+    if spoil == "empty class":
+        for path in victim.parent.iterdir():
+            path.unlink()
+    else:
+        victim.write_bytes(whole[:50] if spoil == "truncated" else b"not pixels")
+    arguments = ["run", "table1.deit_t.transmix.seed0", "--scale", "smoke", "--imagenet", str(class_folders)]
+    arguments += ["--results", str(tmp_path / "results"), "--set", "epochs=1"]
+    status, error = run(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert str(victim.parent) in error.splitlines()[-1]
+    if spoil != "empty class":
+        victim.write_bytes(whole)
+        assert run(monkeypatch, capsys, *arguments)[0] == 0
+
+
+def test_make_passes_the_line_and_the_status_on():
+    for target in ("plan", "table1"):
+        out = make(target, "SCALE=tinny")
+        assert out.returncode == 2
+        assert out.stderr.splitlines()[0] == "error: unknown scale 'tinny': did you mean 'tiny'?"
+        assert "Traceback" not in out.stderr

@@ -1,0 +1,190 @@
+"""Recipes, plans, run identities, records and the generated makefile fragment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from experiments.makefile import fragment
+from experiments.records import UnreadableRecord, read_record, write_record
+from experiments.scales import METHODS, ROWS, SCALES
+from experiments.study import Study, add_study_options, study_from
+from experiments.trained import recipe_of
+from transmix.errors import UserError
+from transmix.recipe import Recipe, override, parse_settings, settings
+from transmix.train import build_model
+
+
+def study(*options: str) -> Study:
+    parser = argparse.ArgumentParser()
+    add_study_options(parser)
+    return study_from(parser.parse_args(options))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("row", ROWS)
+def test_every_recipe_can_be_built_and_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
+    pair = {method: SCALES[scale].recipe(row, method) for method in METHODS}
+    baseline, transmix = (settings(recipe) for recipe in pair.values())
+    assert {name for name in baseline if baseline[name] != transmix[name]} == {"label_rule"}
+    assert (baseline["label_rule"], transmix["label_rule"]) == ("area", "mean")
+    if scale in ("smoke", "tiny"):
+        model, about = build_model(pair["transmix"], num_classes=7)
+        assert model.num_classes == 7
+        assert about["image_size"] == model.patch_embed.img_size[0] == 64
+
+
+def test_every_recipe_is_a_lab_book_entry():
+    for row, recipe in ROWS.items():
+        assert f"make table1 SCALE=paper ROWS={row}" in recipe.__doc__
+        assert "Expected (slides)" in recipe.__doc__
+
+
+def test_paper_recipes_hold_the_official_configuration():
+    """method_facts.md §2.1, columns "OFF DeiT-S" and "OFF DeiT-B"."""
+    small, base = (settings(SCALES["paper"].recipe(row, "transmix")) for row in ("deit_s", "deit_b"))
+    expected = {
+        "epochs": 300,
+        "cooldown_epochs": 10,
+        "batch_size": 256,
+        "lr": 1e-3,
+        "min_lr": 1e-5,
+        "warmup_lr": 1e-6,
+        "warmup_epochs": 20,
+        "weight_decay": 0.03,
+        "drop_path": 0.1,
+        "random_erasing": 0.0,
+        "mixup_alpha": 0.8,
+        "cutmix_alpha": 1.0,
+        "switch_prob": 0.5,
+        "ema_decay": 0.99996,
+        "report_ema": True,
+        "eval_crop": 0.9,
+    }
+    assert {name: small[name] for name in expected} == expected
+    changed = {"warmup_epochs": 5, "weight_decay": 0.05, "switch_prob": 0.8}
+    assert {name: base[name] for name in expected} == expected | changed
+
+
+def test_settings_survive_json():
+    recipe = SCALES["tiny"].recipe("deit_t", "transmix")
+    assert recipe_of(json.loads(json.dumps(settings(recipe)))) == recipe
+
+
+def test_settings_from_the_command_line_are_typed():
+    parsed = parse_settings(
+        ["lr=1e-3", "epochs=5", "ema_decay=none", "crop_scale=0.5,1", "report_ema=false", "amp=bf16"]
+    )
+    assert parsed == {
+        "lr": 0.001,
+        "epochs": 5,
+        "ema_decay": None,
+        "crop_scale": (0.5, 1.0),
+        "report_ema": False,
+        "amp": "bf16",
+    }
+    assert all(parse_settings([f"{field.name}=none"]) for field in fields(Recipe) if "None" in str(field.type))
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("lrr=1", "unknown setting 'lrr': did you mean 'lr'"),
+        ("mixup-switch-prob=0.8", "did you mean 'switch_prob'"),  # what the official configuration got wrong
+        ("epochs=many", "epochs='many' is not a int"),
+        ("epochs", "has no value"),
+    ],
+)
+def test_a_wrong_setting_is_named(pair, message):
+    with pytest.raises(UserError, match=message):
+        parse_settings([pair])
+
+
+def test_a_setting_out_of_range_is_named():
+    recipe = SCALES["tiny"].recipe("deit_t", "baseline")
+    for change, message in (
+        ({"label_rule": "are"}, "did you mean 'area'"),
+        ({"epochs": 0}, "epochs=0: must be positive"),
+        ({"report_ema": True}, "report_ema=True needs ema_decay"),
+        ({"warm_up": 3}, "did you mean 'warmup_"),
+    ):
+        with pytest.raises(UserError, match=message):
+            override(recipe, **change)
+
+
+def test_a_changed_recipe_is_another_run_and_everything_that_needs_it_too():
+    before, after = study().plan(), study("--set", "lr=1e-3").plan()
+    assert [run.name for run in before] == [run.name for run in after]
+    assert not {run.id for run in before} & {run.id for run in after}
+    assert [run.id for run in before] == [run.id for run in study().plan()]
+
+
+def test_where_results_and_data_lie_does_not_change_what_a_run_is():
+    one, other = study(), study("--results", "elsewhere", "--data", "there")
+    assert [run.id for run in one.plan()] == [run.id for run in other.plan()]
+
+
+def test_own_data_is_another_run(tmp_path):
+    own = study("--imagenet", str(tmp_path))
+    assert own.classification_data.name.startswith(tmp_path.name)
+    assert not {run.id for run in own.plan()} & {run.id for run in study().plan()}
+
+
+def test_a_run_comes_after_what_it_needs():
+    runs = study("--rows", "all", "--seeds", "2").plan()
+    assert len(runs) == 3 * 2 * 5
+    for place, run in enumerate(runs):
+        assert all(need in runs[:place] for need in run.needs)
+
+
+def test_the_fragment_has_a_rule_for_every_record():
+    plan = study("--seeds", "2")
+    text = fragment(plan)
+    for run in plan.plan():
+        assert f"\n{run.folder}/record.json: " in text
+        assert f"-m experiments run {run.id} --scale tiny --seeds 2" in text
+    occlusion = next(run for run in plan.plan() if run.kind == "occlusion")
+    assert f"{occlusion.folder}/record.json: {occlusion.needs[0].folder}/record.json |" in text
+
+
+def record() -> dict:
+    keys = ("run", "settings", "data", "metrics", "environment", "files", "started", "wall_seconds")
+    return {key: {} for key in keys}
+
+
+def test_a_record_survives(tmp_path):
+    write_record(tmp_path, record() | {"metrics": {"top1": 12.5}})
+    assert read_record(tmp_path)["metrics"] == {"top1": 12.5}
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+    assert read_record(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 2}', "null"])
+def test_a_corrupted_record_is_named_with_the_way_to_redo_it(tmp_path, text):
+    run = study("--results", str(tmp_path)).plan()[0]
+    run.folder.mkdir(parents=True)
+    (run.folder / "record.json").write_text(text)
+    with pytest.raises(UnreadableRecord, match=r"record .*record\.json"):
+        read_record(run.folder)
+    assert run.status() == "unreadable"
+    with pytest.raises(UserError, match=f"experiments run {run.name} .*--restart"):
+        run.record()
+
+
+def test_planning_imports_nothing_heavy():
+    code = (
+        "import sys; from experiments.__main__ import main; sys.argv = ['x', 'plan', '--scale', 'paper']; main();"
+        "print([m for m in ('torch', 'timm', 'numpy', 'rich') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.splitlines()[-1] == "[]"
+    assert "table1.deit_s.transmix.seed0" in out.stdout
+
+
+ROOT = Path(__file__).parent.parent

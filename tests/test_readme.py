@@ -1,0 +1,63 @@
+"""What the README tells people to type exists, and its Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments.study import add_study_options
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line.split("  #")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines() if line]
+INLINE = re.findall(r"`((?:make|python -m) [^`]+)`", README)
+
+
+def test_there_is_something_to_check():
+    assert "make report" in COMMANDS
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS, *INLINE}))
+def test_commands_exist_and_parse(command, tmp_path):
+    words = shlex.split(command)
+    if words[0] == "python":
+        find = f"import importlib.util as u; assert u.find_spec('{words[2]}.__main__')"
+        subprocess.run(["python3", "-c", find], check=True, cwd=ROOT)
+        return
+    words = [f"IMAGENET={tmp_path}" if word.startswith("IMAGENET=") else word for word in words]
+    out = subprocess.run([*words, "-n", f"RESULTS={tmp_path / 'results'}"], capture_output=True, text=True, cwd=ROOT)
+    assert out.returncode == 0, out.stderr
+
+
+@pytest.mark.parametrize("code", [block for kind, block in BLOCKS if kind == "python"])
+def test_python_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("document", ["README.md", "transmix/README.md"])
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_every_target_is_in_the_readme_or_in_help():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z0-9]+):.*## ", makefile, re.MULTILINE)
+    assert {"report", "test", "lint", "table1", "occlusion", "plan"} <= set(targets)
+
+
+def test_study_options_are_the_ones_that_are_documented():
+    """No new option of the command line without a thought: this list is the whole of them."""
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False)
+    add_study_options(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert options == {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
