@@ -34,6 +34,7 @@ def main() -> None:
     if args.command == "list":
         return print_list()
     study = study_from(args)
+    study.check_data()
     if args.command == "plan":
         return print_plan(study)
     if args.command == "makefile":

@@ -50,6 +50,11 @@ class Study:
         folder = self.data / self.scale.scenes.key
         return Data(self.scale.scenes.key, folder / "imagenet", self.scale.scenes, folder)
 
+    def check_data(self) -> None:
+        """Raise `UserError` early if the user's folder is not there. (A report needs records only.)"""
+        if self.imagenet is not None and not self.imagenet.is_dir():
+            raise UserError(f"no such data folder: {self.imagenet} (it should hold train/<class>/* and val/<class>/*)")
+
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
         runs = []
@@ -128,8 +133,6 @@ def study_from(args: argparse.Namespace) -> Study:
     seeds = scale.seeds if args.seeds is None else args.seeds
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one seed is needed")
-    if args.imagenet is not None and not args.imagenet.is_dir():
-        raise UserError(f"no such data folder: {args.imagenet} (it should hold train/<class>/* and val/<class>/*)")
     options = ["--scale", scale.name]
     for name in ("rows", "seeds", "imagenet"):
         if getattr(args, name) is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from typing import Any
 
@@ -92,12 +90,10 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def to_csv(lines: list[dict[str, Any]]) -> str:
-    """Lines with the same keys as CSV, its heading first."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue()
+    """Lines with the same keys as CSV, its heading first; a number that is missing is an empty field."""
+    import pandas  # takes longer to import than everything else here
+
+    return pandas.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
 def print_table(table: Table) -> None:

@@ -167,7 +167,7 @@ def _top1(arm: Arm) -> Cell:
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:
-    """Table 1 for programs, unrounded; a number without a record is ``not run`` or ``unreadable``."""
+    """Table 1 for programs, unrounded; without a record a number is None and ``status`` says why."""
     return [_numbers(row) for row in gain_rows(collected)]
 
 
@@ -177,20 +177,21 @@ def _numbers(row: GainRow) -> dict[str, Any]:
     return {
         "row": paper.row,
         "model": paper.model,
-        "published_params_m": paper.params,
-        "published_flops_g": paper.flops,
-        "published_baseline": paper.baseline,
-        "published_transmix": paper.transmix,
+        "published_params_m": float(paper.params),
+        "published_flops_g": float(paper.flops),
+        "published_baseline": float(paper.baseline),
+        "published_transmix": float(paper.transmix),
         "published_gain": paper.gain,
         "published_source": paper.source,
-        "measured_model": ours.model if ours else row.status,
-        "measured_parameters": ours.parameters if ours else row.status,
-        "measured_baseline": row.baseline.top1.mean if row.baseline.top1 else row.baseline.status,
-        "measured_transmix": row.transmix.top1.mean if row.transmix.top1 else row.transmix.status,
-        "measured_gain": gain.mean if gain else row.status,
-        "gain_half_width_95": "" if gain is None or gain.half_width is None else gain.half_width,
+        "status": row.status,
+        "measured_model": ours.model if ours else None,
+        "measured_parameters": ours.parameters if ours else None,
+        "measured_baseline": row.baseline.top1.mean if row.baseline.top1 else None,
+        "measured_transmix": row.transmix.top1.mean if row.transmix.top1 else None,
+        "measured_gain": gain.mean if gain else None,
+        "gain_half_width_95": gain.half_width if gain else None,
         "paired_seeds": gain.count if gain else 0,
-        "verdict": row.verdict or row.status,
+        "verdict": row.verdict,
         "baseline_records": " ".join(source.id for source in row.baseline.sources),
         "transmix_records": " ".join(source.id for source in row.transmix.sources),
     }

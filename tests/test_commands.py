@@ -148,14 +148,22 @@ def test_a_corrupted_checkpoint_is_named(copy, monkeypatch, capsys):
     assert "state.pt is not readable: start this run afresh with --restart" in error.splitlines()[-1]
 
 
-def test_a_data_folder_half_written_is_finished(copy, monkeypatch, capsys):
-    plan = study(*options(copy)).plan()
-    data = plan[0].data.folder
-    (data / "manifest.json").unlink()
-    next(data.glob("imagenet/train/*/*")).unlink()
-    (plan[2].folder / "record.json").unlink()
-    assert run(monkeypatch, capsys, "run", plan[2].name, *options(copy))[0] == 0
-    assert (data / "manifest.json").is_file()
+def test_a_data_folder_half_written_is_finished(done, tmp_path, monkeypatch, capsys):
+    from transmix.scenes import write
+
+    def die(*_):
+        raise OSError("no space left on device")
+
+    folders = {"RESULTS": tmp_path / "results", "DATA": tmp_path / "data"}
+    with monkeypatch.context() as broken:
+        broken.setattr(write, "_finish", die)
+        status, error = run(monkeypatch, capsys, "data", *options(folders))
+    assert status == 2
+    assert "cannot write data folder" in error
+    assert "no space left on device" in error
+    assert run(monkeypatch, capsys, "data", *options(folders))[0] == 0
+    finished, whole = (study(*options(f)).plan()[0].data.folder for f in (folders, done))
+    assert (finished / "manifest.json").read_bytes() == (whole / "manifest.json").read_bytes()
 
 
 def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
