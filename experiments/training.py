@@ -7,7 +7,8 @@ from experiments.runs import Run
 from experiments.trained import recipe_of
 from transmix.distributed import Processes
 from transmix.folders import ImageFolders
-from transmix.train import EMA_WEIGHTS, LOG, WEIGHTS, Runtime, Trainer
+from transmix.log import NAME as LOG
+from transmix.train import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
 
 
 def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:

@@ -18,7 +18,8 @@ from transmix.checkpoints import load_model, load_state
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.folders import read_folders
-from transmix.train import EMA_WEIGHTS, LOG, STATE, WEIGHTS, Runtime, Trainer
+from transmix.log import NAME as LOG
+from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 # a clean server with torch imported: children start in no time and may be killed like any process
 spawn = multiprocessing.get_context("forkserver")

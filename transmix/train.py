@@ -6,7 +6,6 @@ weights, optimizer, moving average and position; see `Trainer.save`.
 
 from __future__ import annotations
 
-import json
 import resource
 import time
 from dataclasses import asdict, dataclass
@@ -25,15 +24,15 @@ from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.evaluate import Accuracy, evaluate
-from transmix.files import write_text
 from transmix.folders import ImageFolders
+from transmix.log import EpochLog
 from transmix.mixing import MixPolicy
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe, fingerprint, settings
 from transmix.seeding import derive_seed, seed_python_numpy_torch
 from transmix.task import TransMixTask
 
-STATE, LOG = "state.pt", "log.jsonl"
+STATE = "state.pt"
 WEIGHTS, EMA_WEIGHTS = "weights.safetensors", "weights_ema.safetensors"
 
 
@@ -155,10 +154,10 @@ class Trainer:
         """Train from the current position to the end, evaluate, write the weights."""
         self._last_save = self._last_tick = time.monotonic()
         recipe, leads = self.recipe, self.processes.leads
-        with progress_bar(self.runtime.progress and leads) as bar:
+        self._log = EpochLog(self.out, self.epoch) if leads else None
+        with progress_bar(self.runtime.progress and leads) as self._bar:
             total = recipe.total_epochs * self.batches.steps
-            self._show = lambda note="": bar.update(line, completed=self.step, note=note)
-            line = bar.add_task(self.out.name, total=total, completed=self.step, note="")
+            self._line = self._bar.add_task(self.out.name, total=total, completed=self.step, note="")
             for epoch in range(self.epoch, recipe.total_epochs):
                 self._train_epoch(epoch)
                 self.save()  # before evaluating: a broken validation image costs no training
@@ -172,6 +171,9 @@ class Trainer:
         self.processes.wait()
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return Trained(accuracy, reported, self.seconds, self._peak_memory_mib(), parameters)
+
+    def _show(self, note: str) -> None:
+        self._bar.update(self._line, completed=self.step, note=note)
 
     @property
     def step(self) -> int:
@@ -229,8 +231,7 @@ class Trainer:
         self.sums.zero_()
         self._show(f"top-1 {accuracy.top1:.1f} %")
         if self.processes.leads:
-            lines = [json.dumps(row) for row in self.history]
-            write_text(self.out / LOG, "\n".join(lines) + "\n")
+            self._log.write(self.history)
 
     def _evaluate(self) -> Accuracy:
         model = self.task.get_eval_model(ema=self.recipe.report_ema)

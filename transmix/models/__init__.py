@@ -1,5 +1,5 @@
 """Models that timm does not have, registered with timm when this package is imported."""
 
-from transmix.models import micro
+from transmix.models import micro, pvt
 
-__all__ = ["micro"]
+__all__ = ["micro", "pvt"]
