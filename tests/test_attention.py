@@ -5,14 +5,13 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-import timm
 import torch
 from timm.models import VisionTransformer
 from timm.utils import ModelEmaV3
 
-import transmix.models  # noqa: F401  registers the micro models
 from transmix.attention import ClassAttention
 from transmix.errors import UserError
+from transmix.models import create_model
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
@@ -148,7 +147,7 @@ def test_a_pass_is_taken_once(images):
 
 @pytest.mark.parametrize("name", ["deit_micro_tiny_patch8_64", "deit_tiny_patch16_224", "deit_small_patch16_224"])
 def test_reads_the_models_of_the_study(name):
-    model = timm.create_model(name).eval()
+    model = create_model(name).eval()
     size = model.patch_embed.img_size[0]
     images = torch.randn(2, 3, size, size)
     reader = ClassAttention(model)
@@ -160,7 +159,7 @@ def test_reads_the_models_of_the_study(name):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: timm.create_model("resnet18"),
+        lambda: create_model("resnet18"),
         lambda: small_vit(class_token=False, global_pool="avg"),
         lambda: small_vit(global_pool="avg"),
     ],

@@ -41,14 +41,21 @@ def test_epochs_differ_in_order_and_in_augmentation(shared_folders):
     assert not torch.equal(torch.cat([x for x, _ in first]).sum(), torch.cat([x for x, _ in second]).sum())
 
 
+def pairs(loader) -> list[tuple[int, int]]:
+    """What identifies an image, and its label, for every image of a loader."""
+    return [
+        pair for images, labels in loader for pair in zip(images.sum((1, 2, 3)).tolist(), labels.tolist(), strict=True)
+    ]
+
+
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_every_validation_image_is_in_exactly_one_process(tmp_path, world):
     root = write_class_folders(tmp_path, classes=3, train=1, val=7)
-    seen = []
-    for rank in range(world):
-        for images, labels in eval_loader(small_recipe(eval_batch_size=4), root / "val", shard=Shard(rank, world)):
-            seen += [(image.sum().item(), label) for image, label in zip(images, labels.tolist(), strict=True)]
-    alone = [(i.sum().item(), n) for x, y in eval_loader(small_recipe(), root / "val") for i, n in zip(x, y.tolist())]  # noqa: B905
+    recipe = small_recipe(eval_batch_size=4)
+    seen = [
+        pair for rank in range(world) for pair in pairs(eval_loader(recipe, root / "val", shard=Shard(rank, world)))
+    ]
+    alone = pairs(eval_loader(recipe, root / "val"))
     assert len(seen) == 21
     assert sorted(seen) == sorted(alone)
 

@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-import transmix.models  # noqa: F401  registers our models with timm
 from transmix.errors import UserError
 from transmix.files import replacing
+from transmix.models import create_model
 
 FORMAT = 1
 
@@ -43,12 +42,13 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+            names = file.keys()
+            state = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"weights file {path} is not readable ({error})") from error
     if "model" not in about:
         raise UserError(f"weights file {path} does not say which model it holds: it was not written by this suite")
-    model = timm.create_model(about["model"], num_classes=about["num_classes"], **about.get("model_args", {}))
+    model = create_model(about["model"], num_classes=about["num_classes"], **about.get("model_args", {}))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
+from timm.models import get_pretrained_cfg
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from transmix.evaluate import Accuracy, evaluate
 from transmix.folders import ImageFolders
 from transmix.log import EpochLog
 from transmix.mixing import MixPolicy
+from transmix.models import create_model
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe, fingerprint, settings
 from transmix.seeding import derive_seed, seed_python_numpy_torch
@@ -66,12 +67,10 @@ class Trained:
 
 def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict[str, Any]]:
     """The recipe's model, freshly initialised, and what `transmix.checkpoints.load_model` needs to rebuild it."""
-    default = timm.get_pretrained_cfg(recipe.model)
-    if default is None:
-        raise UserError(f"unknown model {recipe.model!r}: neither timm nor transmix.models has it")
-    resized = default.input_size[-1] != recipe.image_size
+    default = get_pretrained_cfg(recipe.model)
+    resized = default is not None and default.input_size[-1] != recipe.image_size
     model_args = {"img_size": recipe.image_size} if resized else {}
-    model = timm.create_model(recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args)
+    model = create_model(recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args)
     about = {"model": recipe.model, "num_classes": num_classes, "model_args": model_args}
     return model, about | {"image_size": recipe.image_size, "mean": default.mean, "std": default.std}
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from timm.models import VisionTransformer, build_model_with_cfg, generate_default_cfgs, register_model
@@ -40,45 +41,18 @@ _SIZES = {  # width, depth, heads
 default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in _SIZES})
 
 
-def _deit(variant: str, pretrained: bool, **kwargs: Any) -> VisionTransformer:
-    width, depth, heads = _SIZES[variant]
-    arguments = {"img_size": 64, "patch_size": 8, "embed_dim": width, "depth": depth, "num_heads": heads, **kwargs}
-    return build_model_with_cfg(
-        VisionTransformer, variant, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments
-    )
+def _entrypoint(name: str, width: int, depth: int, heads: int) -> Callable[..., VisionTransformer]:
+    """What timm calls to make the model `name`."""
+
+    def create(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+        arguments = {"img_size": 64, "patch_size": 8, "embed_dim": width, "depth": depth, "num_heads": heads, **kwargs}
+        return build_model_with_cfg(
+            VisionTransformer, name, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments
+        )
+
+    create.__name__ = name
+    return create
 
 
-@register_model
-def deit_micro_tiny_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-T's micro relative: 64 wide, 4 deep."""
-    return _deit("deit_micro_tiny_patch8_64", pretrained, **kwargs)
-
-
-@register_model
-def deit_micro_small_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-S's micro relative: 96 wide, 4 deep."""
-    return _deit("deit_micro_small_patch8_64", pretrained, **kwargs)
-
-
-@register_model
-def deit_micro_base_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-B's micro relative: 128 wide, 4 deep."""
-    return _deit("deit_micro_base_patch8_64", pretrained, **kwargs)
-
-
-@register_model
-def deit_tiny_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-T for 64 px images: 192 wide, 12 deep."""
-    return _deit("deit_tiny_patch8_64", pretrained, **kwargs)
-
-
-@register_model
-def deit_small_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-S for 64 px images: 384 wide, 12 deep."""
-    return _deit("deit_small_patch8_64", pretrained, **kwargs)
-
-
-@register_model
-def deit_base_patch8_64(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """DeiT-B for 64 px images: 768 wide, 12 deep."""
-    return _deit("deit_base_patch8_64", pretrained, **kwargs)
+for _name, _size in _SIZES.items():
+    register_model(_entrypoint(_name, *_size))

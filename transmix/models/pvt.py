@@ -4,7 +4,7 @@ timm has version 2 only, which has no class token. Parameter names are those of 
 load as they are, and mmdet's ``pvt_convert`` reads what is trained here.
 
 * ``pvt_{tiny,small,medium,large}``: the paper's models.
-* ``pvt_micro_*_patch2_64``: the same heads and depths at an eighth of the width, for 64 px images on a laptop's CPU.
+* ``pvt_micro_*_patch2_64``: an eighth of the width and a third of the depth, for 64 px images on a laptop's CPU.
 
 Shapes: B images, C channels of a stage, h heads of d channels, a grid of H x W patches, N tokens: H*W, or 1 + H*W
 with the class token (first, stage 4 only), M <= N tokens that keys and values are made from. Stages count from 1,
@@ -13,28 +13,21 @@ as in the paper and in the parameter names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from operator import mul
 from typing import Any
 
 import torch
-from timm.layers import (
-    DropPath,
-    Mlp,
-    PatchEmbed,
-    calculate_drop_path_rates,
-    get_device_dtype,
-    resample_abs_pos_embed,
-    to_2tuple,
-    trunc_normal_,
-    use_fused_attn,
-)
+from timm.layers import DropPath, Mlp, PatchEmbed, calculate_drop_path_rates, resample_abs_pos_embed, use_fused_attn
 from timm.models import build_model_with_cfg, checkpoint, generate_default_cfgs, register_model
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.init import trunc_normal_
+
+from transmix.models.micro import _cfg
 
 Grid = tuple[int, int]
 
@@ -51,35 +44,27 @@ class SpatialReductionAttention(nn.Module):
     Nothing is reduced where ``sr_ratio`` is 1: plain attention, and the only kind that takes a class token.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        sr_ratio: int = 1,
-        qkv_bias: bool = True,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, sr_ratio: int = 1, attn_drop: float = 0.0) -> None:
         super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"{dim} channels do not divide into {num_heads} heads")
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
         self.scale = self.head_dim**-0.5
         self.sr_ratio = sr_ratio
         self.fused_attn = use_fused_attn()
-        self.q = nn.Linear(dim, dim, bias=qkv_bias)
-        self.kv = nn.Linear(dim, 2 * dim, bias=qkv_bias)
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(dim, 2 * dim)
         self.attn_drop = nn.Dropout(attn_drop)
         self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(proj_drop)
         if sr_ratio > 1:
             self.sr = nn.Conv2d(dim, dim, kernel_size=sr_ratio, stride=sr_ratio)
             self.norm = _reduction_norm(dim)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Attend among the tokens of one stage: (B, N, C) to (B, N, C)."""
-        source = self._reduce(x, grid) if self.sr_ratio > 1 else x
+        source = x
+        if self.sr_ratio > 1:
+            reduced = self.sr(x.transpose(1, 2).unflatten(2, grid))
+            source = self.norm(reduced.flatten(2).transpose(1, 2))  # (B, M, C)
         q = self._split_heads(self.q(x))
         k, v = (self._split_heads(half) for half in self.kv(source).chunk(2, dim=-1))
         if self.fused_attn:
@@ -88,11 +73,7 @@ class SpatialReductionAttention(nn.Module):
         else:
             attention = (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, h, N, M)
             x = self.attn_drop(attention) @ v
-        return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
-
-    def _reduce(self, x: Tensor, grid: Grid) -> Tensor:
-        image = x.transpose(1, 2).unflatten(2, grid)
-        return self.norm(self.sr(image).flatten(2).transpose(1, 2))  # (B, M, C)
+        return self.proj(x.transpose(1, 2).flatten(2))
 
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)  # (B, h, N or M, d)
@@ -101,23 +82,13 @@ class SpatialReductionAttention(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block: attention, then MLP, each with a residual."""
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        mlp_ratio: float = 4.0,
-        sr_ratio: int = 1,
-        qkv_bias: bool = True,
-        proj_drop: float = 0.0,
-        attn_drop: float = 0.0,
-        drop_path: float = 0.0,
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, sr_ratio: int, attn_drop: float, drop_path: float):
         super().__init__()
         self.norm1 = _block_norm(dim)
-        self.attn = SpatialReductionAttention(dim, num_heads, sr_ratio, qkv_bias, attn_drop, proj_drop)
+        self.attn = SpatialReductionAttention(dim, num_heads, sr_ratio, attn_drop)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = _block_norm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=proj_drop)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
@@ -129,22 +100,12 @@ class Block(nn.Module):
 class PyramidVisionTransformer(nn.Module):
     """Four stages of transformer blocks on ever coarser grids; the last one carries a class token.
 
-    Args:
+    Args (sequences hold one number per stage):
         img_size: the size that the position tables are made for; images of other sizes work too.
         patch_sizes: by how much each stage makes the grid coarser; rows and columns left over are dropped.
-        in_chans: channels of the images.
-        num_classes: outputs of the head; 0 for no head.
         global_pool: "token" (the class token), or "" to leave the tokens as they are.
-        embed_dims: channels per stage.
-        depths: blocks per stage.
-        num_heads: heads per stage.
-        mlp_ratios: hidden over outer width of the MLPs, per stage.
-        sr_ratios: spatial reduction of keys and values per stage; 1 in stage 4, whose class token is on no grid.
-        qkv_bias: biases in the query, key and value projections.
-        drop_rate: dropout before the head.
-        pos_drop_rate: dropout after the position tables.
-        proj_drop_rate: dropout in the MLPs and after attention's output projection.
-        attn_drop_rate: dropout of attention probabilities.
+        sr_ratios: spatial reduction of keys and values; 1 in stage 4, whose class token is on no grid.
+        drop_rate, attn_drop_rate: dropout before the head, and of attention probabilities.
         drop_path_rate: stochastic depth of the last block; linear from 0 over all blocks.
     """
 
@@ -160,10 +121,7 @@ class PyramidVisionTransformer(nn.Module):
         num_heads: Sequence[int] = (1, 2, 5, 8),
         mlp_ratios: Sequence[float] = (8, 8, 4, 4),
         sr_ratios: Sequence[int] = (8, 4, 2, 1),
-        qkv_bias: bool = True,
         drop_rate: float = 0.0,
-        pos_drop_rate: float = 0.0,
-        proj_drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
@@ -172,46 +130,31 @@ class PyramidVisionTransformer(nn.Module):
             raise ValueError("stage 4 has a class token, which is on no grid to be reduced: its sr_ratio must be 1")
         self.in_chans = in_chans
         self.num_features = self.head_hidden_size = embed_dims[-1]
+        self.num_prefix_tokens = 1  # of stage 4
         self.grad_checkpointing = False
         strides = list(accumulate(patch_sizes, mul))
-        rows, columns = to_2tuple(img_size)
+        rows, columns = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.grid_sizes = [(rows // stride, columns // stride) for stride in strides]
-        self.feature_info = [
-            {"num_chs": dim, "reduction": stride, "module": f"block{stage}"}
-            for stage, (dim, stride) in enumerate(zip(embed_dims, strides, strict=True), start=1)
-        ]
-
-        drops = {"proj_drop": proj_drop_rate, "attn_drop": attn_drop_rate}
+        self.grid_size = self.grid_sizes[-1]
+        self.feature_info = []
         drop_paths = calculate_drop_path_rates(drop_path_rate, list(depths), stagewise=True)
         sources = [in_chans, *embed_dims]
-        for stage, (dim, (height, width)) in enumerate(zip(embed_dims, self.grid_sizes, strict=True), start=1):
-            i = stage - 1
+        for i, (dim, (height, width)) in enumerate(zip(embed_dims, self.grid_sizes, strict=True)):
             # Without img_size, timm's patch projection takes any size and drops what is left over, as PVT does.
             embed = PatchEmbed(None, patch_sizes[i], sources[i], dim, norm_layer=_patch_norm)
-            table = torch.zeros(1, height * width + (stage == CLASS_STAGE), dim)
+            table = torch.zeros(1, height * width + (i + 1 == CLASS_STAGE), dim)
             blocks = [
-                Block(dim, num_heads[i], mlp_ratios[i], sr_ratios[i], qkv_bias, drop_path=drop_path, **drops)
-                for drop_path in drop_paths[i]
+                Block(dim, num_heads[i], mlp_ratios[i], sr_ratios[i], attn_drop_rate, rate) for rate in drop_paths[i]
             ]
-            setattr(self, f"patch_embed{stage}", embed)
-            setattr(self, f"pos_embed{stage}", nn.Parameter(trunc_normal_(table, std=0.02)))
-            setattr(self, f"block{stage}", nn.ModuleList(blocks))
-        self.pos_drop = nn.Dropout(pos_drop_rate)
+            self.feature_info.append({"num_chs": dim, "reduction": strides[i], "module": f"block{i + 1}"})
+            setattr(self, f"patch_embed{i + 1}", embed)
+            setattr(self, f"pos_embed{i + 1}", nn.Parameter(trunc_normal_(table, std=0.02)))
+            setattr(self, f"block{i + 1}", nn.ModuleList(blocks))
         self.cls_token = nn.Parameter(trunc_normal_(torch.zeros(1, 1, self.num_features), std=0.02))
         self.norm = _block_norm(self.num_features)
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(num_classes, global_pool)
         self.apply(_init_weights)
-
-    @property
-    def grid_size(self) -> Grid:
-        """Rows and columns of the last stage's patches at the configured image size."""
-        return self.grid_sizes[-1]
-
-    @property
-    def num_prefix_tokens(self) -> int:
-        """Tokens before the patches in the last stage: the class token, unless it was pruned."""
-        return 0 if self.cls_token is None else 1
 
     def no_weight_decay(self) -> set[str]:
         """Parameters exempt from weight decay: as in PVT the class token alone; the position tables do decay."""
@@ -219,13 +162,9 @@ class PyramidVisionTransformer(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Layers for layer-wise learning rates: one per block (coarse: per stage), with what feeds its first block."""
-        stem = r"^(?:patch_embed|pos_embed)1"
-        if coarse:
-            blocks = [(r"^(?:block|patch_embed|pos_embed)(\d)", None), (r"^cls_token", (CLASS_STAGE,))]
-        else:
-            feeds = [(r"^(?:patch_embed|pos_embed)(\d)", (0,)), (r"^cls_token", (CLASS_STAGE, 0))]
-            blocks = [(r"^block(\d)\.(\d+)", None), *feeds]
-        return {"stem": stem, "blocks": [*blocks, (r"^norm", (99999,))]}
+        first, block = ((), r"^block(\d)") if coarse else ((0,), r"^block(\d)\.(\d+)")
+        feeds = [(r"^(?:patch_embed|pos_embed)(\d)", first), (r"^cls_token", (CLASS_STAGE, *first))]
+        return {"stem": r"^(?:patch_embed|pos_embed)1", "blocks": [(block, None), *feeds, (r"^norm", (99999,))]}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each block's activations in the backward pass instead of keeping them."""
@@ -242,16 +181,15 @@ class PyramidVisionTransformer(nn.Module):
         if global_pool is not None:
             self.global_pool = global_pool
         self.num_classes = num_classes
-        head = nn.Linear(self.num_features, num_classes, **get_device_dtype(self)) if num_classes else nn.Identity()
-        self.head = head.apply(_init_weights).train(self.training)
+        head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.head = head.apply(_init_weights).to(self.pos_embed1).train(self.training)
 
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
         """Drop what the stages asked for do not need; returns their indices, from 0.
 
-        The class token goes with the head. What is left is the backbone of PVT's detection code, whose stage 4
-        has patch tokens only: this is what ``features_only=True`` gives.
+        The class token goes with the head, as in PVT's detection code; ``features_only=True`` comes through here.
         """
         taken, last = feature_take_indices(len(self.grid_sizes), indices)
         cut = last + 1 < len(self.grid_sizes)
@@ -259,10 +197,11 @@ class PyramidVisionTransformer(nn.Module):
             for name in ("patch_embed", "pos_embed", "block"):
                 delattr(self, f"{name}{stage}")
         del self.grid_sizes[last + 1 :]
+        self.grid_size = self.grid_sizes[-1]
         if cut or prune_norm:
             self.norm = nn.Identity()  # the final norm is stage 4's
         if cut or prune_head:
-            self.cls_token = None
+            self.cls_token, self.num_prefix_tokens = None, 0
             self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
             self.reset_classifier(0, "")
         return taken
@@ -276,15 +215,10 @@ class PyramidVisionTransformer(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The pyramid: one (B, C, H, W) per stage asked for, stage 4's without class token and final norm.
+        """The pyramid, one (B, C, H, W) per stage; with the final tokens before it unless ``intermediates_only``.
 
-        Args:
-            x: images.
-            indices: the last n stages, or these stages (from 0); all by default.
-            norm: put the final norm on the last stage; the others have none.
-            stop_early: do not run the stages after the last one asked for.
-            output_fmt: "NCHW", the only one.
-            intermediates_only: return the pyramid alone, else (tokens of the last stage run, pyramid).
+        Stage 4's map comes without the class token and, unless ``norm``, before the final norm; the other stages
+        have none. ``indices`` are the last n stages or a list from 0; all by default.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"a pyramid's maps are NCHW, not {output_fmt}")
@@ -304,9 +238,7 @@ class PyramidVisionTransformer(nn.Module):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Tokens (B, N, C) to logits (B, classes), or to the features (B, C) that the head would see."""
-        if self.global_pool == "token":
-            x = x[:, 0]
-        x = self.head_drop(x)
+        x = self.head_drop(x[:, 0] if self.global_pool == "token" else x)
         return x if pre_logits else self.head(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -318,16 +250,11 @@ class PyramidVisionTransformer(nn.Module):
         patch_embed = getattr(self, f"patch_embed{stage}")
         grid = patch_embed.dynamic_feat_size(x.shape[-2:])
         x = patch_embed(x)
-        table, old_grid = getattr(self, f"pos_embed{stage}"), self.grid_sizes[stage - 1]
-        if stage == CLASS_STAGE:
-            table = resize_table(table, grid, old_grid, prefix=1)
-            if self.cls_token is None:
-                table = table[:, 1:]
-            else:
-                x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
-        else:
-            table = resize_table(table, grid, old_grid)
-        x = self.pos_drop(x + table)
+        prefix = int(stage == CLASS_STAGE)
+        table = resize_table(getattr(self, f"pos_embed{stage}"), grid, self.grid_sizes[stage - 1], prefix)
+        if prefix and self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = x + table[:, table.shape[1] - x.shape[1] :]  # without the class entry if the class token was pruned
         for block in getattr(self, f"block{stage}"):
             x = checkpoint(block, x, grid) if self.grad_checkpointing else block(x, grid)
         return x, grid
@@ -342,24 +269,21 @@ def _init_weights(module: nn.Module) -> None:
     """As in PVT: Linear weights truncated normal; LayerNorm and convolutions keep PyTorch's initialisation."""
     if isinstance(module, nn.Linear):
         trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        nn.init.zeros_(module.bias)
 
 
 def resize_table(table: Tensor, grid: Grid, old_grid: Grid | None = None, prefix: int = 0) -> Tensor:
     """Position table (1, prefix + tokens, C) for another grid: bilinear as in PVT; the table itself on its own grid.
 
-    PVT compares every stage's grid with stage 1's and so fails at 448 px, whose stage 2 has as many patches as
-    stage 1 at 224 px; here each stage is compared with its own. Without ``old_grid`` the old one was square.
+    Every stage's grid counts (PVT looks at stage 1's and fails at 448 px). The old grid is square if not given.
     """
     return resample_abs_pos_embed(table, list(grid), old_grid, prefix, interpolation="bilinear", antialias=False)
 
 
 def checkpoint_filter_fn(state_dict: dict[str, Any], model: PyramidVisionTransformer) -> dict[str, Tensor]:
-    """A checkpoint's weights with position tables resized to the model's: for training or testing at another size.
+    """A checkpoint's weights, bare or under "model" or "state_dict", with position tables resized to the model's.
 
-    Takes a bare dict or one under "model" or "state_dict". A table of the model's length stays as it is; the grid
-    of another one must have been square, since a table does not say.
+    A table of the model's length stays as it is; the grid of another one must have been square: no table says.
     """
     state_dict = state_dict.get("model", state_dict)
     state_dict = dict(state_dict.get("state_dict", state_dict))
@@ -370,93 +294,43 @@ def checkpoint_filter_fn(state_dict: dict[str, Any], model: PyramidVisionTransfo
     return state_dict
 
 
-_PVT_DEPTHS = {"tiny": (2, 2, 2, 2), "small": (3, 4, 6, 3), "medium": (3, 4, 18, 3), "large": (3, 8, 27, 3)}
-
-# The micro models keep PVT's heads, depths and ratios. A first patch of 2 instead of 4 leaves stage 4 with 4 x 4
-# patches of a 64 px image (2 x 2 would be too few to weigh labels by). All grids halve from stage to stage and, as
-# in PVT at 224 px, reduction gives stages 1 to 3 just as many keys as stage 4 has patches: 16 here, 49 there.
+# The micro models keep PVT's heads and ratios, at an eighth of its widths and a third of its depths; two blocks stay
+# in stage 4, as the class token that asks in the last one must have seen the image before. With 2 for the first patch
+# instead of 4, stage 4 has 4 x 4 patches of a 64 px image (2 x 2 would be too few to weigh labels by), all grids halve
+# from stage to stage, and reduction leaves every stage just as many keys as stage 4 has patches: 16, and 49 in PVT.
 _MICRO = {"img_size": 64, "patch_sizes": (2, 2, 2, 2), "embed_dims": (8, 16, 40, 64)}
 
-_ARGUMENTS = {f"pvt_{size}": {"depths": depths} for size, depths in _PVT_DEPTHS.items()} | {
-    f"pvt_micro_{size}_patch2_64": {"depths": depths, **_MICRO} for size, depths in _PVT_DEPTHS.items()
+_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "pvt_tiny": {"depths": (2, 2, 2, 2)},
+    "pvt_small": {"depths": (3, 4, 6, 3)},
+    "pvt_medium": {"depths": (3, 4, 18, 3)},
+    "pvt_large": {"depths": (3, 8, 27, 3)},
+    "pvt_micro_tiny_patch2_64": {"depths": (1, 1, 1, 2), **_MICRO},
+    "pvt_micro_small_patch2_64": {"depths": (1, 1, 2, 2), **_MICRO},
+    "pvt_micro_medium_patch2_64": {"depths": (1, 1, 6, 2), **_MICRO},
+    "pvt_micro_large_patch2_64": {"depths": (1, 3, 9, 2), **_MICRO},
 }
-
-
-def _cfg(size: int) -> dict[str, Any]:
-    return {
-        "num_classes": 1000,
-        "input_size": (3, size, size),
-        "pool_size": None,
-        "crop_pct": 0.875 if size == 224 else 1.0,  # PVT tests on the centre of images resized to 256
-        "interpolation": "bicubic",
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
-        "first_conv": "patch_embed1.proj",
-        "classifier": "head",
-        "license": "apache-2.0",
-    }
-
-
+_CFG = _cfg(first_conv="patch_embed1.proj", input_size=(3, 224, 224), crop_pct=0.875)  # tested as 256 px, centre 224
+_MICRO_CFG = _cfg(first_conv="patch_embed1.proj")
 default_cfgs = generate_default_cfgs(
-    {f"{name}.untrained": _cfg(arguments.get("img_size", 224)) for name, arguments in _ARGUMENTS.items()}
+    {f"{variant}.untrained": _MICRO_CFG if "micro" in variant else _CFG for variant in _ARGUMENTS}
 )
 
 
-def _pvt(variant: str, pretrained: bool, **kwargs: Any) -> PyramidVisionTransformer:
-    feature_cfg = {"out_indices": kwargs.pop("out_indices", (0, 1, 2, 3)), "feature_cls": "getter"}
-    return build_model_with_cfg(
-        PyramidVisionTransformer,
-        variant,
-        pretrained,
-        pretrained_filter_fn=checkpoint_filter_fn,
-        feature_cfg=feature_cfg,
-        **_ARGUMENTS[variant] | kwargs,
-    )
+def _entry_point(variant: str) -> Callable[..., PyramidVisionTransformer]:
+    def create(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
+        features = {"out_indices": kwargs.pop("out_indices", (0, 1, 2, 3)), "feature_cls": "getter"}
+        options = {
+            "pretrained_filter_fn": checkpoint_filter_fn,
+            "feature_cfg": features,
+            **_ARGUMENTS[variant],
+            **kwargs,
+        }
+        return build_model_with_cfg(PyramidVisionTransformer, variant, pretrained, **options)
+
+    create.__name__ = create.__qualname__ = variant  # timm registers a function under its name
+    return create
 
 
-@register_model
-def pvt_tiny(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Tiny: 8 blocks, 13.2 M parameters."""
-    return _pvt("pvt_tiny", pretrained, **kwargs)
-
-
-@register_model
-def pvt_small(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Small: 16 blocks, 24.5 M parameters."""
-    return _pvt("pvt_small", pretrained, **kwargs)
-
-
-@register_model
-def pvt_medium(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Medium: 28 blocks, 44.2 M parameters."""
-    return _pvt("pvt_medium", pretrained, **kwargs)
-
-
-@register_model
-def pvt_large(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Large: 41 blocks, 61.4 M parameters."""
-    return _pvt("pvt_large", pretrained, **kwargs)
-
-
-@register_model
-def pvt_micro_tiny_patch2_64(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Tiny's micro relative: 8 blocks, up to 64 wide."""
-    return _pvt("pvt_micro_tiny_patch2_64", pretrained, **kwargs)
-
-
-@register_model
-def pvt_micro_small_patch2_64(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Small's micro relative: 16 blocks, up to 64 wide."""
-    return _pvt("pvt_micro_small_patch2_64", pretrained, **kwargs)
-
-
-@register_model
-def pvt_micro_medium_patch2_64(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Medium's micro relative: 28 blocks, up to 64 wide."""
-    return _pvt("pvt_micro_medium_patch2_64", pretrained, **kwargs)
-
-
-@register_model
-def pvt_micro_large_patch2_64(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
-    """PVT-Large's micro relative: 41 blocks, up to 64 wide."""
-    return _pvt("pvt_micro_large_patch2_64", pretrained, **kwargs)
+for _variant in _ARGUMENTS:
+    globals()[_variant] = register_model(_entry_point(_variant))
