@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from experiments.makefile import fragment
@@ -41,7 +42,10 @@ def main() -> None:
         return update(args.out, fragment(study))
     if args.command == "data":
         return write_data(study)
-    from experiments.run import run as carry_out  # imports torch
+    # Before torch is loaded: threads that wait for each other sleep. By default they spin, and a small model then
+    # trains 20 times slower as soon as anything else (make -j2, a browser) wants one of the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from experiments.run import run as carry_out
 
     return carry_out(study, args)
 

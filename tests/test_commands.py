@@ -185,6 +185,7 @@ def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
         (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
         (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),
         (["run", "table1.deit_s.transmix.seed0", "--scale", "paper"], "give IMAGENET=/path/to/imagenet"),
+        (["run", "table1.deit_t.baseline.seed0", "--set", "model=deit_tiny_patch16"], "did you mean 'deit_tiny_patch"),
         (["run", "lambda.deit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
     ],
 )

@@ -7,14 +7,14 @@ from typing import Any
 import timm
 from torch import nn
 
-from transmix.errors import UserError
+from transmix.errors import unknown_name
 from transmix.models import micro, pvt
 
 __all__ = ["create_model", "micro", "pvt"]
 
 
 def create_model(name: str, **kwargs: Any) -> nn.Module:
-    """`timm.create_model`, with this suite's models known; an unknown name is a `UserError`."""
+    """`timm.create_model`, with this suite's models known; an unknown name is an error that names the nearest."""
     if not timm.is_model(name):
-        raise UserError(f"unknown model {name!r}: neither timm nor transmix.models has it")
+        raise unknown_name("model", name, timm.list_models())
     return timm.create_model(name, **kwargs)

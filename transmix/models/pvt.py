@@ -30,7 +30,6 @@ from torch.nn.init import trunc_normal_
 from transmix.models.micro import _cfg
 
 Grid = tuple[int, int]
-
 CLASS_STAGE = 4  # the class token enters here, and the last stage is also where it is read
 
 # The official code sets 1e-6 for the blocks and the final norm and leaves PyTorch's default to the other two.
@@ -178,8 +177,7 @@ class PyramidVisionTransformer(nn.Module):
         """Put a fresh head of so many classes (0: none) in place of the present one."""
         if global_pool not in (None, "", "token"):
             raise ValueError(f'global_pool is "token" or "" for PVT, not "{global_pool}"')
-        if global_pool is not None:
-            self.global_pool = global_pool
+        self.global_pool = self.global_pool if global_pool is None else global_pool
         self.num_classes = num_classes
         head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.head = head.apply(_init_weights).to(self.pos_embed1).train(self.training)
@@ -187,10 +185,7 @@ class PyramidVisionTransformer(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what the stages asked for do not need; returns their indices, from 0.
-
-        The class token goes with the head, as in PVT's detection code; ``features_only=True`` comes through here.
-        """
+        """Drop what these stages (from 0) do not need, and with the head the class token, as PVT's detection code."""
         taken, last = feature_take_indices(len(self.grid_sizes), indices)
         cut = last + 1 < len(self.grid_sizes)
         for stage in range(last + 2, len(self.grid_sizes) + 1):
@@ -275,7 +270,7 @@ def _init_weights(module: nn.Module) -> None:
 def resize_table(table: Tensor, grid: Grid, old_grid: Grid | None = None, prefix: int = 0) -> Tensor:
     """Position table (1, prefix + tokens, C) for another grid: bilinear as in PVT; the table itself on its own grid.
 
-    Every stage's grid counts (PVT looks at stage 1's and fails at 448 px). The old grid is square if not given.
+    Each stage's own grid counts: PVT compares with stage 1's, which fails at 448 px. No old grid means a square one.
     """
     return resample_abs_pos_embed(table, list(grid), old_grid, prefix, interpolation="bilinear", antialias=False)
 
@@ -313,20 +308,17 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
 _CFG = _cfg(first_conv="patch_embed1.proj", input_size=(3, 224, 224), crop_pct=0.875)  # tested as 256 px, centre 224
 _MICRO_CFG = _cfg(first_conv="patch_embed1.proj")
 default_cfgs = generate_default_cfgs(
-    {f"{variant}.untrained": _MICRO_CFG if "micro" in variant else _CFG for variant in _ARGUMENTS}
+    {f"{name}.untrained": _MICRO_CFG if "micro" in name else _CFG for name in _ARGUMENTS}
 )
 
 
 def _entry_point(variant: str) -> Callable[..., PyramidVisionTransformer]:
     def create(pretrained: bool = False, **kwargs: Any) -> PyramidVisionTransformer:
         features = {"out_indices": kwargs.pop("out_indices", (0, 1, 2, 3)), "feature_cls": "getter"}
-        options = {
-            "pretrained_filter_fn": checkpoint_filter_fn,
-            "feature_cfg": features,
-            **_ARGUMENTS[variant],
-            **kwargs,
-        }
-        return build_model_with_cfg(PyramidVisionTransformer, variant, pretrained, **options)
+        arguments = {"feature_cfg": features, **_ARGUMENTS[variant], **kwargs}
+        return build_model_with_cfg(
+            PyramidVisionTransformer, variant, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments
+        )
 
     create.__name__ = create.__qualname__ = variant  # timm registers a function under its name
     return create
