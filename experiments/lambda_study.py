@@ -111,15 +111,14 @@ def measure(
     trained.model(trained.normalise(mix.images.to(device)))
     attention = reader.take().cpu()
     reader.remove()
-    grid = trained.model.patch_embed.grid_size
-    mask = token_mask(mix.box, images.shape[-2:], grid)
+    mask = token_mask(mix.box, images.shape[-2:], reader.grid)
     share = attention_share(attention, mask, mix.lam)
     true = torch.full_like(share, torch.nan) if objects is None else true_share(objects, mix)
     pictures = {"mixed": mix.images, "own": images, "partner": images[mix.partner]}
     return {
         **{name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()},
         "box": np.tile(np.array(mix.box), (len(images), 1)),
-        "attention": attention.unflatten(1, grid).numpy(),
+        "attention": attention.unflatten(1, reader.grid).numpy(),
         "lam_area": np.full(len(images), mix.lam),
         "lam_attention": share.numpy(),
         "lam_mean": ((mix.lam + share) / 2).numpy(),

@@ -12,6 +12,7 @@ from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import load_trained
 from robustness.patch_drop import drop_patches, dropped_count, random_patches
+from transmix.attention import token_grid
 from transmix.data import Shard, eval_loader
 from transmix.distributed import Processes
 from transmix.folders import ImageFolders
@@ -25,7 +26,7 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
     """Sweep the ratios and mask seeds; every image is read and decoded once for all of them."""
     protocol, trained, device = PatchDrop(**run.settings), load_trained(run.needs[0]), processes.device
     model, normalise = trained.model.to(device), trained.normalise.to(device)
-    grid = (protocol.grid, protocol.grid) if protocol.grid else tuple(model.patch_embed.grid_size)
+    grid = (protocol.grid, protocol.grid) if protocol.grid else token_grid(model)
     counts = [dropped_count(grid[0] * grid[1], tenths) for tenths in protocol.tenths]
     batches = eval_loader(
         replace(trained.recipe, eval_batch_size=protocol.batch_size),

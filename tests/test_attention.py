@@ -9,7 +9,7 @@ import torch
 from timm.models import VisionTransformer
 from timm.utils import ModelEmaV3
 
-from transmix.attention import ClassAttention
+from transmix.attention import ClassAttention, token_grid
 from transmix.errors import UserError
 from transmix.models import create_model
 
@@ -145,15 +145,42 @@ def test_a_pass_is_taken_once(images):
         reader.take()
 
 
-@pytest.mark.parametrize("name", ["deit_micro_tiny_patch8_64", "deit_tiny_patch16_224", "deit_small_patch16_224"])
-def test_reads_the_models_of_the_study(name):
+def unfused(model: torch.nn.Module, module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """What the module itself computes once it is told to write its softmax out: independent of our own algebra."""
+    seen = []
+    module.fused_attn = False
+    handle = module.attn_drop.register_forward_pre_hook(lambda drop, inputs: seen.append(inputs[0]))
+    model(images)
+    handle.remove()
+    module.fused_attn = True
+    return seen[-1][:, :, 0, 1:].mean(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "module", "grid"),
+    [
+        ("deit_micro_tiny_patch8_64", 64, lambda model: model.blocks[-1].attn, (8, 8)),
+        ("deit_tiny_patch16_224", 224, lambda model: model.blocks[-1].attn, (14, 14)),
+        ("cait_xxs24_224", 224, lambda model: model.blocks_token_only[-1].attn, (14, 14)),
+        ("xcit_nano_12_p16_224", 224, lambda model: model.cls_attn_blocks[-1].attn, (14, 14)),
+        ("pvt_tiny", 224, lambda model: model.block4[-1].attn, (7, 7)),
+    ],
+)
+def test_reads_the_families_of_the_paper(name, size, module, grid):
+    torch.manual_seed(0)
     model = create_model(name).eval()
-    size = model.patch_embed.img_size[0]
+    attn = module(model)
+    for parameter in attn.parameters():  # sharp, as after training
+        parameter.data.mul_(6)
     images = torch.randn(2, 3, size, size)
     reader = ClassAttention(model)
     with torch.no_grad():
         model(images)
-        torch.testing.assert_close(reader.take(), explicit(model, images), **TOLERANCE)
+        attention, expected = reader.take(), unfused(model, attn, images)
+    torch.testing.assert_close(attention, expected, **TOLERANCE)
+    assert reader.grid == token_grid(model) == grid
+    assert attention.shape[1] == grid[0] * grid[1]
+    assert expected.std() > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -166,5 +193,5 @@ def test_reads_the_models_of_the_study(name):
     ids=["no transformer", "no class token", "class token not used"],
 )
 def test_a_model_without_class_attention_is_refused(make):
-    with pytest.raises(UserError, match="families that work: DeiT/ViT"):
+    with pytest.raises(UserError, match="families that work: DeiT/ViT, CaiT, XCiT, PVT"):
         ClassAttention(make())

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
-from timm.layers import Attention
-from timm.models import VisionTransformer
+from timm.layers import Attention, to_2tuple
+from timm.models import Cait, VisionTransformer, Xcit
+from timm.models.cait import ClassAttn
 from torch import Tensor, nn
 
 from transmix.errors import UserError
+from transmix.models.pvt import PyramidVisionTransformer, SpatialReductionAttention
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,20 @@ class Family:
         models: the model class.
         find: the attention module of a model of that class, or None if this one has no class attention.
         query_key: its (W_q, b_q, W_k): (h*d, C), (h*d,) or None, (h*d, C).
-        prefix: number of tokens before the patches.
+        grid: (rows, columns) of the patch tokens it attends to.
     """
 
     name: str
     models: type[nn.Module]
     find: Callable[[nn.Module], nn.Module | None]
     query_key: Callable[[nn.Module], tuple[Tensor, Tensor | None, Tensor]]
-    prefix: Callable[[nn.Module], int]
+    grid: Callable[[nn.Module], tuple[int, int]]
 
 
 def _last_self_attention(model: VisionTransformer) -> nn.Module | None:
     attn = getattr(model.blocks[-1], "attn", None)
     readable = type(attn) is Attention and isinstance(attn.q_norm, nn.Identity)
-    return attn if readable and model.cls_token is not None and model.global_pool == "token" else None
+    return attn if readable and model.cls_token is not None else None
 
 
 def _fused_query_key(attn: Attention) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -53,15 +56,48 @@ def _fused_query_key(attn: Attention) -> tuple[Tensor, Tensor | None, Tensor]:
     return weight_q, None if attn.qkv.bias is None else attn.qkv.bias.chunk(3)[0], weight_k
 
 
+def _separate_query_key(attn: ClassAttn) -> tuple[Tensor, Tensor | None, Tensor]:
+    return attn.q.weight, attn.q.bias, attn.k.weight
+
+
+def _shared_key_value(attn: SpatialReductionAttention) -> tuple[Tensor, Tensor | None, Tensor]:
+    return attn.q.weight, attn.q.bias, attn.kv.weight.chunk(2)[0]
+
+
+def _patch_grid(model: nn.Module) -> tuple[int, int]:
+    height, width = to_2tuple(model.patch_embed.img_size)
+    rows, columns = to_2tuple(model.patch_embed.patch_size)
+    return height // rows, width // columns
+
+
 FAMILIES = (
+    Family("DeiT/ViT", VisionTransformer, _last_self_attention, _fused_query_key, _patch_grid),
+    Family("CaiT", Cait, lambda model: model.blocks_token_only[-1].attn, _separate_query_key, _patch_grid),
+    # the class-attention layers at the end, not the cross-covariance (channel) attention before them
+    Family("XCiT", Xcit, lambda model: model.cls_attn_blocks[-1].attn, _separate_query_key, _patch_grid),
+    # stage 4: the class token exists there only, and its keys are not spatially reduced
     Family(
-        "DeiT/ViT",
-        VisionTransformer,
-        find=_last_self_attention,
-        query_key=_fused_query_key,
-        prefix=lambda model: model.num_prefix_tokens,
+        "PVT", PyramidVisionTransformer, lambda model: model.block4[-1].attn, _shared_key_value, attrgetter("grid_size")
     ),
 )
+
+
+def _family(model: nn.Module) -> tuple[Family, nn.Module]:
+    for family in FAMILIES:
+        if isinstance(model, family.models) and model.global_pool == "token":
+            module = family.find(model)
+            if module is not None:
+                return family, module
+    raise UserError(
+        f"{type(model).__name__} has no class attention to mix labels by; families that work: "
+        f"{', '.join(family.name for family in FAMILIES)} (with a class token and token pooling)"
+    )
+
+
+def token_grid(model: nn.Module) -> tuple[int, int]:
+    """(rows, columns) of the patch tokens that the model's class token attends to, at its configured image size."""
+    family, _ = _family(model)
+    return tuple(family.grid(model))
 
 
 class ClassAttention:
@@ -70,6 +106,7 @@ class ClassAttention:
     >>> reader = ClassAttention(model)      # the bare model, before compile and DDP
     >>> logits = model(images)
     >>> attention = reader.take()           # (B, P), mean over heads, float32, no gradient
+    >>> rows, columns = reader.grid         # P = rows * columns, row by row
 
     Softmax over all tokens, before attention dropout; the columns of the class token (and of other prefix
     tokens) are dropped, so a row sums to less than one. Computed in float32 whatever autocast does.
@@ -82,17 +119,10 @@ class ClassAttention:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        for family in FAMILIES:
-            module = family.find(model) if isinstance(model, family.models) else None
-            if module is not None:
-                break
-        else:
-            raise UserError(
-                f"{type(model).__name__} has no class attention to mix labels by; families that work: "
-                f"{', '.join(family.name for family in FAMILIES)} (with a class token and token pooling)"
-            )
+        family, module = _family(model)
+        self.grid = token_grid(model)
         self._query_key = family.query_key
-        self._prefix = family.prefix(model)
+        self._prefix = model.num_prefix_tokens
         self._attention: Tensor | None = None
         self._silent = False
         self._handle = module.register_forward_pre_hook(self._read)

@@ -52,9 +52,8 @@ class TransMixTask(ClassificationTask):
         self.policy = policy or MixPolicy()
         self.smoothing = smoothing
         self.rng = rng or np.random.default_rng()
-        self.grid = grid or getattr(getattr(model, "patch_embed", None), "grid_size", None)
-        # after an EMA copy or before: the copy's reader is silent either way
         self.class_attention = None if label_rule == "area" else ClassAttention(model)
+        self.grid = grid or (self.class_attention.grid if self.class_attention else None)
 
     def forward(self, input: Tensor, target: Tensor, mix: Mix | None = None) -> dict[str, Any]:
         """One training forward pass.
@@ -88,11 +87,7 @@ class TransMixTask(ClassificationTask):
         attention = self.class_attention.take()
         if mix.box is None:  # Mixup and unmixed batches have no pasted region: they keep their pixel lambda
             return pasted_share(mix.lam, None, None, "area")
-        mask = token_mask(mix.box, mix.images.shape[-2:], self._grid(attention), attention.device)
+        mask = token_mask(mix.box, mix.images.shape[-2:], self.grid, attention.device)
+        if len(mask) != attention.shape[1]:
+            raise ValueError(f"the model attends to {attention.shape[1]} patch tokens, the grid given is {self.grid}")
         return pasted_share(mix.lam, attention, mask, self.label_rule)
-
-    def _grid(self, attention: Tensor) -> tuple[int, int]:
-        tokens = attention.shape[1]
-        if self.grid is None or self.grid[0] * self.grid[1] != tokens:
-            raise ValueError(f"the model attends to {tokens} patch tokens, the grid given is {self.grid}")
-        return self.grid
