@@ -185,7 +185,6 @@ def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
         (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
         (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),
         (["run", "table1.deit_s.transmix.seed0", "--scale", "paper"], "give IMAGENET=/path/to/imagenet"),
-        (["run", "table1.deit_t.baseline.seed0", "--set", "model=deit_tiny_patch16"], "did you mean 'deit_tiny_patch"),
         (["run", "lambda.deit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
     ],
 )
@@ -194,6 +193,14 @@ def test_bad_arguments_are_one_line(monkeypatch, capsys, arguments, message):
     assert status == 2
     assert len(error.splitlines()) == 1
     assert message in error
+
+
+def test_an_unknown_model_is_named(done, tmp_path, monkeypatch, capsys):
+    folders = done | {"RESULTS": tmp_path}
+    arguments = ["run", "table1.deit_t.baseline.seed0", *options(folders), "--set", "model=deit_tiny_patch16"]
+    status, error = run(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert error.splitlines()[-1] == "error: unknown model 'deit_tiny_patch16': did you mean 'deit_tiny_patch16_224'?"
 
 
 @pytest.mark.parametrize("spoil", ["empty class", "truncated", "text"])

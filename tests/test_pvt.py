@@ -13,7 +13,6 @@ from timm.models._manipulate import group_parameters
 from timm.optim import create_optimizer_v2
 from torch.utils.flop_counter import FlopCounterMode
 
-import transmix.models  # noqa: F401  registers PVT
 from transmix.attention import class_row
 from transmix.models.pvt import PyramidVisionTransformer, checkpoint_filter_fn
 
