@@ -87,7 +87,7 @@ def batches(
 
 def readable(samples: Samples, index: int) -> tuple[Tensor, int]:
     """A sample, or one line about the file that cannot be read."""
-    sample = samples[0, index]
+    sample = samples[0, 0, index]
     if not isinstance(sample, tuple):
         raise UserError(f"{sample.path} cannot be read as an image: replace it, then run the same command again")
     return sample

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments.cait import cait_xxs
 from experiments.deit import deit_b, deit_s, deit_t
 from experiments.protocols import LambdaStudy, PatchDrop
+from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
+from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
 from transmix.errors import unknown_name
 from transmix.recipe import Recipe
 from transmix.scenes import ScenesSpec
 
-ROWS: dict[str, Callable[[], Recipe]] = {"deit_t": deit_t, "deit_s": deit_s, "deit_b": deit_b}
+ROWS: dict[str, Callable[[], Recipe]] = {  # in the order of the paper's table
+    recipe.__name__: recipe
+    for recipe in ((deit_t, pvt_t, xcit_t, cait_xxs, deit_s, pvt_s, xcit_s, pvt_m, pvt_l, xcit_m, deit_b, xcit_l))
+}
 METHODS = {"baseline": "area", "transmix": "mean"}  # the one setting in which a pair of runs differs
 
 
@@ -27,7 +33,7 @@ class Scale:
         rows: rows of Table 1 that are run by default.
         seeds: seeds that are run by default.
         training: settings that replace a paper recipe's.
-        models: the model that stands in for each row's.
+        models: the model that stands in for each row's; empty for the paper's own.
         patch_drop: the occlusion protocol.
         lambda_study: the comparison of lambdas.
     """
@@ -44,8 +50,9 @@ class Scale:
 
     def recipe(self, row: str, method: str) -> Recipe:
         """The recipe of one run of Table 1 at this scale."""
-        if row not in ROWS:
-            raise unknown_name("row", row, ROWS)
+        known = self.models or ROWS
+        if row not in known:
+            raise unknown_name(f"row at scale {self.name}", row, known)
         stand_in = {"model": self.models[row]} if self.models else {}
         return replace(ROWS[row](), label_rule=METHODS[method], **stand_in, **self.training)
 
@@ -55,6 +62,10 @@ class Scale:
 _SHORT = {
     "image_size": 64,
     "drop_path": 0.0,
+    "clip_grad": None,
+    "amp": "none",
+    "random_erasing": 0.0,
+    "repeated_augmentation": 1,
     "cooldown_epochs": 0,
     "batch_size": 32,
     "lr": 1.5e-3,
@@ -71,7 +82,31 @@ _SHORT = {
     "eval_crop": 1.0,
 }
 
-_MICRO = {row: f"deit_micro_{size}_patch8_64" for row, size in zip(ROWS, ("tiny", "small", "base"), strict=True)}
+_MICRO = {
+    "deit_t": "deit_micro_tiny_patch8_64",
+    "pvt_t": "pvt_micro_tiny_patch2_64",
+    "xcit_t": "xcit_micro_tiny_patch8_64",
+    "cait_xxs": "cait_micro_xxs_patch8_64",
+    "deit_s": "deit_micro_small_patch8_64",
+    "pvt_s": "pvt_micro_small_patch2_64",
+    "xcit_s": "xcit_micro_small_patch8_64",
+    "pvt_m": "pvt_micro_medium_patch2_64",
+    "pvt_l": "pvt_micro_large_patch2_64",
+    "xcit_m": "xcit_micro_medium_patch8_64",
+    "deit_b": "deit_micro_base_patch8_64",
+    "xcit_l": "xcit_micro_large_patch8_64",
+}
+# PVT at 64 px would attend to 2 x 2 tokens in stage 4: it has no stand-in here
+_LAB = {
+    "deit_t": "deit_tiny_patch8_64",
+    "xcit_t": "xcit_tiny_24_p8_224",
+    "cait_xxs": "cait_xxs36_patch8_64",
+    "deit_s": "deit_small_patch8_64",
+    "xcit_s": "xcit_small_12_p8_224",
+    "xcit_m": "xcit_medium_24_p8_224",
+    "deit_b": "deit_base_patch8_64",
+    "xcit_l": "xcit_large_24_p8_224",
+}
 
 SCALES = {
     scale.name: scale
@@ -105,7 +140,7 @@ SCALES = {
             rows=("deit_t",),
             seeds=3,
             training=_SHORT | {"epochs": 20, "batch_size": 512, "lr": 1e-3, "drop_path": 0.1, "amp": "bf16"},
-            models={row: f"deit_{size}_patch8_64" for row, size in zip(ROWS, ("tiny", "small", "base"), strict=True)},
+            models=_LAB,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(mixes=4096),
         ),

@@ -11,7 +11,7 @@ from PIL import Image
 from recipes import small_recipe
 from timm.data import create_dataset
 
-from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
+from transmix.data import Normalizer, Shard, TrainLoader, _EpochOrder, eval_loader
 from transmix.errors import UserError
 from transmix.folders import read_folders
 
@@ -65,6 +65,24 @@ def test_processes_share_an_epoch_without_overlap(shared_folders):
     assert [len(images) for images, _ in shards[0]] == [8, 8, 8]
     union = torch.cat([labels for shard in shards for _, labels in shard])
     assert torch.bincount(union).tolist() == [16, 16, 16]
+
+
+@pytest.mark.parametrize("world", [1, 4])
+def test_repeated_augmentation_shows_an_image_three_times_in_a_row(world):
+    orders = [list(_EpochOrder(24, 2, Shard(rank, world), seed=0, repeats=3)) for rank in range(world)]
+    together = [key for keys in zip(*orders, strict=True) for key in keys]
+    assert len(together) == 24  # as many samples as images, of a third of the images
+    for start in range(0, 24, 3):
+        epochs, repeats, images = zip(*together[start : start + 3], strict=True)
+        assert (set(epochs), repeats, len(set(images))) == ({0}, (0, 1, 2), 1)
+    assert len({image for _, _, image in together}) == 8
+
+
+def test_a_repeated_image_is_augmented_anew(shared_folders):
+    recipe = small_recipe(repeated_augmentation=2, batch_size=2)
+    images, labels = next(TrainLoader(recipe, shared_folders / "train", seed=3).epoch(0))
+    assert labels[0] == labels[1]
+    assert not torch.equal(images[0], images[1])
 
 
 def test_a_batch_must_divide_over_the_processes(shared_folders):

@@ -10,13 +10,17 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 
 from experiments.makefile import fragment
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.scales import METHODS, ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
 from experiments.trained import recipe_of
+from transmix.attention import ClassAttention
 from transmix.errors import UserError
+from transmix.models import create_model
 from transmix.recipe import Recipe, override, parse_settings, settings
 from transmix.train import build_model
 
@@ -27,17 +31,41 @@ def study(*options: str) -> Study:
     return study_from(parser.parse_args(options))
 
 
-@pytest.mark.parametrize("scale", SCALES)
+PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.models or ROWS]
+
+
+@pytest.mark.parametrize(("scale", "row"), PLANNED)
+def test_a_row_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
+    pair = [settings(SCALES[scale].recipe(row, method)) for method in METHODS]
+    assert {name for name in pair[0] if pair[0][name] != pair[1][name]} == {"label_rule"}
+    assert [recipe["label_rule"] for recipe in pair] == ["area", "mean"]
+    assert timm.is_model(pair[0]["model"])
+
+
 @pytest.mark.parametrize("row", ROWS)
-def test_every_recipe_can_be_built_and_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
-    pair = {method: SCALES[scale].recipe(row, method) for method in METHODS}
-    baseline, transmix = (settings(recipe) for recipe in pair.values())
-    assert {name for name in baseline if baseline[name] != transmix[name]} == {"label_rule"}
-    assert (baseline["label_rule"], transmix["label_rule"]) == ("area", "mean")
-    if scale in ("smoke", "tiny"):
-        model, about = build_model(pair["transmix"], num_classes=7)
-        assert model.num_classes == 7
-        assert about["image_size"] == model.patch_embed.img_size[0] == 64
+def test_every_row_has_a_micro_model_whose_class_attention_can_be_read(row):
+    model, about = build_model(SCALES["tiny"].recipe(row, "transmix"), num_classes=7)
+    reader = ClassAttention(model)
+    with torch.no_grad():
+        logits = model(torch.randn(2, 3, 64, 64))
+    rows, columns = reader.grid
+    assert logits.shape == (2, 7)
+    assert about["image_size"] == 64
+    assert reader.take().shape == (2, rows * columns)
+    assert rows >= 4
+
+
+def test_micro_models_are_ordered_as_in_the_paper():
+    sizes = {row: SCALES["tiny"].recipe(row, "baseline").model for row in ROWS}
+    for family in ("deit", "pvt", "xcit"):
+        rows = [row for row in ROWS if row.startswith(family)]
+        counts = [sum(p.numel() for p in create_model(sizes[row]).parameters()) for row in rows]
+        assert counts == sorted(counts)
+
+
+def test_a_row_without_a_stand_in_is_refused_at_that_scale():
+    with pytest.raises(UserError, match="unknown row at scale lab 'pvt_t'"):
+        study("--scale", "lab", "--rows", "pvt_t")
 
 
 def test_every_recipe_is_a_lab_book_entry():
@@ -138,7 +166,7 @@ def test_own_data_is_another_run(tmp_path):
 
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
-    assert len(runs) == 3 * 2 * 5
+    assert len(runs) == len(ROWS) * 2 * 5 == 120
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

@@ -1,4 +1,4 @@
-"""Loaders: timm's data sets and transforms, in an order and with draws that depend on (seed, epoch, index) only.
+"""Loaders: timm's data sets and transforms, in an order and with draws that depend on (seed, epoch, image) only.
 
 Batches are uint8 on the host and become floats on the model's device (`Normalizer`): a quarter of the traffic,
 and robustness tests can change pixels before normalisation.
@@ -41,7 +41,7 @@ class _Unreadable:
 
 
 class Samples(Dataset):
-    """A timm data set of class folders whose sample (epoch, index) always comes from the same random numbers."""
+    """A timm data set of class folders; sample (epoch, repeat, index) always comes from the same random numbers."""
 
     def __init__(self, folder: Path, transform: Any, seed: int = 0) -> None:
         self.images = create_dataset("", root=str(folder), search_split=False)
@@ -52,33 +52,38 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Any, int] | _Unreadable:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Any, int] | _Unreadable:
+        epoch, repeat, index = key
         try:
             image, label = self.images[index]
         except (RuntimeError, OSError, SyntaxError, ValueError):  # what Pillow and timm raise on broken files
             return _Unreadable(self.images.filename(index, absolute=True))
-        seed_python_numpy_torch(self.seed, "sample", epoch, index)
+        seed_python_numpy_torch(self.seed, "sample", epoch, repeat, index)
         return self.transform(image), label
 
 
 class _EpochOrder(Sampler):
-    """Yields (epoch, index): shuffled anew each epoch, sharded over processes, from any batch on."""
+    """Yields (epoch, repeat, index): shuffled anew each epoch, sharded over processes, from any batch on.
 
-    def __init__(self, images: int, batch_size: int, shard: Shard, seed: int) -> None:
-        self.images, self.batch_size, self.shard, self.seed = images, batch_size, shard, seed
+    With repeated augmentation (Hoffer et al., 2020; DeiT's ``RASampler``) each image comes `repeats` times in a row,
+    and an epoch, still as many samples as there are images, sees that much fewer of them.
+    """
+
+    def __init__(self, images: int, batch_size: int, shard: Shard, seed: int, repeats: int) -> None:
+        self.images, self.batch_size, self.shard, self.seed, self.repeats = images, batch_size, shard, seed, repeats
         self.epoch = self.first_batch = 0
 
     def __len__(self) -> int:
         return self.images // self.shard.world - self.first_batch * self.batch_size
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
-        order = torch.randperm(self.images, generator=generator)[self.shard.rank :: self.shard.world]
+        order = torch.randperm(self.images, generator=generator).tolist()
         # every process takes equally many, or the one with a batch more would wait for the others for ever
-        order = order[: self.images // self.shard.world]
-        for index in order[self.first_batch * self.batch_size :].tolist():
-            yield self.epoch, index
+        per_process = self.images // self.shard.world
+        for sample in range(self.first_batch * self.batch_size, per_process):
+            place, repeat = divmod(sample * self.shard.world + self.shard.rank, self.repeats)
+            yield self.epoch, repeat, order[place]
 
 
 class TrainLoader:
@@ -112,7 +117,7 @@ class TrainLoader:
             raise UserError(
                 f"{folder} has {len(samples)} images, fewer than one batch: set batch_size below {recipe.batch_size}"
             )
-        self._order = _EpochOrder(len(samples), batch_size, shard, seed)
+        self._order = _EpochOrder(len(samples), batch_size, shard, seed, recipe.repeated_augmentation)
         self._loader = DataLoader(
             samples,
             batch_size,
@@ -150,7 +155,7 @@ def eval_loader(
     loader = DataLoader(
         samples,
         recipe.eval_batch_size,
-        sampler=[(0, index) for index in order[shard.rank :: shard.world]],
+        sampler=[(0, 0, index) for index in order[shard.rank :: shard.world]],
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,

@@ -40,6 +40,7 @@ class Recipe:
     hflip: float = 0.5
     rand_augment: str | None = "rand-m9-mstd0.5-inc1"
     random_erasing: float = 0.0  # probability, pixel noise
+    repeated_augmentation: int = 1  # times an image comes, differently augmented, in an epoch of as many images
     # how images and labels are mixed
     mixup_alpha: float = 0.8
     cutmix_alpha: float = 1.0
@@ -61,7 +62,7 @@ class Recipe:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, str(getattr(self, name)), allowed)
-        for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr"):
+        for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr", "repeated_augmentation"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
 
