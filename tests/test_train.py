@@ -14,11 +14,12 @@ import torch
 from recipes import small_recipe
 
 import transmix.train
-from transmix.checkpoints import load_model, load_state
+from transmix.checkpoints import load_model, load_state, save_weights
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.folders import read_folders
 from transmix.log import NAME as LOG
+from transmix.models import create_model
 from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 # a clean server with torch imported: children start in no time and may be killed like any process
@@ -185,3 +186,14 @@ def test_a_diverging_run_stops_in_one_line_and_keeps_its_last_good_state(shared_
     with pytest.raises(UserError, match="not finite in epoch 1"):
         run.save()
     assert torch.isfinite(load_state(tmp_path / STATE)["sums"]).all()
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    model = create_model("deit_micro_small_patch8_64", num_classes=3)
+    about = {"model": "deit_micro_tiny_patch8_64", "num_classes": 3, "model_args": {}}
+    save_weights(model, tmp_path / WEIGHTS, about)
+    with pytest.raises(UserError, match=r"weights\.safetensors does not fit deit_micro_tiny_patch8_64"):
+        load_model(tmp_path / WEIGHTS)
+    save_weights(model, tmp_path / WEIGHTS, {})
+    with pytest.raises(UserError, match="does not say which model it holds"):
+        load_model(tmp_path / WEIGHTS)

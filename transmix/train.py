@@ -39,7 +39,7 @@ WEIGHTS, EMA_WEIGHTS = "weights.safetensors", "weights_ema.safetensors"
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a run is carried out; nothing here changes its result.
+    """How a run is carried out; nothing here changes its result (but for the rounding of compiled kernels).
 
     Attributes:
         workers: loader processes.
@@ -169,7 +169,8 @@ class Trainer:
                 save_weights(self.ema.module, self.out / EMA_WEIGHTS, self.about)
         self.processes.wait()
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return Trained(accuracy, reported, self.seconds, self._peak_memory_mib(), parameters)
+        seconds = self.seconds + time.monotonic() - self._last_tick
+        return Trained(accuracy, reported, seconds, self._peak_memory_mib(), parameters)
 
     def _show(self, note: str) -> None:
         self._bar.update(self._line, completed=self.step, note=note)
