@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from experiments.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -15,20 +18,4 @@ def cait_xxs() -> Recipe:
     Run: ``make table1 SCALE=paper ROWS=cait_xxs IMAGENET=/data/imagenet``
     Expected (slides): 79.1 % top-1, with TransMix 79.8 %. Not run by us.
     """
-    return Recipe(
-        model="cait_xxs36_224",
-        image_size=224,
-        drop_path=0.1,
-        epochs=300,
-        batch_size=1024,
-        lr=1e-3,
-        min_lr=1e-5,
-        warmup_lr=1e-6,
-        warmup_epochs=5,
-        weight_decay=0.05,
-        amp="bf16",
-        random_erasing=0.25,
-        repeated_augmentation=3,
-        ema_decay=0.99996,
-        eval_crop=1.0,
-    )
+    return replace(deit_original(), model="cait_xxs36_224", ema_decay=0.99996, eval_crop=1.0)

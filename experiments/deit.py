@@ -55,3 +55,27 @@ def deit_b() -> Recipe:
     Expected (slides): 81.8 % top-1, with TransMix 82.4 %. Not run by us.
     """
     return replace(deit_s(), model="deit_base_patch16_224", warmup_epochs=5, weight_decay=0.05, switch_prob=0.8)
+
+
+def deit_original() -> Recipe:
+    """DeiT-T by DeiT's own recipe, which PVT's, XCiT's and CaiT's descend from. Not a row of the table.
+
+    Source: facebookresearch/deit main.py at a batch of 1,024 (lr is 5e-4 x batch / 512); the moving average that it
+    keeps without reporting is left to those rows that ask for it.
+    """
+    return Recipe(
+        model="deit_tiny_patch16_224",
+        image_size=224,
+        drop_path=0.1,
+        epochs=300,
+        batch_size=1024,
+        lr=1e-3,
+        min_lr=1e-5,
+        warmup_lr=1e-6,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        amp="bf16",
+        random_erasing=0.25,
+        repeated_augmentation=3,
+        eval_crop=0.875,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -19,22 +20,7 @@ def pvt_t() -> Recipe:
     Run: ``make table1 SCALE=paper ROWS=pvt_t IMAGENET=/data/imagenet``
     Expected (slides): 75.1 % top-1, with TransMix 75.5 %. Not run by us.
     """
-    return Recipe(
-        model="pvt_tiny",
-        image_size=224,
-        drop_path=0.1,
-        epochs=300,
-        batch_size=1024,
-        lr=1e-3,
-        min_lr=1e-5,
-        warmup_lr=1e-6,
-        warmup_epochs=5,
-        weight_decay=0.05,
-        amp="bf16",
-        random_erasing=0.25,
-        repeated_augmentation=3,
-        eval_crop=0.875,
-    )
+    return replace(deit_original(), model="pvt_tiny")
 
 
 def pvt_s() -> Recipe:

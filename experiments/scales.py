@@ -11,7 +11,6 @@ from experiments.deit import deit_b, deit_s, deit_t
 from experiments.protocols import LambdaStudy, PatchDrop
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
-from transmix.errors import unknown_name
 from transmix.recipe import Recipe
 from transmix.scenes import ScenesSpec
 
@@ -48,11 +47,13 @@ class Scale:
     patch_drop: PatchDrop
     lambda_study: LambdaStudy
 
+    @property
+    def known_rows(self) -> tuple[str, ...]:
+        """Rows of Table 1 that can be run at this scale."""
+        return tuple(self.models or ROWS)
+
     def recipe(self, row: str, method: str) -> Recipe:
         """The recipe of one run of Table 1 at this scale."""
-        known = self.models or ROWS
-        if row not in known:
-            raise unknown_name(f"row at scale {self.name}", row, known)
         stand_in = {"model": self.models[row]} if self.models else {}
         return replace(ROWS[row](), label_rule=METHODS[method], **stand_in, **self.training)
 

@@ -126,10 +126,10 @@ def study_from(args: argparse.Namespace) -> Study:
     scale = SCALES[args.scale]
     rows = scale.rows
     if args.rows:
-        rows = tuple(scale.models or ROWS) if args.rows == "all" else tuple(args.rows.split(","))
+        rows = scale.known_rows if args.rows == "all" else tuple(args.rows.split(","))
     for row in rows:
-        if row not in (scale.models or ROWS):
-            raise unknown_name(f"row at scale {scale.name}", row, scale.models or ROWS)
+        if row not in scale.known_rows:
+            raise unknown_name(f"row at scale {scale.name}", row, scale.known_rows)
     seeds = scale.seeds if args.seeds is None else args.seeds
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one seed is needed")

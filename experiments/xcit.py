@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -20,23 +21,7 @@ def xcit_t() -> Recipe:
     Run: ``make table1 SCALE=paper ROWS=xcit_t IMAGENET=/data/imagenet``
     Expected (slides): 79.4 % top-1, with TransMix 80.1 %. Not run by us.
     """
-    return Recipe(
-        model="xcit_tiny_24_p16_224",
-        image_size=224,
-        drop_path=0.1,
-        epochs=400,
-        batch_size=1024,
-        lr=1e-3,
-        min_lr=1e-5,
-        warmup_lr=1e-6,
-        warmup_epochs=5,
-        weight_decay=0.05,
-        amp="bf16",
-        random_erasing=0.25,
-        repeated_augmentation=3,
-        ema_decay=0.99996,
-        eval_crop=1.0,
-    )
+    return replace(deit_original(), model="xcit_tiny_24_p16_224", epochs=400, ema_decay=0.99996, eval_crop=1.0)
 
 
 def xcit_s() -> Recipe:
