@@ -26,6 +26,7 @@ def main() -> None:
     run.add_argument("--workers", type=int, default=None, metavar="N", help="loader processes")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--compile", action="store_true", help="torch.compile the model")
+    run.add_argument("--channels-last", action="store_true", help="memory format of images and convolutions")
     run.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="between checkpoints")
     makefile = commands.add_parser("makefile", help="write the makefile fragment of a study")
     makefile.add_argument("--out", type=Path, required=True)

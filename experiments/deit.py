@@ -74,7 +74,7 @@ def deit_original() -> Recipe:
         warmup_lr=1e-6,
         warmup_epochs=5,
         weight_decay=0.05,
-        amp="bf16",
+        precision="bf16",
         random_erasing=0.25,
         repeated_augmentation=3,
         eval_crop=0.875,

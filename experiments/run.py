@@ -48,7 +48,7 @@ def run(study: Study, args: argparse.Namespace) -> None:
     task = study.find(args.name)
     with join_processes(args.device) as processes:
         workers = default_workers(processes) if args.workers is None else args.workers
-        runtime = Runtime(workers, args.checkpoint_seconds, args.compile)
+        runtime = Runtime(workers, args.checkpoint_seconds, args.compile, args.channels_last)
         if not args.restart and is_done(task):
             if processes.leads:
                 print(f"{task.name}: done, {task.folder}")

@@ -67,15 +67,39 @@ def test_processes_share_an_epoch_without_overlap(shared_folders):
     assert torch.bincount(union).tolist() == [16, 16, 16]
 
 
-@pytest.mark.parametrize("world", [1, 4])
-def test_repeated_augmentation_shows_an_image_three_times_in_a_row(world):
-    orders = [list(_EpochOrder(24, 2, Shard(rank, world), seed=0, repeats=3)) for rank in range(world)]
-    together = [key for keys in zip(*orders, strict=True) for key in keys]
-    assert len(together) == 24  # as many samples as images, of a third of the images
+def keys_of_micro_batches(world: int, first_step: int = 0, **settings) -> list[list[tuple[int, int, int]]]:
+    """(epoch, repeat, index) of each micro-batch of an epoch of 24 images, by step and place."""
+    recipe = small_recipe(batch_size=12, **settings).for_processes(world)
+    size, mine, found = recipe.micro_batch, 12 // recipe.micro_batch // world, {}
+    for rank in range(world):
+        order = _EpochOrder(24, recipe, Shard(rank, world), seed=0)
+        order.first_step = first_step
+        keys = list(order)
+        assert len(order) == len(keys)
+        for number in range(len(keys) // size):
+            step, place = divmod(number, mine)
+            found[step, rank * mine + place] = keys[number * size : (number + 1) * size]
+    return [keys for _, keys in sorted(found.items())]
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_a_micro_batch_holds_the_same_images_on_any_number_of_processes(world):
+    assert keys_of_micro_batches(world, micro_batch=3) == keys_of_micro_batches(1, micro_batch=3)
+    assert keys_of_micro_batches(world, first_step=1, micro_batch=3) == keys_of_micro_batches(1, micro_batch=3)[4:]
+    images = [index for keys in keys_of_micro_batches(world, micro_batch=3) for _, _, index in keys]
+    assert sorted(images) == list(range(24))
+
+
+@pytest.mark.parametrize(("world", "micro_batch"), [(1, 4), (3, 4), (1, 12)])
+def test_repeated_augmentation_deals_an_image_to_three_micro_batches(world, micro_batch):
+    by_place = keys_of_micro_batches(world, micro_batch=micro_batch, repeated_augmentation=3)
+    steps = [by_place[start : start + 12 // micro_batch] for start in range(0, len(by_place), 12 // micro_batch)]
+    dealt = [key for step in steps for keys in zip(*step, strict=True) for key in keys]
+    assert len(dealt) == 24  # as many samples as images, of a third of the images
     for start in range(0, 24, 3):
-        epochs, repeats, images = zip(*together[start : start + 3], strict=True)
+        epochs, repeats, images = zip(*dealt[start : start + 3], strict=True)
         assert (set(epochs), repeats, len(set(images))) == ({0}, (0, 1, 2), 1)
-    assert len({image for _, _, image in together}) == 8
+    assert len({image for _, _, image in dealt}) == 8
 
 
 def test_a_repeated_image_is_augmented_anew(shared_folders):
@@ -88,6 +112,10 @@ def test_a_repeated_image_is_augmented_anew(shared_folders):
 def test_a_batch_must_divide_over_the_processes(shared_folders):
     with pytest.raises(UserError, match="batch_size=16 does not divide over 3 processes"):
         TrainLoader(small_recipe(), shared_folders / "train", 0, shard=Shard(0, 3))
+    with pytest.raises(UserError, match="2 micro-batches of 8 images do not divide over 4 processes"):
+        TrainLoader(small_recipe(micro_batch=8), shared_folders / "train", 0, shard=Shard(0, 4))
+    with pytest.raises(UserError, match="micro_batch=5 does not divide batch_size=16"):
+        small_recipe(micro_batch=5)
 
 
 def test_too_few_images_for_a_batch(shared_folders):

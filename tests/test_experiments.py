@@ -107,7 +107,7 @@ def test_settings_survive_json():
 
 def test_settings_from_the_command_line_are_typed():
     parsed = parse_settings(
-        ["lr=1e-3", "epochs=5", "ema_decay=none", "crop_scale=0.5,1", "report_ema=false", "amp=bf16"]
+        ["lr=1e-3", "epochs=5", "ema_decay=none", "crop_scale=0.5,1", "report_ema=false", "precision=bf16"]
     )
     assert parsed == {
         "lr": 0.001,
@@ -115,7 +115,7 @@ def test_settings_from_the_command_line_are_typed():
         "ema_decay": None,
         "crop_scale": (0.5, 1.0),
         "report_ema": False,
-        "amp": "bf16",
+        "precision": "bf16",
     }
     assert all(parse_settings([f"{field.name}=none"]) for field in fields(Recipe) if "None" in str(field.type))
 

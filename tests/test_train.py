@@ -145,13 +145,13 @@ def test_the_schedule_is_the_published_one(shared_folders, tmp_path):
     run = trainer(shared_folders, tmp_path, epochs=300, cooldown_epochs=10, warmup_epochs=20, lr=1e-3)
     rates = []
     for epoch in (0, 10, 20, 299, 309):
-        run.scheduler.step(epoch)
-        rates.append(run.optimizer.param_groups[0]["lr"])
+        run.optimisation.scheduler.step(epoch)
+        rates.append(run.optimisation.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([1e-6, 5.005e-4, 9.89e-4, 1.0e-5, 1e-5], rel=1e-2)
 
 
 def test_tables_and_class_token_are_not_decayed(shared_folders, tmp_path):
-    groups = trainer(shared_folders, tmp_path).optimizer.param_groups
+    groups = trainer(shared_folders, tmp_path).optimisation.optimizer.param_groups
     free = [group for group in groups if group["weight_decay"] == 0]
     model = timm.create_model("deit_micro_tiny_patch8_64", num_classes=3)
     exempt = {n for n, p in model.named_parameters() if p.ndim <= 1 or n in ("pos_embed", "cls_token")}

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from transmix.errors import UserError
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed, seed_python_numpy_torch
+from transmix.stopping import outlive_a_stop
 
 # an unreadable image stops the run in one line of ours; timm would skip it and log that
 logging.getLogger("timm.data.dataset").setLevel(logging.ERROR)
@@ -63,34 +64,44 @@ class Samples(Dataset):
 
 
 class _EpochOrder(Sampler):
-    """Yields (epoch, repeat, index): shuffled anew each epoch, sharded over processes, from any batch on.
+    """Yields (epoch, repeat, index) for the micro-batches of one process: shuffled anew each epoch, from any step on.
 
-    With repeated augmentation (Hoffer et al., 2020; DeiT's ``RASampler``) each image comes `repeats` times in a row,
+    A step's images are dealt to its micro-batches in turn, and each process takes a run of micro-batches; so what a
+    micro-batch holds does not depend on the number of processes. With repeated augmentation (Hoffer et al., 2020;
+    DeiT's ``RASampler``) each image comes `repeats` times in a row, to as many micro-batches where there are that many,
     and an epoch, still as many samples as there are images, sees that much fewer of them.
     """
 
-    def __init__(self, images: int, batch_size: int, shard: Shard, seed: int, repeats: int) -> None:
-        self.images, self.batch_size, self.shard, self.seed, self.repeats = images, batch_size, shard, seed, repeats
-        self.epoch = self.first_batch = 0
+    def __init__(self, images: int, recipe: Recipe, shard: Shard, seed: int) -> None:
+        self.images, self.seed, self.repeats = images, seed, recipe.repeated_augmentation
+        self.batch_size, self.micro_batch = recipe.batch_size, recipe.micro_batch
+        self.micro_batches = recipe.batch_size // recipe.micro_batch  # of a step
+        mine = self.micro_batches // shard.world
+        self.mine = range(shard.rank * mine, (shard.rank + 1) * mine)
+        self.steps = images // recipe.batch_size
+        self.epoch = self.first_step = 0
 
     def __len__(self) -> int:
-        return self.images // self.shard.world - self.first_batch * self.batch_size
+        return (self.steps - self.first_step) * len(self.mine) * self.micro_batch
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
         order = torch.randperm(self.images, generator=generator).tolist()
-        # every process takes equally many, or the one with a batch more would wait for the others for ever
-        per_process = self.images // self.shard.world
-        for sample in range(self.first_batch * self.batch_size, per_process):
-            place, repeat = divmod(sample * self.shard.world + self.shard.rank, self.repeats)
-            yield self.epoch, repeat, order[place]
+        for step in range(self.first_step, self.steps):
+            for place in self.mine:
+                first = step * self.batch_size + place
+                for sample in range(first, (step + 1) * self.batch_size, self.micro_batches):
+                    index, repeat = divmod(sample, self.repeats)
+                    yield self.epoch, repeat, order[index]
 
 
 class TrainLoader:
-    """Augmented training batches of one process: `epoch(e, first_batch)` yields ((b, C, H, W) uint8, (b,) labels).
+    """Augmented micro-batches of one process: ``epoch(e, first_step)`` yields ((b, C, H, W) uint8, (b,) labels).
+
+    A step takes ``len(mine)`` of them; ``mine`` are their places among those of all processes.
 
     Args:
-        recipe: augmentation and batch size (of all processes together).
+        recipe: augmentation, batch size (of all processes together) and size of a micro-batch.
         folder: the training split, ``<class>/<image>``.
         seed: of the run.
         workers: loader processes; the batches do not depend on their number.
@@ -108,30 +119,29 @@ class TrainLoader:
         pin_memory: bool = False,
     ) -> None:
         shard = shard or Shard()
-        if recipe.batch_size % shard.world:
-            raise UserError(f"batch_size={recipe.batch_size} does not divide over {shard.world} processes")
-        batch_size = recipe.batch_size // shard.world
+        recipe = recipe.for_processes(shard.world)
         samples = Samples(folder, train_transform(recipe), seed)
-        self.steps = len(samples) // shard.world // batch_size
+        self._order = _EpochOrder(len(samples), recipe, shard, seed)
+        self.steps = self._order.steps
         if self.steps == 0:
             raise UserError(
                 f"{folder} has {len(samples)} images, fewer than one batch: set batch_size below {recipe.batch_size}"
             )
-        self._order = _EpochOrder(len(samples), batch_size, shard, seed, recipe.repeated_augmentation)
+        self.mine = self._order.mine
         self._loader = DataLoader(
             samples,
-            batch_size,
+            recipe.micro_batch,
             sampler=self._order,
-            drop_last=True,
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
+            worker_init_fn=outlive_a_stop,
         )
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch from `first_batch` on."""
-        self._order.epoch, self._order.first_batch = epoch, first_batch
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The micro-batches of an epoch's steps from `first_step` on."""
+        self._order.epoch, self._order.first_step = epoch, first_step
         return _readable(self._loader)
 
 
@@ -159,6 +169,7 @@ def eval_loader(
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
+        worker_init_fn=outlive_a_stop,
     )
     return _EvalBatches(loader)
 

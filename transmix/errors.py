@@ -1,14 +1,32 @@
-"""One way to tell a user what is wrong: one line, exit status 2, no traceback."""
+"""One way to end a command early: one line, a status, no traceback. For bad input the status is 2."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 
 
-class UserError(Exception):
+class CommandEnd(Exception):
+    """Ends a command with one line.
+
+    Attributes:
+        status: exit status.
+        prefix: what the line begins with.
+        at_once: end without the interpreter's cleaning up, which could wait for something that is gone.
+    """
+
+    status = 1
+    prefix = ""
+    at_once = False
+
+
+class UserError(CommandEnd):
     """Bad input. The message is one line that names the file or setting and the remedy."""
+
+    status = 2
+    prefix = "error: "
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
@@ -20,12 +38,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:
-    """Run a command-line entry point; a `UserError` becomes one line on stderr and exit status 2."""
+    """Run a command-line entry point; a `CommandEnd` becomes its line on stderr and its exit status."""
     try:
         main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except CommandEnd as end:
+        print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
+        if end.at_once:
+            os._exit(end.status)
+        sys.exit(end.status)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)

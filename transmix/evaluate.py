@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from transmix.data import Normalizer
 from transmix.distributed import Processes
+from transmix.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def evaluate(
     batches: Iterable[tuple[Tensor, Tensor]],
     normalise: Normalizer,
     processes: Processes,
-    amp: str = "none",
+    precision: str = "fp32",
 ) -> Accuracy:
     """Accuracy over the batches of all processes; the model's training mode is put back afterwards."""
     device = processes.device
@@ -37,7 +38,7 @@ def evaluate(
     hits = torch.zeros(3, dtype=torch.float64, device=device)  # top-1, top-5, images
     for images, labels in batches:
         images = normalise(images.to(device, non_blocking=True))
-        with torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16"):
+        with autocast(device, precision):
             logits = model(images)
         labels = labels.to(device, non_blocking=True)
         ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]

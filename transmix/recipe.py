@@ -26,14 +26,16 @@ class Recipe:
     epochs: int = 300
     cooldown_epochs: int = 0  # further epochs at min_lr
     batch_size: int = 1024  # images per optimizer step, all processes together
+    micro_batch: int | None = None  # images that share a forward pass and a mix; None: what one process gets
     lr: float = 1e-3  # peak, for that batch size
     min_lr: float = 1e-5
     warmup_lr: float = 1e-6
     warmup_epochs: int = 5
     lr_per_step: bool = False  # the schedule moves every step instead of every epoch
     weight_decay: float = 0.05  # not on biases, norms and what the model exempts
+    layer_decay: float | None = None  # the rate falls by this factor a block, from the head to the patches
     clip_grad: float | None = None  # maximal gradient norm
-    amp: str = "none"  # none | bf16: autocast of the forward pass
+    precision: str = "fp32"  # fp32 | tf32 (matrix products and convolutions) | bf16 | fp16 (autocast)
     # how images are augmented
     crop_scale: tuple[float, float] = (0.08, 1.0)  # area of the random crop
     interpolation: str = "bicubic"
@@ -58,13 +60,31 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.report_ema and self.ema_decay is None:
             raise UserError("report_ema=True needs ema_decay: set it (e.g. ema_decay=0.99996)")
-        choices = {"amp": ("none", "bf16"), "label_rule": ("area", "attention", "mean")}
+        choices = {"precision": ("fp32", "tf32", "bf16", "fp16"), "label_rule": ("area", "attention", "mean")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, str(getattr(self, name)), allowed)
         for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr", "repeated_augmentation"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
+        if self.micro_batch is not None and (self.micro_batch <= 0 or self.batch_size % self.micro_batch):
+            raise UserError(f"micro_batch={self.micro_batch} does not divide batch_size={self.batch_size}")
+
+    def for_processes(self, processes: int) -> Recipe:
+        """This recipe with `micro_batch` settled, so that it gives one result on any number of processes.
+
+        Raises:
+            UserError: the batch does not divide over them.
+        """
+        micro_batches = processes if self.micro_batch is None else self.batch_size // self.micro_batch
+        if self.batch_size % micro_batches:
+            raise UserError(f"batch_size={self.batch_size} does not divide over {processes} processes")
+        if micro_batches % processes:
+            raise UserError(
+                f"{micro_batches} micro-batches of {self.micro_batch} images do not divide over {processes} processes: "
+                "set micro_batch lower, or start fewer"
+            )
+        return replace(self, micro_batch=self.batch_size // micro_batches)
 
     @property
     def total_epochs(self) -> int:

@@ -1,13 +1,15 @@
 """The training loop: resumable at any step, ends with the same weights however often it was killed.
 
 No random state is saved. Every draw comes from (seed, what, where) counters (`transmix.seeding`), so a run is its
-weights, optimizer, moving average and position; see `Trainer.save`.
+weights, optimizer, moving average and position; see `Trainer.save`. Nor do draws depend on how many processes share
+the work: they belong to a micro-batch, and a process takes as many micro-batches as it must.
 """
 
 from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from timm.models import get_pretrained_cfg
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
 from transmix.checkpoints import load_state, save_state, save_weights
@@ -28,9 +28,13 @@ from transmix.folders import ImageFolders
 from transmix.log import EpochLog
 from transmix.mixing import MixPolicy
 from transmix.models import create_model
+from transmix.optimisation import Optimisation
+from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe, fingerprint, settings
 from transmix.seeding import derive_seed, seed_python_numpy_torch
+from transmix.statistics import RunningStatistics
+from transmix.stopping import Stopped, StopRequest
 from transmix.task import TransMixTask
 
 STATE = "state.pt"
@@ -39,18 +43,20 @@ WEIGHTS, EMA_WEIGHTS = "weights.safetensors", "weights_ema.safetensors"
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a run is carried out; nothing here changes its result (but for the rounding of compiled kernels).
+    """How a run is carried out; nothing here changes its result (but for the rounding of other kernels).
 
     Attributes:
         workers: loader processes.
         checkpoint_seconds: time between checkpoints within an epoch (there is one at every epoch's end).
         compile: `torch.compile` the model.
+        channels_last: keep images and convolutions in that memory format.
         progress: a progress bar, where there is a terminal.
     """
 
     workers: int = 1
     checkpoint_seconds: float = 60.0
     compile: bool = False
+    channels_last: bool = False
     progress: bool = True
 
 
@@ -101,8 +107,11 @@ class Trainer:
         runtime: Runtime | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
-        self.recipe, self.out, self.seed, self.processes = recipe, out, seed, processes
+        # with its micro-batch settled, a recipe's result depends on the number of processes in rounding only
+        self.recipe = recipe = recipe.for_processes(processes.world)
+        self.out, self.seed, self.processes = out, seed, processes
         self.runtime = runtime or Runtime()
+        allow_tf32(recipe.precision)
         shard, cuda = Shard(processes.rank, processes.world), processes.device.type == "cuda"
         load = {"workers": self.runtime.workers, "shard": shard, "pin_memory": cuda}
         self.batches = TrainLoader(recipe, folders.split("train"), seed, **load)
@@ -114,47 +123,32 @@ class Trainer:
         self.normalise = Normalizer(self.about["mean"], self.about["std"], recipe.random_erasing)
         policy = MixPolicy(recipe.mixup_alpha, recipe.cutmix_alpha, recipe.mix_prob, recipe.switch_prob)
         self.task = TransMixTask(self.model, len(folders.classes), recipe.label_rule, policy, recipe.smoothing)
-        self.task.to(processes.device)
+        self.memory_format = torch.channels_last if self.runtime.channels_last else torch.contiguous_format
+        self.task.to(processes.device, memory_format=self.memory_format)
         self.normalise.to(processes.device)
-        self._prepare_optimisation()
-
-        self.epoch = self.batch = 0  # the position: next batch of this epoch
-        self.sums = torch.zeros(4, dtype=torch.float64, device=processes.device)  # see _train_step
-        self.history: list[dict[str, Any]] = []
-        self.seconds = 0.0
-        self._last_save = self._last_tick = time.monotonic()
-        self.identity = fingerprint([settings(recipe), folders.fingerprint, seed, processes.world])
-        if (out / STATE).exists():
-            self.restore()
-
-    def _prepare_optimisation(self) -> None:
-        recipe = self.recipe
-        self.optimizer = create_optimizer_v2(self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay)
-        self.scheduler, _ = create_scheduler_v2(
-            self.optimizer,
-            "cosine",
-            num_epochs=recipe.epochs,
-            cooldown_epochs=recipe.cooldown_epochs,
-            min_lr=recipe.min_lr,
-            warmup_lr=recipe.warmup_lr,
-            warmup_epochs=recipe.warmup_epochs,
-            step_on_epochs=not recipe.lr_per_step,
-            updates_per_epoch=self.batches.steps,
-        )
-        self.ema = None
-        if recipe.ema_decay is not None:
-            self.ema = self.task.setup_ema(decay=recipe.ema_decay, use_warmup=recipe.ema_warmup)
+        self.optimisation = Optimisation(self.task, recipe, self.batches.steps, len(self.batches.mine))
+        self.statistics = RunningStatistics(self.model, processes, recipe.batch_size // recipe.micro_batch)
         if self.runtime.compile:
             self.task.compile()
-        if self.processes.world > 1:
-            self.task.prepare_distributed()
+        if processes.world > 1:
+            self.task.prepare_distributed(broadcast_buffers=False)  # `statistics` shares what there is to share
+
+        self.epoch = self.batch = 0  # the position: next step of this epoch
+        self.sums = torch.zeros(4, dtype=torch.float64, device=processes.device)  # see _forward_backward
+        self.history: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.stop = StopRequest()
+        self._last_save = self._last_tick = time.monotonic()
+        self.identity = fingerprint([settings(recipe), folders.fingerprint, seed])
+        if (out / STATE).exists():
+            self.restore()
 
     def run(self) -> Trained:
         """Train from the current position to the end, evaluate, write the weights."""
         self._last_save = self._last_tick = time.monotonic()
         recipe, leads = self.recipe, self.processes.leads
         self._log = EpochLog(self.out, self.epoch) if leads else None
-        with progress_bar(self.runtime.progress and leads) as self._bar:
+        with self.stop, progress_bar(self.runtime.progress and leads) as self._bar:
             total = recipe.total_epochs * self.batches.steps
             self._line = self._bar.add_task(self.out.name, total=total, completed=self.step, note="")
             for epoch in range(self.epoch, recipe.total_epochs):
@@ -165,8 +159,8 @@ class Trainer:
         reported = EMA_WEIGHTS if recipe.report_ema else WEIGHTS
         if leads:
             save_weights(self.model, self.out / WEIGHTS, self.about)
-            if self.ema is not None:
-                save_weights(self.ema.module, self.out / EMA_WEIGHTS, self.about)
+            if self.optimisation.ema is not None:
+                save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
         self.processes.wait()
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
@@ -183,46 +177,55 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> None:
         self.task.train()
         self.normalise.train()
-        if not self.recipe.lr_per_step:
-            self.scheduler.step(epoch)
-        for images, labels in self.batches.epoch(epoch, self.batch):
-            self._train_step(images, labels)
+        micro_batches = self.batches.epoch(epoch, self.batch)
+        for _ in range(self.batch, self.batches.steps):
+            self._train_step(micro_batches)
             self.batch += 1
             if self.batch % 10 == 0:
                 self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
-            due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds
-            if due and self.batch < self.batches.steps:
-                self.save()
+            self._save_or_stop()
 
-    def _train_step(self, images: Tensor, labels: Tensor) -> None:
-        recipe, device = self.recipe, self.processes.device
-        seed_python_numpy_torch(self.seed, "step", self.processes.rank, self.step)
-        self.task.rng = np.random.default_rng(derive_seed(self.seed, "mix", self.processes.rank, self.step))
-        if recipe.lr_per_step:
-            self.scheduler.step_update(self.step)
-        images = self.normalise(images.to(device, non_blocking=True))
+    def _train_step(self, micro_batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        self.optimisation.begin_step(self.epoch, self.step)
+        self.statistics.begin_step()
+        for place in self.batches.mine:
+            with self.optimisation.sharing(last=place == self.batches.mine[-1]):
+                self._forward_backward(place, *next(micro_batches))
+            self.statistics.end_micro_batch()
+        self.statistics.end_step()
+        self.optimisation.end_step(self.step)
+
+    def _forward_backward(self, place: int, images: Tensor, labels: Tensor) -> None:
+        device = self.processes.device
+        seed_python_numpy_torch(self.seed, "step", self.step, place)
+        self.task.rng = np.random.default_rng(derive_seed(self.seed, "mix", self.step, place))
+        images = self.normalise(images.to(device, non_blocking=True)).contiguous(memory_format=self.memory_format)
         labels = labels.to(device, non_blocking=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp == "bf16"):
+        with autocast(device, self.recipe.precision):
             result = self.task(images, labels)
-        self.optimizer.zero_grad()
-        result["loss"].backward()
-        if recipe.clip_grad is not None:
-            nn.utils.clip_grad_norm_(self.task.get_clip_parameters(), recipe.clip_grad)
-        self.optimizer.step()
-        self.task.update_ema(step=self.step + 1)
+        self.optimisation.backward(result["loss"])
         mix = result["mix"]
         shift = (result["lam"] - mix.lam).abs().mean().to(device)  # zero for Mixup and for the area rule
         cutmixed = torch.tensor(float(mix.box is not None), device=device)
-        # sums of: loss, steps, how far the labels moved from the area rule, CutMix steps
+        # sums of: loss, micro-batches, how far the labels moved from the area rule, CutMix micro-batches
         self.sums += torch.stack([result["loss"].detach(), torch.ones_like(shift), shift, cutmixed])
 
+    def _save_or_stop(self) -> None:
+        due = self.processes.leads and time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds
+        wish = self.processes.largest(self.stop.signum or int(due))  # 1, or a signal, all of which are larger
+        if wish > 1 or (wish and self.batch < self.batches.steps):
+            self.save()
+        if wish > 1:
+            where = f"epoch {self.epoch + 1}, step {self.batch} of {self.batches.steps}"
+            raise Stopped(f"{self.out.name} stopped in {where}: run the same command again to continue", wish)
+
     def _close_epoch(self) -> None:
-        loss, steps, shift, cutmixed = self.processes.total(self.sums.clone()).tolist()
+        loss, micro_batches, shift, cutmixed = self.processes.total(self.sums.clone()).tolist()
         accuracy = self._evaluate()
         row = {
             "epoch": self.epoch,
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "loss": loss / steps,
+            "lr": self.optimisation.lr,
+            "loss": loss / micro_batches,
             "label_shift": shift / cutmixed if cutmixed else 0.0,
             "accuracy": asdict(accuracy),
         }
@@ -235,11 +238,14 @@ class Trainer:
 
     def _evaluate(self) -> Accuracy:
         model = self.task.get_eval_model(ema=self.recipe.report_ema)
-        return evaluate(model, self.val_batches, self.normalise, self.processes, self.recipe.amp)
+        return evaluate(model, self.val_batches, self.normalise, self.processes, self.recipe.precision)
 
     def save(self) -> None:
-        """Write everything that the rest of the run depends on, atomically."""
-        if not torch.isfinite(self.sums[0]):
+        """Write everything that the rest of the run depends on, atomically; all processes together."""
+        sums = torch.zeros(self.processes.world, *self.sums.shape).to(self.sums)
+        sums[self.processes.rank] = self.sums
+        sums = self.processes.total(sums)
+        if not torch.isfinite(sums).all():
             raise UserError(f"loss of {self.out.name} not finite in epoch {self.epoch + 1}: lower lr={self.recipe.lr}")
         now = time.monotonic()
         self.seconds += now - self._last_tick
@@ -251,9 +257,8 @@ class Trainer:
             "epoch": self.epoch,
             "batch": self.batch,
             "model": self.model.state_dict(),
-            "ema": None if self.ema is None else self.ema.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "sums": self.sums,
+            "optimisation": self.optimisation.state(),
+            "sums": sums,
             "history": self.history,
             "seconds": self.seconds,
         }
@@ -264,15 +269,16 @@ class Trainer:
         state = load_state(self.out / STATE)
         if state["identity"] != self.identity:
             raise UserError(
-                f"checkpoint {self.out / STATE} was made by another recipe, data set, seed or number of processes: "
+                f"checkpoint {self.out / STATE} was made by another recipe, data set or seed: "
                 "start this run afresh with --restart"
             )
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.model.load_state_dict(state["model"])
-        if self.ema is not None:
-            self.ema.module.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.sums = state["sums"].to(self.sums.device)
+        self.optimisation.restore(state["optimisation"])
+        same_world = len(state["sums"]) == self.processes.world
+        sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)
+        if self.processes.rank < len(sums):
+            self.sums.copy_(sums[self.processes.rank])
         self.history, self.seconds = state["history"], state["seconds"]
 
     def _peak_memory_mib(self) -> float:
