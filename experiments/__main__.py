@@ -43,9 +43,9 @@ def main() -> None:
         return update(args.out, fragment(study))
     if args.command == "data":
         return write_data(study)
-    # Before torch is loaded: threads that wait for each other sleep. By default they spin, and a small model then
-    # trains 20 times slower as soon as anything else (make -j2, a browser) wants one of the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
+    # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from experiments.run import run as carry_out
 
     return carry_out(study, args)

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from timm.data import create_transform
 from torch import Tensor
 
 from experiments.protocols import LambdaStudy
@@ -27,8 +25,9 @@ from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.files import replacing
 from transmix.folders import ImageFolders
-from transmix.labels import Box, attention_share, token_mask
+from transmix.labels import Box, attention_share, object_share, token_mask
 from transmix.mixing import Mix, cutmix, draw_box
+from transmix.objects import ObjectMasks, masks_beside
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed
 from transmix.train import Runtime
@@ -42,10 +41,9 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
     protocol, trained = LambdaStudy(**run.settings), load_trained(run.needs[0])
     trained.model.to(processes.device)
     trained.normalise.to(processes.device)
-    masks = run.data.folder / "imagenet_masks" / "val" if run.data.scenes else None
     rng = np.random.default_rng(derive_seed(run.seed, "lambda"))
     rows: list[dict[str, np.ndarray]] = []
-    for images, labels, objects in batches(trained.recipe, folders.split("val"), masks, protocol.mixes, rng):
+    for images, labels, objects in batches(trained.recipe, folders.split("val"), protocol.mixes, rng):
         box = box_within(rng, images.shape[-2:], protocol)
         rows.append(measure(trained, cutmix(images, box), images, labels, objects, processes.device))
     if processes.leads:
@@ -63,26 +61,18 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
 
 
 def batches(
-    recipe: Recipe, folder: Path, masks: Path | None, mixes: int, rng: np.random.Generator
+    recipe: Recipe, folder: Path, mixes: int, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Batches of (uint8 images, labels, bool object masks (B, H, W) or None) in a random order."""
-    samples, mask_transform = Samples(folder, eval_transform(recipe)), None
+    samples, masks = Samples(folder, eval_transform(recipe)), masks_beside(folder)
     if masks is not None:
-        mask_transform = create_transform(
-            recipe.image_size, use_prefetcher=True, interpolation="nearest", crop_pct=recipe.eval_crop
-        )
-    order = rng.permutation(len(samples))[:mixes]
+        masks = ObjectMasks(masks, samples.names(), recipe.image_size, recipe.eval_crop)
+    order = rng.permutation(len(samples))[:mixes].tolist()
     for start in range(0, len(order) - BATCH + 1, BATCH):
-        images, labels, objects = [], [], []
-        for index in order[start : start + BATCH]:
-            image, label = readable(samples, int(index))
-            images.append(image)
-            labels.append(label)
-            if mask_transform is not None:
-                path = masks / Path(samples.images.filename(int(index))).with_suffix(".png")
-                with Image.open(path) as mask:
-                    objects.append(mask_transform(mask)[0] > 127)
-        yield torch.stack(images), torch.tensor(labels), torch.stack(objects) if objects else None
+        chosen = order[start : start + BATCH]
+        images, labels = zip(*(readable(samples, index) for index in chosen), strict=True)
+        objects = None if masks is None else torch.stack([masks[index] for index in chosen])
+        yield torch.stack(images), torch.tensor(labels), objects
 
 
 def readable(samples: Samples, index: int) -> tuple[Tensor, int]:
@@ -113,7 +103,7 @@ def measure(
     reader.remove()
     mask = token_mask(mix.box, images.shape[-2:], reader.grid)
     share = attention_share(attention, mask, mix.lam)
-    true = torch.full_like(share, torch.nan) if objects is None else true_share(objects, mix)
+    true = torch.full_like(share, torch.nan) if objects is None else object_share(objects, mix.partner, mix.box)
     pictures = {"mixed": mix.images, "own": images, "partner": images[mix.partner]}
     return {
         **{name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()},
@@ -126,20 +116,6 @@ def measure(
         "own_class": labels.numpy(),
         "partner_class": labels[mix.partner].numpy(),
     }
-
-
-def true_share(objects: Tensor, mix: Mix) -> Tensor:
-    """Object pixels of the partner over all object pixels that the mixed image shows: (B,); NaN if it shows none.
-
-    Args:
-        objects: (B, H, W) bool, visible object pixels of each image before mixing.
-        mix: how they were mixed.
-    """
-    y1, y2, x1, x2 = mix.box
-    inside = objects[:, y1:y2, x1:x2].sum((1, 2)).float()
-    outside = objects.sum((1, 2)).float() - inside
-    pasted = inside[mix.partner]
-    return pasted / (outside + pasted)
 
 
 def save_examples(path: Path, rows: list[dict[str, np.ndarray]], count: int) -> None:

@@ -69,6 +69,7 @@ _SHORT = {
     "repeated_augmentation": 1,
     "cooldown_epochs": 0,
     "batch_size": 32,
+    "micro_batch": None,
     "lr": 1.5e-3,
     "warmup_epochs": 1,
     "lr_per_step": True,

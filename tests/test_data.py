@@ -11,7 +11,7 @@ from PIL import Image
 from recipes import small_recipe
 from timm.data import create_dataset
 
-from transmix.data import Normalizer, Shard, TrainLoader, _EpochOrder, eval_loader
+from transmix.data import EpochOrder, Normalizer, Shard, TrainLoader, eval_loader
 from transmix.errors import UserError
 from transmix.folders import read_folders
 
@@ -72,7 +72,7 @@ def keys_of_micro_batches(world: int, first_step: int = 0, **settings) -> list[l
     recipe = small_recipe(batch_size=12, **settings).for_processes(world)
     size, mine, found = recipe.micro_batch, 12 // recipe.micro_batch // world, {}
     for rank in range(world):
-        order = _EpochOrder(24, recipe, Shard(rank, world), seed=0)
+        order = EpochOrder(24, recipe, Shard(rank, world), seed=0)
         order.first_step = first_step
         keys = list(order)
         assert len(order) == len(keys)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from transmix.labels import Box, area_share, attention_share, mixed_targets, pasted_share, token_mask
+from transmix.labels import Box, area_share, attention_share, mixed_targets, object_share, pasted_share, token_mask
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "transmix_reference.json").read_text())["cases"]
 BOXES = [Box(0, 64, 0, 64), Box(10, 11, 20, 21), Box(8, 24, 16, 48), Box(3, 50, 0, 17), Box(5, 5, 7, 30)]
@@ -124,3 +124,21 @@ def test_public_signatures_stay():
     assert list(inspect.signature(attention_share).parameters)[:2] == ["attention", "mask"]
     names = ["labels", "partner_labels", "lam", "num_classes", "smoothing"]
     assert list(inspect.signature(mixed_targets).parameters) == names
+
+
+def test_the_true_share_counts_the_object_pixels_that_can_be_seen():
+    objects = torch.rand(5, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.6
+    box, partner = Box(2, 6, 1, 8), torch.tensor([4, 3, 2, 1, 0])
+    for i, share in enumerate(object_share(objects, partner, box).tolist()):
+        own = pasted = 0
+        for y in range(8):
+            for x in range(8):
+                inside = box.y1 <= y < box.y2 and box.x1 <= x < box.x2
+                own += bool(objects[i, y, x]) and not inside
+                pasted += bool(objects[4 - i, y, x]) and inside
+        assert share == pytest.approx(pasted / (own + pasted))
+
+
+def test_no_object_in_sight_is_not_a_number():
+    nothing = torch.zeros(2, 4, 4, dtype=torch.bool)
+    assert object_share(nothing, torch.tensor([1, 0]), Box(0, 2, 0, 2)).isnan().all()

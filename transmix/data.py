@@ -53,6 +53,10 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
+    def names(self) -> list[str]:
+        """The images' paths within their split."""
+        return [self.images.filename(index) for index in range(len(self))]
+
     def __getitem__(self, key: tuple[int, int, int]) -> tuple[Any, int] | _Unreadable:
         epoch, repeat, index = key
         try:
@@ -63,7 +67,7 @@ class Samples(Dataset):
         return self.transform(image), label
 
 
-class _EpochOrder(Sampler):
+class EpochOrder(Sampler):
     """Yields (epoch, repeat, index) for the micro-batches of one process: shuffled anew each epoch, from any step on.
 
     A step's images are dealt to its micro-batches in turn, and each process takes a run of micro-batches; so what a
@@ -121,7 +125,7 @@ class TrainLoader:
         shard = shard or Shard()
         recipe = recipe.for_processes(shard.world)
         samples = Samples(folder, train_transform(recipe), seed)
-        self._order = _EpochOrder(len(samples), recipe, shard, seed)
+        self._order = EpochOrder(len(samples), recipe, shard, seed)
         self.steps = self._order.steps
         if self.steps == 0:
             raise UserError(
@@ -175,10 +179,10 @@ def eval_loader(
 
 
 class _EvalBatches:
-    """A re-iterable loader that stops with a `UserError` at an unreadable image."""
+    """A re-iterable loader of `samples` that stops with a `UserError` at an unreadable image."""
 
     def __init__(self, loader: DataLoader) -> None:
-        self._loader = loader
+        self._loader, self.samples = loader, loader.dataset
 
     def __len__(self) -> int:
         return len(self._loader)

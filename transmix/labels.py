@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LABEL_RULES = ("area", "attention", "mean")
+LABEL_RULES = ("area", "attention", "mean", "oracle")
 
 
 class Box(NamedTuple):
@@ -85,13 +85,32 @@ def pasted_share(area: float, attention: Tensor | None, mask: Tensor | None, rul
     * ``area``: CutMix, the pixel share.
     * ``attention``: Algorithm 1 of the slides, the attention share alone.
     * ``mean``: the mean of both, what the official code computes and the authors confirm (issue #7 there).
+
+    (``oracle`` needs neither: see `object_share`.)
     """
-    if rule not in LABEL_RULES:
-        raise ValueError(f"unknown label rule {rule!r}: one of {', '.join(LABEL_RULES)}")
     if rule == "area":
         return torch.tensor(area, dtype=torch.float32)
+    if rule not in ("attention", "mean"):
+        raise ValueError(f"unknown label rule {rule!r}: one of area, attention, mean")
     share = attention_share(attention, mask, area)
     return share if rule == "attention" else (area + share) / 2
+
+
+def object_share(objects: Tensor, partner: Tensor, box: Box) -> Tensor:
+    """The true lambda of a CutMix batch: partners' object pixels over all that the mixed image shows, (B,) float32.
+
+    NaN where it shows none. This is the label rule ``oracle``, for data whose masks are known.
+
+    Args:
+        objects: (B, H, W) bool, where each image's labelled object is visible before mixing.
+        partner: (B,) index of the image that was pasted in.
+        box: the pasted rectangle.
+    """
+    y1, y2, x1, x2 = box
+    inside = objects[:, y1:y2, x1:x2].sum((1, 2)).float()
+    outside = objects.sum((1, 2)).float() - inside
+    pasted = inside[partner]
+    return pasted / (outside + pasted)
 
 
 def mixed_targets(

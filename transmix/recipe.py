@@ -43,12 +43,13 @@ class Recipe:
     rand_augment: str | None = "rand-m9-mstd0.5-inc1"
     random_erasing: float = 0.0  # probability, pixel noise
     repeated_augmentation: int = 1  # times an image comes, differently augmented, in an epoch of as many images
+    resident: bool = False  # the set is decoded once and stays on the device, where batches are cropped and flipped
     # how images and labels are mixed
     mixup_alpha: float = 0.8
     cutmix_alpha: float = 1.0
     mix_prob: float = 1.0
     switch_prob: float = 0.5  # share of CutMix batches among the mixed
-    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1)
+    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1) | oracle (masks)
     smoothing: float = 0.1
     # what is reported
     ema_decay: float | None = None  # None: no moving average
@@ -60,13 +61,15 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.report_ema and self.ema_decay is None:
             raise UserError("report_ema=True needs ema_decay: set it (e.g. ema_decay=0.99996)")
-        choices = {"precision": ("fp32", "tf32", "bf16", "fp16"), "label_rule": ("area", "attention", "mean")}
+        choices = {"precision": ("fp32", "tf32", "bf16", "fp16"), "label_rule": ("area", "attention", "mean", "oracle")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, str(getattr(self, name)), allowed)
         for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr", "repeated_augmentation"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
+        if self.label_rule == "oracle" and not self.resident:
+            raise UserError("label_rule=oracle needs the object masks that resident=True reads: set both")
         if self.micro_batch is not None and (self.micro_batch <= 0 or self.batch_size % self.micro_batch):
             raise UserError(f"micro_batch={self.micro_batch} does not divide batch_size={self.batch_size}")
 

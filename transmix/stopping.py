@@ -1,4 +1,4 @@
-"""Being asked to stop: Slurm's preemption (SIGTERM, SIGUSR1) and Ctrl-C become a checkpoint and a status that says so."""
+"""Being asked to stop: preemption (SIGTERM, SIGUSR1) and Ctrl-C become a checkpoint and a status that says so."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from transmix.optimisation import Optimisation
 from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe, fingerprint, settings
+from transmix.resident import ResidentLoader
 from transmix.seeding import derive_seed, seed_python_numpy_torch
 from transmix.statistics import RunningStatistics
 from transmix.stopping import Stopped, StopRequest
@@ -114,7 +115,11 @@ class Trainer:
         allow_tf32(recipe.precision)
         shard, cuda = Shard(processes.rank, processes.world), processes.device.type == "cuda"
         load = {"workers": self.runtime.workers, "shard": shard, "pin_memory": cuda}
-        self.batches = TrainLoader(recipe, folders.split("train"), seed, **load)
+        if recipe.resident:
+            train, workers = folders.split("train"), self.runtime.workers
+            self.batches = ResidentLoader(recipe, train, seed, processes.device, workers, shard)
+        else:
+            self.batches = TrainLoader(recipe, folders.split("train"), seed, **load)
         self.val_batches = eval_loader(recipe, folders.split("val"), **load)
 
         seed_python_numpy_torch(seed, "init")
@@ -185,7 +190,7 @@ class Trainer:
                 self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
             self._save_or_stop()
 
-    def _train_step(self, micro_batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+    def _train_step(self, micro_batches: Iterator[tuple[Tensor, ...]]) -> None:
         self.optimisation.begin_step(self.epoch, self.step)
         self.statistics.begin_step()
         for place in self.batches.mine:
@@ -195,14 +200,14 @@ class Trainer:
         self.statistics.end_step()
         self.optimisation.end_step(self.step)
 
-    def _forward_backward(self, place: int, images: Tensor, labels: Tensor) -> None:
+    def _forward_backward(self, place: int, images: Tensor, labels: Tensor, objects: Tensor | None = None) -> None:
         device = self.processes.device
         seed_python_numpy_torch(self.seed, "step", self.step, place)
         self.task.rng = np.random.default_rng(derive_seed(self.seed, "mix", self.step, place))
         images = self.normalise(images.to(device, non_blocking=True)).contiguous(memory_format=self.memory_format)
         labels = labels.to(device, non_blocking=True)
         with autocast(device, self.recipe.precision):
-            result = self.task(images, labels)
+            result = self.task(images, labels, objects=objects)
         self.optimisation.backward(result["loss"])
         mix = result["mix"]
         shift = (result["lam"] - mix.lam).abs().mean().to(device)  # zero for Mixup and for the area rule

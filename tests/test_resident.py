@@ -1,0 +1,151 @@
+"""A training set that stays on the device: its crops, its masks, and the oracle's labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from recipes import small_recipe
+
+from transmix.data import EpochOrder, Shard, TrainLoader, eval_loader
+from transmix.distributed import Processes
+from transmix.errors import UserError
+from transmix.folders import read_folders
+from transmix.labels import Box, mixed_targets
+from transmix.mixing import cutmix
+from transmix.models import create_model
+from transmix.resident import ResidentLoader
+from transmix.task import TransMixTask
+from transmix.train import Runtime, Trainer
+
+CPU = torch.device("cpu")
+PLAIN = {"resident": True, "rand_augment": None, "crop_scale": (1.0, 1.0), "hflip": 0.0}
+
+
+def write_masked(root, classes: int = 2, train: int = 8) -> None:
+    """Black images with a bright square whose place is in the mask; one is not square."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", 2)):
+        for label in range(classes):
+            for index in range(count):
+                pixels, mask = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
+                y, x = rng.integers(0, 40, 2)
+                pixels[y : y + 24, x : x + 24] = 120 + 100 * label
+                mask[y : y + 24, x : x + 24] = 255
+                for folder, array in (("images", pixels), ("images_masks", mask)):
+                    path = root / folder / split / f"c{label}" / f"{index}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def masked(tmp_path):
+    write_masked(tmp_path)
+    return tmp_path / "images"
+
+
+def batches(recipe, folder, shard=None, epoch: int = 0, first: int = 0):
+    return list(ResidentLoader(recipe, folder, 3, CPU, 0, shard).epoch(epoch, first))
+
+
+def test_without_augmentation_it_gives_what_the_files_hold_in_the_order_of_the_other_loader(shared_folders):
+    recipe = small_recipe(**PLAIN)
+    mine = batches(recipe, shared_folders / "train")
+    theirs = list(TrainLoader(recipe, shared_folders / "train", 3).epoch(0))
+    files = torch.cat([images for images, _ in eval_loader(replace(recipe, eval_crop=1.0), shared_folders / "train")])
+    order = [index for _, _, index in EpochOrder(len(files), recipe.for_processes(1), Shard(), 3)]
+    assert torch.equal(torch.cat([images for images, _, _ in mine]), files[order])
+    assert torch.equal(torch.cat([labels for _, labels, _ in mine]), torch.cat([labels for _, labels in theirs]))
+    assert [objects for _, _, objects in mine] == [None] * 3
+
+
+def test_flips_and_crops(masked):
+    whole = batches(small_recipe(**PLAIN), masked / "train")[0][0]
+    flipped = batches(small_recipe(**PLAIN | {"hflip": 1.0}), masked / "train")[0][0]
+    assert torch.equal(flipped, whole.flip(-1))
+    crops = [
+        (images > 60).float().mean((1, 2, 3))
+        for images, _, _ in batches(small_recipe(**PLAIN | {"crop_scale": (0.5, 0.5)}), masked / "train")
+    ]
+    # a crop of half the area shows an object that is wholly inside at twice its size: 2 x 24^2 / 64^2
+    assert torch.cat(crops).max() == pytest.approx(2 * 24**2 / 64**2, abs=0.03)
+
+
+def test_crops_do_not_depend_on_processes_or_on_where_an_epoch_is_entered(masked):
+    recipe = small_recipe(**PLAIN | {"crop_scale": (0.3, 1.0), "hflip": 0.5}, batch_size=8, micro_batch=4)
+    alone = batches(recipe, masked / "train")
+    shards = [batches(recipe, masked / "train", Shard(rank, 2)) for rank in range(2)]
+    together = [batch for pair in zip(*shards, strict=True) for batch in pair]
+    entered = batches(recipe, masked / "train", first=1)
+    for expected, found in [*zip(alone, together, strict=True), *zip(alone[2:], entered, strict=True)]:
+        assert torch.equal(expected[0], found[0])
+        assert torch.equal(expected[1], found[1])
+    assert not torch.equal(alone[0][0], batches(recipe, masked / "train", epoch=1)[0][0])
+
+
+def test_masks_move_with_their_images(masked):
+    recipe = small_recipe(**PLAIN | {"crop_scale": (0.3, 1.0), "hflip": 0.5}, label_rule="oracle")
+    for images, _, objects in batches(recipe, masked / "train"):
+        bright = images.amax(1) > 60
+        assert objects.dtype == torch.bool
+        assert (bright != objects).float().mean() < 0.03  # bilinear and nearest differ along the edge only
+        assert objects.float().mean() > 0.05
+
+
+def test_the_oracles_labels_are_the_true_shares_and_the_area_where_no_object_is_seen():
+    task = TransMixTask(create_model("deit_micro_tiny_patch8_64", num_classes=3), 3, "oracle")
+    images, labels = torch.randn(3, 3, 64, 64), torch.tensor([0, 1, 2])
+    objects = torch.zeros(3, 64, 64, dtype=torch.bool)
+    objects[0, :32] = True
+    objects[2, 32:] = True
+    mix = cutmix(images, Box(0, 32, 0, 64))
+    result = task(images, labels, mix=mix, objects=objects)
+    # image 0 shows nothing of either object; the middle one is its own partner and has no object
+    assert result["lam"].tolist() == [0.5, 0.5, 0.5]
+    mix = cutmix(images, Box(16, 64, 0, 64))
+    result = task(images, labels, mix=mix, objects=objects)
+    assert result["lam"].tolist() == pytest.approx([32 / (16 + 32), 0.75, 16 / 16])
+    expected = mixed_targets(labels, labels.flip(0), result["lam"], 3)
+    assert torch.equal(result["targets"], expected)
+
+
+def test_it_trains_with_the_oracle_and_resumes(masked, tmp_path):
+    def run(out, epochs):
+        recipe = small_recipe(**PLAIN, label_rule="oracle", epochs=2, ema_decay=None, report_ema=False)
+        alone = Processes(0, 1, CPU)
+        trainer = Trainer(recipe, read_folders(masked), out, 0, alone, Runtime(0, 60, progress=False))
+        for epoch in range(trainer.epoch, epochs):
+            trainer._train_epoch(epoch)
+            trainer.epoch, trainer.batch = epoch + 1, 0
+        trainer.save()
+        return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+    straight = run(tmp_path / "straight", 2)
+    run(tmp_path / "broken", 1)
+    assert torch.equal(run(tmp_path / "broken", 2), straight)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rand_augment": "rand-m9-mstd0.5-inc1"}, "resident=True crops and flips only: set rand_augment=none"),
+        ({"label_rule": "oracle"}, "label_rule=oracle needs object masks, and .*train has none beside it"),
+    ],
+)
+def test_what_it_cannot_do_is_said(shared_folders, settings, message):
+    with pytest.raises(UserError, match=message):
+        batches(small_recipe(**PLAIN | settings), shared_folders / "train")
+
+
+def test_the_oracle_needs_a_resident_set():
+    with pytest.raises(UserError, match="label_rule=oracle needs the object masks that resident=True reads"):
+        small_recipe(label_rule="oracle")
+
+
+def test_a_missing_mask_is_named(masked):
+    (masked.parent / "images_masks" / "train" / "c1" / "3.png").unlink()
+    with pytest.raises(UserError, match=r"c1/3\.png cannot be read: write the data again"):
+        batches(small_recipe(**PLAIN, label_rule="oracle"), masked / "train")

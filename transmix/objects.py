@@ -1,0 +1,45 @@
+"""Where the labelled object is in an image: masks beside the class folders, as the embedded scenes have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from timm.data import create_transform
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from transmix.errors import UserError
+
+
+def masks_beside(folder: Path) -> Path | None:
+    """``imagenet_masks/train`` for ``imagenet/train``; None where there is no such folder."""
+    masks = folder.parent.with_name(f"{folder.parent.name}_masks") / folder.name
+    return masks if masks.is_dir() else None
+
+
+class ObjectMasks(Dataset):
+    """Masks (H, W) bool of the images named: ``<class>/<name>.png``, resized and cropped as for evaluation.
+
+    Args:
+        folder: of a split's masks: white where the object is visible.
+        images: paths of the images within their split.
+        image_size: pixels.
+        crop: as `Recipe.eval_crop`.
+    """
+
+    def __init__(self, folder: Path, images: Sequence[str], image_size: int, crop: float) -> None:
+        self.folder, self.images = folder, images
+        self._transform = create_transform(image_size, use_prefetcher=True, interpolation="nearest", crop_pct=crop)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        path = self.folder / Path(self.images[index]).with_suffix(".png")
+        try:
+            with Image.open(path) as mask:
+                return self._transform(mask)[0] > 127
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"object mask {path} cannot be read: write the data again") from error
