@@ -22,13 +22,14 @@ PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 occlusion lambda plan data test lint clean
+.PHONY: help report page table1 table2 occlusion lambda plan data test lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 report: $(VENV)  ## run what is missing, then write and print the whole report
 table1: $(VENV)  ## ImageNet classification, without and with TransMix
+table2: $(VENV)  ## ways to mix: none, CutMix, Mixup + CutMix, TransMix, and the true labels where known
 occlusion: $(VENV)  ## robustness to random PatchDrop
 lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 
@@ -56,17 +57,18 @@ $(VENV): requirements.lock
 	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
-ifneq ($(filter report table1 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter report table1 table2 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
 $(error there is nothing to make, see the line above)
 endif
 include $(PLAN)
 
-report: $(RECORDS_table1) $(RECORDS_occlusion) $(RECORDS_lambda)
+report: $(RECORDS_report)
 	$(PY) -m reports $(STUDY)
 table1: $(RECORDS_table1)
+table2: $(RECORDS_table2)
 occlusion: $(RECORDS_occlusion)
 lambda: $(RECORDS_lambda)
-table1 occlusion lambda:
+table1 table2 occlusion lambda:
 	@$(PY) -m reports $(STUDY) --table $@
 endif

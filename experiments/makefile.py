@@ -6,7 +6,8 @@ import shlex
 
 from experiments.records import NAME
 from experiments.runs import Run
-from experiments.study import TABLES, Study
+from experiments.scales import TABLES
+from experiments.study import Study
 
 
 def fragment(study: Study) -> str:
@@ -17,8 +18,8 @@ def fragment(study: Study) -> str:
     """
     runs = study.plan()
     lines = ["# Written by 'python -m experiments makefile'; it is written anew by every make."]
-    for table in TABLES:
-        records = [record_path(run) for run in runs if run.table == table]
+    for table in (*TABLES, "report"):
+        records = [record_path(run) for run in study.shown_in(table)]
         lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
     data = study.classification_data
     if data.folder is not None:

@@ -18,7 +18,18 @@ ROWS: dict[str, Callable[[], Recipe]] = {  # in the order of the paper's table
     recipe.__name__: recipe
     for recipe in ((deit_t, pvt_t, xcit_t, cait_xxs, deit_s, pvt_s, xcit_s, pvt_m, pvt_l, xcit_m, deit_b, xcit_l))
 }
-METHODS = {"baseline": "area", "transmix": "mean"}  # the one setting in which a pair of runs differs
+METHODS: dict[str, dict[str, Any]] = {  # the settings in which runs of one row differ
+    "none": {"mix_prob": 0.0},
+    "cutmix": {"mixup_alpha": 0.0},
+    "baseline": {},  # Mixup and CutMix, labels by area
+    "transmix": {"label_rule": "mean"},
+    "oracle": {"label_rule": "oracle"},  # labels by the objects' visible pixels: the ceiling of any label rule
+}
+PAIR = ("baseline", "transmix")  # the columns of Table 1
+
+
+TABLES = ("table1", "table2", "occlusion", "lambda")
+TABLE2_ROW = "deit_t"
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Scale:
         purpose: one line for the report's banner.
         scenes: the embedded data set; None where the user brings the real one.
         rows: rows of Table 1 that are run by default.
+        mix_methods: methods of Table 2 that are run for its row, beside the pair of Table 1.
+        tables: what ``make report`` runs.
         seeds: seeds that are run by default.
         training: settings that replace a paper recipe's.
         models: the model that stands in for each row's; empty for the paper's own.
@@ -41,6 +54,8 @@ class Scale:
     purpose: str
     scenes: ScenesSpec | None
     rows: tuple[str, ...]
+    mix_methods: tuple[str, ...]
+    tables: tuple[str, ...]
     seeds: int
     training: dict[str, Any]
     models: dict[str, str]
@@ -55,7 +70,7 @@ class Scale:
     def recipe(self, row: str, method: str) -> Recipe:
         """The recipe of one run of Table 1 at this scale."""
         stand_in = {"model": self.models[row]} if self.models else {}
-        return replace(ROWS[row](), label_rule=METHODS[method], **stand_in, **self.training)
+        return replace(ROWS[row](), **(self.training | stand_in | METHODS[method]))
 
 
 # Short runs on small images: mild augmentation and mixing in part of the batches, no moving average (it would not
@@ -84,6 +99,15 @@ _SHORT = {
     "eval_crop": 1.0,
 }
 
+_ONE_GPU = {
+    "epochs": 20,
+    "batch_size": 512,
+    "lr": 1e-3,
+    "drop_path": 0.1,
+    "precision": "bf16",
+    "resident": True,
+}
+
 _MICRO = {
     "deit_t": "deit_micro_tiny_patch8_64",
     "pvt_t": "pvt_micro_tiny_patch2_64",
@@ -98,13 +122,16 @@ _MICRO = {
     "deit_b": "deit_micro_base_patch8_64",
     "xcit_l": "xcit_micro_large_patch8_64",
 }
-# PVT at 64 px would attend to 2 x 2 tokens in stage 4: it has no stand-in here
 _LAB = {
     "deit_t": "deit_tiny_patch8_64",
+    "pvt_t": "pvt_tiny_patch2_64",
     "xcit_t": "xcit_tiny_24_p8_224",
     "cait_xxs": "cait_xxs36_patch8_64",
     "deit_s": "deit_small_patch8_64",
+    "pvt_s": "pvt_small_patch2_64",
     "xcit_s": "xcit_small_12_p8_224",
+    "pvt_m": "pvt_medium_patch2_64",
+    "pvt_l": "pvt_large_patch2_64",
     "xcit_m": "xcit_medium_24_p8_224",
     "deit_b": "deit_base_patch8_64",
     "xcit_l": "xcit_large_24_p8_224",
@@ -118,6 +145,8 @@ SCALES = {
             purpose="a few steps of micro models on a few dozen images: shows that the pipeline runs, nothing else",
             scenes=ScenesSpec(classes=4, train=64, val=32, dense_train=4, dense_val=2),
             rows=("deit_t",),
+            mix_methods=("none", "cutmix"),
+            tables=TABLES,
             seeds=1,
             training=_SHORT | {"epochs": 2, "batch_size": 16},
             models=_MICRO,
@@ -128,9 +157,11 @@ SCALES = {
             name="tiny",
             purpose="micro models on the embedded scenes, minutes on a laptop: not ImageNet",
             scenes=ScenesSpec(),
-            rows=("deit_t",),
+            rows=("deit_t", "pvt_t", "xcit_t", "cait_xxs"),  # one of each family
+            mix_methods=("none", "cutmix"),
+            tables=("table1", "occlusion", "lambda"),
             seeds=1,
-            training=_SHORT | {"epochs": 12},
+            training=_SHORT | {"epochs": 8},
             models=_MICRO,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(),
@@ -140,8 +171,10 @@ SCALES = {
             purpose="DeiT-sized models on 100 classes of scenes, minutes on one GPU: not ImageNet",
             scenes=ScenesSpec(classes=100, train=100_000, val=10_000, dense_train=4000, dense_val=500),
             rows=("deit_t",),
-            seeds=3,
-            training=_SHORT | {"epochs": 20, "batch_size": 512, "lr": 1e-3, "drop_path": 0.1, "precision": "bf16"},
+            mix_methods=("none", "cutmix", "oracle"),
+            tables=TABLES,
+            seeds=5,
+            training=_SHORT | _ONE_GPU,
             models=_LAB,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(mixes=4096),
@@ -151,6 +184,8 @@ SCALES = {
             purpose="the paper's models and recipes on ImageNet-1k",
             scenes=None,
             rows=tuple(ROWS),
+            mix_methods=("none", "cutmix"),
+            tables=TABLES,
             seeds=1,
             training={},
             models={},

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import Data, Run
-from experiments.scales import METHODS, ROWS, SCALES, Scale
+from experiments.scales import PAIR, ROWS, SCALES, TABLE2_ROW, Scale
 from transmix.errors import UserError, unknown_name
 from transmix.recipe import fingerprint, override, parse_settings, settings
-
-TABLES = ("table1", "occlusion", "lambda")
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,21 @@ class Study:
         runs = []
         for row in self.rows:
             for seed in range(self.seeds):
-                trained = {method: self._training(row, method, seed) for method in METHODS}
+                trained = {method: self._training("table1", row, method, seed) for method in PAIR}
                 runs += trained.values()
+                if row == TABLE2_ROW:
+                    runs += [self._training("table2", row, method, seed) for method in self.scale.mix_methods]
                 runs += [self._measurement("occlusion", "occlusion", run) for run in trained.values()]
                 runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
         return runs
+
+    def shown_in(self, table: str) -> list[Run]:
+        """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
+        runs = self.plan()
+        if table == "report":
+            return [run for run in runs if run.table in self.scale.tables]
+        shared = [run for run in runs if table == "table2" and run.table == "table1" and run.row == TABLE2_ROW]
+        return shared + [run for run in runs if run.table == table]
 
     def find(self, name: str) -> Run:
         """The run of that name or id."""
@@ -74,9 +82,9 @@ class Study:
             raise unknown_name(f"run at scale {self.scale.name}", name, runs)
         return found
 
-    def _training(self, row: str, method: str, seed: int) -> Run:
+    def _training(self, table: str, row: str, method: str, seed: int) -> Run:
         recipe = override(self.scale.recipe(row, method), **self.changed)
-        return self._run("table1", row, method, "train", seed, settings(recipe))
+        return self._run(table, row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]

@@ -15,7 +15,7 @@ import torch
 
 from experiments.makefile import fragment
 from experiments.records import UnreadableRecord, read_record, write_record
-from experiments.scales import METHODS, ROWS, SCALES
+from experiments.scales import PAIR, ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
 from experiments.trained import recipe_of
 from transmix.attention import ClassAttention
@@ -36,7 +36,7 @@ PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.model
 
 @pytest.mark.parametrize(("scale", "row"), PLANNED)
 def test_a_row_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
-    pair = [settings(SCALES[scale].recipe(row, method)) for method in METHODS]
+    pair = [settings(SCALES[scale].recipe(row, method)) for method in PAIR]
     assert {name for name in pair[0] if pair[0][name] != pair[1][name]} == {"label_rule"}
     assert [recipe["label_rule"] for recipe in pair] == ["area", "mean"]
     assert timm.is_model(pair[0]["model"])
@@ -63,9 +63,26 @@ def test_micro_models_are_ordered_as_in_the_paper():
         assert counts == sorted(counts)
 
 
-def test_a_row_without_a_stand_in_is_refused_at_that_scale():
-    with pytest.raises(UserError, match="unknown row at scale lab 'pvt_t'"):
-        study("--scale", "lab", "--rows", "pvt_t")
+def test_table_2_varies_one_row_by_how_it_mixes():
+    lab = study("--scale", "lab", "--seeds", "2")
+    runs = lab.shown_in("table2")
+    assert [run.name for run in runs if run.seed == 1] == [
+        f"{table}.deit_t.{method}.seed1"
+        for table, method in [
+            ("table1", "baseline"),
+            ("table1", "transmix"),
+            ("table2", "none"),
+            ("table2", "cutmix"),
+            ("table2", "oracle"),
+        ]
+    ]
+    differs = {"none": {"mix_prob"}, "cutmix": {"mixup_alpha"}, "oracle": {"label_rule"}, "transmix": {"label_rule"}}
+    base = settings(SCALES["lab"].recipe("deit_t", "baseline"))
+    for method, expected in differs.items():
+        recipe = settings(SCALES["lab"].recipe("deit_t", method))
+        assert {name for name in base if base[name] != recipe[name]} == expected
+    assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
+    assert {run.table for run in study("--scale", "tiny").shown_in("report")} == {"table1", "occlusion", "lambda"}
 
 
 def test_every_recipe_is_a_lab_book_entry():
@@ -166,7 +183,7 @@ def test_own_data_is_another_run(tmp_path):
 
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
-    assert len(runs) == len(ROWS) * 2 * 5 == 120
+    assert len(runs) == len(ROWS) * 2 * 5 + 2 * 2  # and two more ways to mix, for one row
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

@@ -293,22 +293,26 @@ def checkpoint_filter_fn(state_dict: dict[str, Any], model: PyramidVisionTransfo
 # in stage 4, as the class token that asks in the last one must have seen the image before. With 2 for the first patch
 # instead of 4, stage 4 has 4 x 4 patches of a 64 px image (2 x 2 would be too few to weigh labels by), all grids halve
 # from stage to stage, and reduction leaves every stage just as many keys as stage 4 has patches: 16, and 49 in PVT.
-_MICRO = {"img_size": 64, "patch_sizes": (2, 2, 2, 2), "embed_dims": (8, 16, 40, 64)}
+_SMALL_IMAGE = {"img_size": 64, "patch_sizes": (2, 2, 2, 2)}
+_MICRO = {**_SMALL_IMAGE, "embed_dims": (8, 16, 40, 64)}
+_DEPTHS = {"tiny": (2, 2, 2, 2), "small": (3, 4, 6, 3), "medium": (3, 4, 18, 3), "large": (3, 8, 27, 3)}
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "pvt_tiny": {"depths": (2, 2, 2, 2)},
-    "pvt_small": {"depths": (3, 4, 6, 3)},
-    "pvt_medium": {"depths": (3, 4, 18, 3)},
-    "pvt_large": {"depths": (3, 8, 27, 3)},
+    **{f"pvt_{size}": {"depths": depths} for size, depths in _DEPTHS.items()},
+    # the paper's widths and depths for 64 px images, for one GPU
+    **{f"pvt_{size}_patch2_64": {"depths": depths, **_SMALL_IMAGE} for size, depths in _DEPTHS.items()},
     "pvt_micro_tiny_patch2_64": {"depths": (1, 1, 1, 2), **_MICRO},
     "pvt_micro_small_patch2_64": {"depths": (1, 1, 2, 2), **_MICRO},
     "pvt_micro_medium_patch2_64": {"depths": (1, 1, 6, 2), **_MICRO},
     "pvt_micro_large_patch2_64": {"depths": (1, 3, 9, 2), **_MICRO},
 }
 _CFG = _cfg(first_conv="patch_embed1.proj", input_size=(3, 224, 224), crop_pct=0.875)  # tested as 256 px, centre 224
-_MICRO_CFG = _cfg(first_conv="patch_embed1.proj")
+_SMALL_IMAGE_CFG = _cfg(first_conv="patch_embed1.proj")
 default_cfgs = generate_default_cfgs(
-    {f"{name}.untrained": _MICRO_CFG if "micro" in name else _CFG for name in _ARGUMENTS}
+    {
+        f"{name}.untrained": _SMALL_IMAGE_CFG if "img_size" in arguments else _CFG
+        for name, arguments in _ARGUMENTS.items()
+    }
 )
 
 
