@@ -76,6 +76,8 @@ class Study:
 
     def _training(self, row: str, method: str, seed: int) -> Run:
         recipe = override(self.scale.recipe(row, method), **self.changed)
+        if method == "baseline":  # SET="label_rule=attention" is about TransMix: compared with CutMix, not with itself
+            recipe = override(recipe, label_rule=METHODS[method])
         return self._run("table1", row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:

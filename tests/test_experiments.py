@@ -153,6 +153,12 @@ def test_a_changed_recipe_is_another_run_and_everything_that_needs_it_too():
     assert [run.id for run in before] == [run.id for run in study().plan()]
 
 
+def test_a_label_rule_is_changed_for_transmix_alone():
+    """Otherwise the baseline of ``SET="label_rule=attention"`` would be the same run again."""
+    rules = [run.settings["label_rule"] for run in study("--set", "label_rule=attention").plan() if run.kind == "train"]
+    assert rules == ["area", "attention"]
+
+
 def test_where_results_and_data_lie_does_not_change_what_a_run_is():
     one, other = study(), study("--results", "elsewhere", "--data", "there")
     assert [run.id for run in one.plan()] == [run.id for run in other.plan()]
