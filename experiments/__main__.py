@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from experiments.entries import chosen, listed
+from experiments.ledger import LEDGER, SOURCES
 from experiments.makefile import fragment
 from experiments.scales import ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
@@ -18,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="rows and scales")
+    commands.add_parser("ledger", help="where the sources disagree, what is done here, and what else SET= can choose")
     plan = commands.add_parser("plan", help="every run of a study, its status and its command")
     data = commands.add_parser("data", help="write the embedded data of a study")
     run = commands.add_parser("run", help="carry out one run, or continue it")
@@ -35,6 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.command == "list":
         return print_list()
+    if args.command == "ledger":
+        return print_ledger()
     study = study_from(args)
     study.check_data()
     if args.command == "plan":
@@ -59,6 +64,25 @@ def print_list() -> None:
     print("scales")
     for scale in SCALES.values():
         print(f"  {scale.name:8} rows {', '.join(scale.rows)}; {scale.seeds} seed(s); {scale.purpose}")
+
+
+def print_ledger() -> None:
+    """Every entry: what the sources say, what the recipes hold and why, and the other readings."""
+    for topic, entries in LEDGER.items():
+        print(topic.upper())
+        for entry in entries:
+            print(f"\n{entry.title} ({listed(entry.rows)})")
+            for source, statement in entry.says.items():
+                print(f"  {source}: {statement}")
+            for values, rows in chosen(entry).items():
+                print(f"  here: {values} ({listed(rows)})")
+            print(f"  {entry.choice}")
+            for other in entry.alternatives:
+                print(f'  or SET="{other.settings}" ({listed(other.rows)}): {other.reading}')
+        print()
+    print("SOURCES")
+    for name, source in SOURCES.items():
+        print(f"  {name:10} {source}")
 
 
 def print_plan(study: Study) -> None:

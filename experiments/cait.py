@@ -15,6 +15,8 @@ def cait_xxs() -> Recipe:
     nothing else for this model. What the TransMix authors used is not known. 79.1 % without distillation is the
     slides' number; the public weights are distilled.
 
+    Other readings (see `experiments.ledger`): ``epochs=400``, ``report_ema=true``, ``eval_crop=0.875``.
+
     Run: ``make table1 SCALE=paper ROWS=cait_xxs IMAGENET=/data/imagenet``
     Expected (slides): 79.1 % top-1, with TransMix 79.8 %. Not run by us.
     """

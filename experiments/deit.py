@@ -1,4 +1,8 @@
-"""DeiT rows of Table 1. Numbers and their sources: published/table1_imagenet.csv and the docstrings below."""
+"""DeiT rows of Table 1. Numbers and their sources: published/table1_imagenet.csv and the docstrings below.
+
+Where the sources disagree, a docstring names the choice and the other readings as ``SET=`` takes them; who says what
+is in `experiments.ledger`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ def deit_s() -> Recipe:
     Source: Beckschen/TransMix @0e4d31e, configs/deit_s_transmix.yaml and train.py, as that code really runs:
     its ``mixup-switch-prob: 0.8`` is written with dashes and ignored, so CutMix gets half of the batches; its
     schedule adds timm's 10 cool-down epochs (310 in all); it evaluates the moving average on a 0.9 crop.
+
+    Other readings: ``switch_prob=0.8``, as that file says; ``batch_size=1024``, as first released, or ``lr=2.5e-4``,
+    DeiT's rule for 256; and as DeiT itself ``cooldown_epochs=0``, ``report_ema=false``, ``eval_crop=0.875``,
+    ``random_erasing=0.25``, ``repeated_augmentation=3``, ``interpolation=bicubic``.
 
     Run: ``make table1 SCALE=paper ROWS=deit_s IMAGENET=/data/imagenet``
     Expected (slides): 79.8 % top-1, with TransMix 80.7 %. Not run by us.
@@ -43,6 +51,8 @@ def deit_s() -> Recipe:
 def deit_t() -> Recipe:
     """DeiT-T/16. The official code has no configuration for it; this is DeiT-S's with a smaller model.
 
+    Other readings: those of `deit_s`.
+
     Run: ``make table1 SCALE=paper ROWS=deit_t IMAGENET=/data/imagenet``
     Expected (slides): 72.2 % top-1, with TransMix 72.6 %. Not run by us.
     """
@@ -53,6 +63,9 @@ def deit_b() -> Recipe:
     """DeiT-B/16.
 
     Source: Beckschen/TransMix @0e4d31e, configs/deit_b_transmix.yaml (there the switch probability is read).
+
+    Other readings: those of `deit_s`, but ``switch_prob=0.5``, as DeiT-S and DeiT itself. DeiT-B is known to suffer
+    from smaller batches than 1,024.
 
     Run: ``make table1 SCALE=paper ROWS=deit_b IMAGENET=/data/imagenet``
     Expected (slides): 81.8 % top-1, with TransMix 82.4 %. Not run by us.

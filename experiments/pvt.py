@@ -2,6 +2,9 @@
 
 Source: whai362/PVT @57e2dfa, classification/main.py and configs/pvt/*.py. Which recipe the TransMix authors used for
 these rows is not known (their code has no configuration for them); the backbone's own is the natural choice.
+
+Other readings, as ``SET=`` takes them, are how the official code trains DeiT: ``ema_decay=0.99996 report_ema=true``,
+``random_erasing=0 repeated_augmentation=1`` (see `experiments.ledger`).
 """
 
 from __future__ import annotations

@@ -67,6 +67,10 @@ class Scale:
         """Rows of Table 1 that can be run at this scale."""
         return tuple(self.models or ROWS)
 
+    def methods(self, row: str) -> tuple[str, ...]:
+        """How a row is trained at this scale: the pair of Table 1, and for one row the others of Table 2."""
+        return PAIR + (self.mix_methods if row == TABLE2_ROW else ())
+
     def recipe(self, row: str, method: str) -> Recipe:
         """The recipe of one run of Table 1 at this scale."""
         stand_in = {"model": self.models[row]} if self.models else {}

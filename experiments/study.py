@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import Data, Run
-from experiments.scales import PAIR, ROWS, SCALES, TABLE2_ROW, Scale
+from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale
 from transmix.errors import UserError, unknown_name
 from transmix.recipe import fingerprint, override, parse_settings, settings
 
@@ -58,11 +58,9 @@ class Study:
         runs = []
         for row in self.rows:
             for seed in range(self.seeds):
-                trained = {method: self._training("table1", row, method, seed) for method in PAIR}
+                trained = {method: self._training(row, method, seed) for method in self.scale.methods(row)}
                 runs += trained.values()
-                if row == TABLE2_ROW:
-                    runs += [self._training("table2", row, method, seed) for method in self.scale.mix_methods]
-                runs += [self._measurement("occlusion", "occlusion", run) for run in trained.values()]
+                runs += [self._measurement("occlusion", "occlusion", trained[method]) for method in PAIR]
                 runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
         return runs
 
@@ -82,9 +80,11 @@ class Study:
             raise unknown_name(f"run at scale {self.scale.name}", name, runs)
         return found
 
-    def _training(self, table: str, row: str, method: str, seed: int) -> Run:
-        recipe = override(self.scale.recipe(row, method), **self.changed)
-        return self._run(table, row, method, "train", seed, settings(recipe))
+    def _training(self, row: str, method: str, seed: int) -> Run:
+        # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
+        own = {} if method == "transmix" else {"label_rule": "area", **METHODS[method]}
+        recipe = override(self.scale.recipe(row, method), **(self.changed | own))
+        return self._run("table1" if method in PAIR else "table2", row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]

@@ -3,6 +3,9 @@
 Source: facebookresearch/xcit @82f5291, main.py and README. Drop path per model is in that paper's table B.1 and not in
 its repository: .05 is stated for S12; the code's default, .1, stands for the others. Which recipe the TransMix authors
 used for these rows is not known.
+
+Other readings, as ``SET=`` takes them: ``report_ema=true`` and ``random_erasing=0 repeated_augmentation=1``, as the
+official code trains DeiT; ``eval_crop=0.875``, as DeiT and PVT evaluate (see `experiments.ledger`).
 """
 
 from __future__ import annotations

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from experiments.entries import chosen, listed
+from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, occlusion, provenance, published, summary, table1
+from reports import lambdas, ledger, occlusion, provenance, published, summary, table1
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
 from reports.figures import occlusion_curves, training_curves
@@ -101,6 +104,7 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
+    environment.filters["models"] = partial(listed, name=published.model_name)
     collected = report.collected
     return environment.get_template(template).render(
         report=report,
@@ -115,6 +119,10 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         lambda_names=LAMBDAS,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
+        ledger=LEDGER,
+        ledger_sources=SOURCES,
+        chosen=chosen,
+        used=partial(ledger.used, collected),
     )
 
 

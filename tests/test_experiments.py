@@ -170,6 +170,13 @@ def test_a_changed_recipe_is_another_run_and_everything_that_needs_it_too():
     assert [run.id for run in before] == [run.id for run in study().plan()]
 
 
+def test_a_label_rule_is_changed_for_transmix_alone():
+    """Otherwise the baseline of ``SET="label_rule=attention"`` would be the same run again."""
+    runs = study("--rows", "deit_t", "--set", "label_rule=attention").shown_in("table2")
+    rules = {run.method: run.settings["label_rule"] for run in runs}
+    assert rules == {"baseline": "area", "transmix": "attention", "none": "area", "cutmix": "area"}
+
+
 def test_where_results_and_data_lie_does_not_change_what_a_run_is():
     one, other = study(), study("--results", "elsewhere", "--data", "there")
     assert [run.id for run in one.plan()] == [run.id for run in other.plan()]
