@@ -41,7 +41,7 @@ def written(study: Study) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Study:
     """Three seeds with gains of 1, 2 and 3 points."""
-    study = make_study(tmp_path_factory.mktemp("three"), "--scale", "tiny", "--seeds", "3")
+    study = make_study(tmp_path_factory.mktemp("three"), "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
     write_study(study, (1.0, 2.0, 3.0))
     return study
 
@@ -121,7 +121,7 @@ def test_page_has_all_parts(three, texts):
     assert "not comparable with the published column" in page
     for title in FIVE_LINES:
         assert f"<dt>{title}</dt>" in page
-    assert "15 of 15 planned runs" in page
+    assert "21 of 21 planned runs" in page
     assert "4,000 training and 1,000 validation images" in page
     for run in three.plan():
         assert f'id="record-{run.id}"' in page
@@ -183,7 +183,7 @@ def test_same_records_give_the_same_bytes(three, texts):
 
 
 def test_one_seed_says_that_it_says_little(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.5,))
     collected = collect(study)
     assert cells(collected, "table1")["gain"] == "+1.50"
@@ -193,7 +193,7 @@ def test_one_seed_says_that_it_says_little(tmp_path):
 
 
 def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "3")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
     write_study(study, (2.0, 2.25, 2.5))
     (verdict,) = TABLES["table1"](collect(study)).notes
     assert "With TransMix the top-1 is higher here, +2.25 points" in verdict
@@ -216,7 +216,7 @@ def test_runs_on_different_data_are_not_compared(tmp_path):
 def test_no_record_still_gives_a_page(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke")
     texts = written(study)
-    assert "0 of 5 planned runs" in texts["index.html"]
+    assert "0 of 7 planned runs" in texts["index.html"]
     assert "No training run has a record yet" in texts["index.html"]
     for table in TABLES:
         for line in TABLES[table](collect(study)).rows:
@@ -283,7 +283,7 @@ def test_a_record_of_another_run_is_not_taken(tmp_path):
 
 
 def test_broken_examples_cost_only_the_pictures(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     run = run_named(study, "lambda.deit_t.transmix.seed0")
     (run.folder / "examples.npz").write_text("no archive")
