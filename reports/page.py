@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, published, summary, table1
+from reports import lambdas, ledger, occlusion, provenance, published, summary, table1, table2
 from reports.collect import Collected
-from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
+from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import occlusion_curves, training_curves
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.style import Picture
@@ -33,6 +33,7 @@ class Report:
     Attributes:
         collected: the records.
         table1: Table 1.
+        table2: Table 2.
         occlusion: the occlusion table.
         lambdas: the table of the lambda study.
         curves: training curves.
@@ -43,6 +44,7 @@ class Report:
 
     collected: Collected
     table1: Table
+    table2: Table
     occlusion: Table
     lambdas: Table
     curves: list[Picture]
@@ -57,6 +59,7 @@ def build(collected: Collected) -> Report:
     return Report(
         collected=collected,
         table1=table1.build(collected),
+        table2=table2.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
         curves=training_curves(collected),
@@ -85,8 +88,9 @@ def write(report: Report, folder: Path) -> Path:
         write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
         with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
-    write_text(folder / "table1.tex", to_latex(report.table1))
-    write_text(folder / "table1.csv", to_csv(table1.numbers(report.collected)))
+    for table, numbers in ((report.table1, table1.numbers), (report.table2, table2.numbers)):
+        write_text(folder / f"{table.name}.tex", to_latex(table))
+        write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))
@@ -116,7 +120,6 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         entries=provenance.entries(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
-        lambda_names=LAMBDAS,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
         ledger=LEDGER,

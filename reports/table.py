@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 NOT_RUN = "not run"
+NOT_PLANNED = "not in this study"
 UNREADABLE = "unreadable"
 
 PUBLISHED = "published (slides)"
@@ -95,5 +96,5 @@ class Table:
 
 
 def missing(status: str) -> Cell:
-    """The cell of a number that there is no record for: ``not run`` or ``unreadable``."""
+    """The cell of a number that there is no record for: ``not run``, ``unreadable`` or ``not in this study``."""
     return Cell(status, "missing")

@@ -78,7 +78,8 @@ def test_lambda_table_and_its_sentence(three):
     assert row["mixes"] == "1,536"
     assert row["label_shift"] == "0.062"
     assert (row["error_area"], row["error_attention"], row["error_mean"]) == ("0.125", "0.087", "0.092")
-    (note,) = TABLES["lambda"](collect(three)).notes
+    note, caution = TABLES["lambda"](collect(three)).notes
+    assert "need not mean a better label" in caution
     assert "area-λ errs by 0.125 from the true share, attention-λ by 0.087, and their mean" in note
     assert "mean minus area is −0.033, and the 95 % interval over 3 seeds, −0.033 to −0.033, excludes zero" in note
 
@@ -177,7 +178,7 @@ def test_markdown_links_lead_to_files(three, texts):
 def test_same_records_give_the_same_bytes(three, texts):
     folder = report_folder(three)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert len(before) == 4 + 2 * 4  # two curves, one occlusion figure and the examples, as PNG and SVG
+    assert len(before) == 6 + 2 * 4  # two curves, one occlusion figure and the examples, as PNG and SVG
     write(build(collect(three)), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -189,7 +190,7 @@ def test_one_seed_says_that_it_says_little(tmp_path):
     assert cells(collected, "table1")["gain"] == "+1.50"
     (verdict,) = TABLES["table1"](collected).notes
     assert "One seed says little" in verdict
-    assert "standard error of 1.58 points on 1,000 validation images" in verdict  # sqrt(.5 * .5 / 1000)
+    assert "standard error of up to 1.58 points on 1,000 validation images" in verdict  # sqrt(.5 * .5 / 1000)
 
 
 def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
@@ -322,7 +323,9 @@ def test_paper_scale_has_no_banner(tmp_path):
     assert "not comparable" not in page
 
 
-@pytest.mark.parametrize(("table", "number"), [("table1", "52.00"), ("occlusion", "29.10"), ("lambda", "0.087")])
+@pytest.mark.parametrize(
+    ("table", "number"), [("table1", "52.00"), ("table2", "+2.00 ± 2.48"), ("occlusion", "29.10"), ("lambda", "0.087")]
+)
 def test_one_table_is_printed_and_nothing_written(three, texts, capsys, monkeypatch, table, number):
     before = {path: path.stat().st_mtime_ns for path in Path(three.results).rglob("*")}
     monkeypatch.setattr(sys, "argv", ["reports", *three.options, "--table", table])
