@@ -17,6 +17,8 @@ from reports import lambdas, ledger, occlusion, provenance, published, summary, 
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import occlusion_curves, training_curves
+from reports.gains import gain_figure
+from reports.gallery import Gallery
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.style import Picture
 from reports.table import Table
@@ -36,7 +38,8 @@ class Report:
         table2: Table 2.
         occlusion: the occlusion table.
         lambdas: the table of the lambda study.
-        curves: training curves.
+        gains: the figure of Table 1, if it has several models.
+        curves: training curves, a gallery of each kind.
         occlusion_curves: occlusion figures.
         examples: pictures of the lambda study, if there are any.
         problems: one line for every file that could not be read.
@@ -47,8 +50,9 @@ class Report:
     table2: Table
     occlusion: Table
     lambdas: Table
-    curves: list[Picture]
-    occlusion_curves: list[Picture]
+    gains: Picture | None
+    curves: list[Gallery]
+    occlusion_curves: list[Gallery]
     examples: Examples | None
     problems: list[str]
 
@@ -62,6 +66,7 @@ def build(collected: Collected) -> Report:
         table2=table2.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
+        gains=gain_figure(collected),
         curves=training_curves(collected),
         occlusion_curves=occlusion_curves(collected),
         examples=examples,
@@ -81,7 +86,8 @@ def report_folder(study: Study) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    pictures = [*report.curves, *report.occlusion_curves]
+    pictures = [] if report.gains is None else [report.gains]
+    pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
     for picture in pictures:

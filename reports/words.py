@@ -6,8 +6,8 @@ from reports.statistics import Estimate
 
 LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
     "area": "area",
-    "attention": "class attention",
-    "mean": "area and class attention, their mean",
+    "attention": "attention",
+    "mean": "mean of area and attention",
     "oracle": "true visible share",
 }
 

@@ -80,7 +80,7 @@ def test_each_method_says_what_it_mixes_and_how_it_labels(study):
         "No mixing": ("0", "0", "–"),
         "CutMix": ("0", "60", "area"),
         "Mixup + CutMix": ("12", "48", "area"),
-        "TransMix": ("12", "48", "area and class attention, their mean"),
+        "TransMix": ("12", "48", "mean of area and attention"),
         "Oracle": ("12", "48", "true visible share"),
     }
 
@@ -181,7 +181,7 @@ def test_another_label_rule_is_named_wherever_labels_are(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke", "--set", "label_rule=attention")
     write_study(study, (1.0,))
     report = build(collect(study))
-    assert texts(report.table2)["TransMix"]["labels"] == "class attention"
+    assert texts(report.table2)["TransMix"]["labels"] == "attention"
     assert texts(report.table2)["CutMix"]["labels"] == "area"
     titles = {column.key: column.title for column in report.lambdas.columns}
     assert (titles["error_attention"], titles["error_mean"]) == ("attention: the label", "mean")
