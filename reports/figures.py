@@ -76,6 +76,7 @@ def _history(name: str, title: str, done: Trained, size: tuple[float, float], re
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
         label_ends(axes, ends, texts)
 
