@@ -1,6 +1,6 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
 #   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=/path/to/class/folders
-#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
+#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
 
 SCALE ?= tiny
 PYTHON ?= python3
@@ -9,8 +9,8 @@ PY := .venv/bin/python
 LAUNCH ?= $(PY)
 RESULTS ?= results
 DATA ?= data
-# A run on the CPU has one thread, so several run at once; a GPU takes one run at a time.
-JOBS ?= $(if $(filter smoke tiny,$(SCALE)),$(shell getconf _NPROCESSORS_ONLN),1)
+# A run on the CPU has one thread, so several run at once; a GPU, or all that LAUNCH starts, takes one run at a time.
+JOBS ?= $(if $(and $(filter smoke tiny,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1)
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif

@@ -13,6 +13,7 @@ from experiments.scales import ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
 from transmix.errors import exit_on_user_error
 from transmix.files import write_text
+from transmix.stopping import stop_when_asked
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def main() -> None:
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    stop_when_asked()
     from experiments.run import run as carry_out
 
     return carry_out(study, args)

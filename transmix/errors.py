@@ -42,7 +42,8 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
     try:
         main()
     except CommandEnd as end:
-        print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
+        if str(end):  # one of several processes speaks for all
+            print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
         if end.at_once:
             os._exit(end.status)
         sys.exit(end.status)

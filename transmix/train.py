@@ -167,6 +167,8 @@ class Trainer:
             if self.optimisation.ema is not None:
                 save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
         self.processes.wait()
+        if self.processes.world > 1:
+            self.task.trainable_module = self.task.trainable_module.module  # see join_processes
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
         return Trained(accuracy, reported, seconds, self._peak_memory_mib(), parameters)
@@ -222,7 +224,8 @@ class Trainer:
             self.save()
         if wish > 1:
             where = f"epoch {self.epoch + 1}, step {self.batch} of {self.batches.steps}"
-            raise Stopped(f"{self.out.name} stopped in {where}: run the same command again to continue", wish)
+            line = f"{self.out.name} stopped in {where}: run the same command again to continue"
+            raise Stopped(line if self.processes.leads else "", wish)
 
     def _close_epoch(self) -> None:
         loss, micro_batches, shift, cutmixed = self.processes.total(self.sums.clone()).tolist()
