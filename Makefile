@@ -1,5 +1,5 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
-#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=/path/to/class/folders
+#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=[NAME:]/path/to/images
 #   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
 
 SCALE ?= tiny

@@ -6,15 +6,15 @@ from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import recipe_of
 from transmix.distributed import Processes
-from transmix.folders import ImageFolders
 from transmix.log import NAME as LOG
+from transmix.sources import ImageSource
 from transmix.train import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
 
 
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Train (or continue) and report the accuracy of the weights that the recipe reports."""
     recipe = recipe_of(run.settings)
-    trainer = Trainer(recipe, folders, run.folder, run.seed, processes, runtime, {"run": run.id})
+    trainer = Trainer(recipe, source, run.folder, run.seed, processes, runtime, {"run": run.id})
     trained = trainer.run()
     files = (WEIGHTS, LOG) if recipe.ema_decay is None else (WEIGHTS, EMA_WEIGHTS, LOG)
     metrics = {

@@ -18,8 +18,8 @@ from recipes import small_recipe
 from transmix.checkpoints import load_state
 from transmix.distributed import join_processes, slurm_step
 from transmix.errors import exit_on_user_error
-from transmix.folders import read_folders
 from transmix.log import NAME as LOG
+from transmix.sources.folders import read_folders
 from transmix.stopping import stop_when_asked
 from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
