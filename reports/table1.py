@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from reports import published
+from experiments import published
+from experiments.published import PublishedRow
 from reports.collect import DONE, Collected, Result
-from reports.published import PublishedRow
 from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
 from reports.table import MEASURED, PUBLISHED, Cell, Column, Source, Table, missing
 from reports.words import gain_text, interval_text, number

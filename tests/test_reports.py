@@ -13,8 +13,9 @@ import pandas
 import pytest
 from report_records import make_study, write_examples, write_lambda, write_study, write_train
 
+from experiments import published
 from experiments.study import Study
-from reports import published, table1
+from reports import table1
 from reports.__main__ import main
 from reports.collect import Collected, collect
 from reports.page import build, report_folder, write
