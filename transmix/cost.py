@@ -1,4 +1,4 @@
-"""What a model costs: multiply-accumulates of its forward pass, and of reading its class attention.
+"""What a model costs: the multiply-accumulates of its forward pass, and what reading its class attention adds.
 
 The field's "FLOPs" are these multiply-accumulates (MACs). Counted are matrix products and convolutions, those of
 attention (Q K^T and A V) included; normalisation, activations, softmax and additions are not. Counting needs shapes
@@ -26,25 +26,18 @@ def skeleton(recipe: Recipe, num_classes: int) -> nn.Module:
     return model
 
 
-def forward_macs(model: nn.Module, image_size: int) -> int:
-    """Multiply-accumulates of one (3, image_size, image_size) image's forward pass. The model is left as it is."""
-    return _count(_shapes(model), image_size)
+def forward_macs(model: nn.Module, image_size: int, read_attention: bool = False) -> int:
+    """Multiply-accumulates of one image's forward pass.
 
-
-def reading_macs(model: nn.Module, image_size: int) -> int:
-    """Multiply-accumulates that reading the class attention adds to one image's forward pass."""
-    shapes = _shapes(model)
-    plain = _count(shapes, image_size)
-    ClassAttention(shapes)
-    return _count(shapes, image_size) - plain
-
-
-def _shapes(model: nn.Module) -> nn.Module:
+    Args:
+        model: the bare model, on any device; it is left as it is.
+        image_size: of a square image, in pixels.
+        read_attention: count with the class attention read, as TransMix does.
+    """
     # without gradients: the counter's module tracker fails on CaiT's class token otherwise
-    return deepcopy(model).to("meta").eval().requires_grad_(False)
-
-
-def _count(shapes: nn.Module, image_size: int) -> int:
+    shapes = deepcopy(model).to("meta").eval().requires_grad_(False)
+    if read_attention:
+        ClassAttention(shapes)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shapes(torch.empty(1, 3, image_size, image_size, device="meta"))
     return counter.get_total_flops() // 2
