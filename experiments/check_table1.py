@@ -47,11 +47,12 @@ DEVIATIONS = {
     ("xcit_m", "GMACs"): "1 % more than we count; why is not known",
     ("xcit_l", "GMACs"): "1 % more than we count; why is not known",
 }
-_LINE = "{:8}  {:24}  {:>8}  {:>6}  {:>6}  {:>6}  {:>8}  {:>5}  {:>7}".format
+_LINE = "{:8} {:22} {:>7} {:>6} {:>6} {:>6} {:>7} {:>4} {:>4}".format
 HEADING = f"""\
-Table 1 at 224 px: parameters in millions and multiply-accumulates in 10^9, counted here and on the slides; what reading
-the class attention adds to them; a training step on {BATCH} images; weights written and loaded again
-{_LINE("row", "model", "params", "slides", "GMACs", "slides", "reading", "loss", "seconds")}"""
+Table 1 at 224 px: parameters in millions and multiply-accumulates in 10^9, as
+counted here and on the slides; what reading the class attention adds to them;
+a training step on {BATCH} images; weights that are written and loaded again.
+{_LINE("row", "model", "params", "slides", "GMACs", "slides", "reading", "loss", "s")}"""
 
 
 def part(write: bool) -> Part:

@@ -30,7 +30,8 @@ CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study, both in "
     "percent. Measured: mean over seeds; gain in points, with two or more seeds the mean paired difference ± "
     "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images. GMACs: "
-    "10⁹ multiply-accumulates of one image’s forward pass, those of attention included; the slides’ FLOPs are such counts too."
+    "10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
+    "multiply-accumulates too."
 )
 
 
