@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import recipe_of
+from transmix.cost import forward_macs, skeleton
 from transmix.distributed import Processes
 from transmix.log import NAME as LOG
 from transmix.sources import ImageSource
@@ -22,6 +23,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
         "top5": trained.accuracy.top5,
         "val_images": trained.accuracy.images,
         "parameters": trained.parameters,
+        "gmacs": forward_macs(skeleton(recipe, len(folders.classes)), recipe.image_size) / 1e9,
         "peak_memory_mib": round(trained.peak_memory_mib, 1),
     }
     extra = {"history": trainer.history, "weights": trained.weights}

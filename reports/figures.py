@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from experiments.published import model_name
 from reports.collect import Collected, Result
 from reports.occlusion import METHOD_NAMES, Curve, areas, curve
-from reports.published import model_name
 from reports.statistics import mean_interval
 from reports.style import COLOURS, MUTED, Picture, draw, label_ends
 from reports.words import number, plural

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from experiments.published import model_name, table1
 from reports import lambdas, occlusion
 from reports.collect import DONE, Collected
-from reports.published import model_name, table1
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows

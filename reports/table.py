@@ -7,6 +7,7 @@ from itertools import groupby
 
 NOT_RUN = "not run"
 UNREADABLE = "unreadable"
+NOT_RECORDED = "not recorded"
 
 PUBLISHED = "published (slides)"
 MEASURED = "measured here"
@@ -95,5 +96,5 @@ class Table:
 
 
 def missing(status: str) -> Cell:
-    """The cell of a number that there is no record for: ``not run`` or ``unreadable``."""
+    """The cell of a number that no record has: ``not run``, ``unreadable`` or ``not recorded``."""
     return Cell(status, "missing")

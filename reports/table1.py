@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from reports import published
+from experiments import published
+from experiments.published import PublishedRow
 from reports.collect import DONE, Collected, Result
-from reports.published import PublishedRow
 from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
-from reports.table import MEASURED, PUBLISHED, Cell, Column, Source, Table, missing
+from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Source, Table, missing
 from reports.words import gain_text, interval_text, number
 
 COLUMNS = (
@@ -21,6 +21,7 @@ COLUMNS = (
     Column("published_gain", "Gain", PUBLISHED),
     Column("model", "Model", MEASURED, "left"),
     Column("parameters", "Params (M)", MEASURED),
+    Column("gmacs", "GMACs", MEASURED),
     Column("baseline", "Baseline", MEASURED),
     Column("transmix", "TransMix", MEASURED),
     Column("gain", "Gain", MEASURED),
@@ -28,7 +29,9 @@ COLUMNS = (
 CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study, both in "
     "percent. Measured: mean over seeds; gain in points, with two or more seeds the mean paired difference ± "
-    "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images."
+    "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images. GMACs: "
+    "10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
+    "multiply-accumulates too."
 )
 
 
@@ -60,6 +63,11 @@ class Arm:
     def parameters(self) -> int | None:
         """Its number of parameters."""
         return self.results[0].metrics["parameters"] if self.results else None
+
+    @property
+    def gmacs(self) -> float | None:
+        """10^9 multiply-accumulates of its forward pass; None in records of before they were counted."""
+        return self.results[0].metrics.get("gmacs") if self.results else None
 
 
 @dataclass(frozen=True)
@@ -156,10 +164,15 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "published_gain": Cell(number(paper.gain, 1, sign=True), "published"),
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
+        "gmacs": _gmacs(ours) if ours else none,
         "baseline": _top1(row.baseline),
         "transmix": _top1(row.transmix),
         "gain": Cell(gain_text(row.gain), "measured", sources) if row.gain else none,
     }
+
+
+def _gmacs(arm: Arm) -> Cell:
+    return missing(NOT_RECORDED) if arm.gmacs is None else Cell(number(arm.gmacs, 3), "measured", arm.sources)
 
 
 def _top1(arm: Arm) -> Cell:
@@ -186,6 +199,7 @@ def _numbers(row: GainRow) -> dict[str, Any]:
         "status": row.status,
         "measured_model": ours.model if ours else None,
         "measured_parameters": ours.parameters if ours else None,
+        "measured_gmacs": ours.gmacs if ours else None,
         "measured_baseline": row.baseline.top1.mean if row.baseline.top1 else None,
         "measured_transmix": row.transmix.top1.mean if row.transmix.top1 else None,
         "measured_gain": gain.mean if gain else None,
