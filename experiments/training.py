@@ -23,7 +23,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
         "top5": trained.accuracy.top5,
         "val_images": trained.accuracy.images,
         "parameters": trained.parameters,
-        "gmacs": forward_macs(skeleton(recipe, len(folders.classes)), recipe.image_size) / 1e9,
+        "gmacs": forward_macs(skeleton(recipe, len(source.classes)), recipe.image_size) / 1e9,
         "peak_memory_mib": round(trained.peak_memory_mib, 1),
     }
     extra = {"history": trainer.history, "weights": trained.weights}
