@@ -1,0 +1,101 @@
+"""Rows of the downstream tables: a configuration, and the model of a row of Table 1 under its heads.
+
+A configuration is complete for one model of its family, and another is a matter of a few numbers: this file holds
+them, and lets the heads' channels follow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from downstream.backbone import TimmTransformer
+from downstream.openmmlab import config_names, load_config
+from experiments.scales import ROWS
+from transmix.errors import unknown_name
+
+_PVT_LARGE = {"model.backbone.drop_path_rate": 0.0}
+_XCIT_24 = {"model.backbone.out_indices": [7, 11, 15, 23]}
+
+# What differs from the configuration besides the model itself. Sources: those of the configurations; XCiT-T24 and -L24
+# have no dense recipe there, and get the drop path of T12 and M24.
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "xcit_t": {"": {**_XCIT_24, "model.backbone.drop_path_rate": 0.0}},
+    "xcit_m": {"": {**_XCIT_24, "model.backbone.drop_path_rate": 0.15}},
+    "xcit_l": {"": {**_XCIT_24, "model.backbone.drop_path_rate": 0.15}},
+    "pvt_m": {"coco/mask_rcnn_1x_pvt": _PVT_LARGE},
+    "pvt_l": {
+        "coco/mask_rcnn_1x_pvt": {
+            **_PVT_LARGE,
+            "optim_wrapper.optimizer.lr": 2e-4 / 1.4,  # for 8 x 1 images
+            "train_dataloader.batch_size": 1,
+        }
+    },
+}
+
+
+def rows_of(name: str) -> list[str]:
+    """The rows that a configuration serves, ``["pvt_t", ...]``: those of its family, which ends its name."""
+    return [row for row in ROWS if row.split("_")[0] == name.rsplit("_", 1)[-1]]
+
+
+def row_config(name: str, row: str) -> Config:
+    """The configuration `name` for a row of Table 1, as ``row_config("ade20k/upernet_deit", "deit_b")``.
+
+    Raises:
+        UserError: no such configuration, or it does not serve that row.
+    """
+    if name not in config_names():
+        raise unknown_name("configuration", name, config_names())
+    if row not in rows_of(name):
+        raise unknown_name(f"row of {name}", row, rows_of(name))
+    config = load_config(name)
+    for of_config in ("", name):
+        config.merge_from_dict(SETTINGS.get(row, {}).get(of_config, {}))
+    put_backbone(config, model=ROWS[row]().model)
+    return config
+
+
+def put_backbone(config: Config, **settings: Any) -> None:
+    """Change the backbone of `config`; necks and heads get the channels that it has.
+
+    Args:
+        config: an mmseg or mmdet configuration with a `TimmTransformer`.
+        settings: arguments of `TimmTransformer`, where they differ.
+    """
+    model = config.model
+    model.backbone.update(settings)
+    arguments = {name: value for name, value in model.backbone.items() if name not in ("type", "_scope_")}
+    with torch.device("meta"):
+        channels = TimmTransformer(**arguments).channels
+    neck = model.get("neck")
+    for part in [] if neck is None else neck if isinstance(neck, list) else [neck]:
+        channels = _fit_neck(part, channels)
+    for name in ("decode_head", "auxiliary_head"):
+        if model.get(name):
+            _fit_head(model[name], channels)
+
+
+def _fit_neck(neck: dict[str, Any], channels: list[int]) -> list[int]:
+    """Give a neck its input channels; returns its output channels."""
+    if neck["type"].endswith("Feature2Pyramid"):
+        neck["embed_dim"] = channels[0]
+        return channels
+    if neck["out_channels"] == neck["in_channels"][0]:  # XCiT's semantic FPN is as wide as XCiT
+        neck["out_channels"] = channels[0]
+    neck["in_channels"] = channels
+    return [neck["out_channels"]] * neck["num_outs"]
+
+
+def _fit_head(head: dict[str, Any], channels: list[int]) -> None:
+    if isinstance(head["in_channels"], list):
+        head["in_channels"] = channels
+        return
+    width = channels[head.get("in_index", -1)]
+    if head["channels"] == head["in_channels"]:  # Segmenter's are as wide as the transformer
+        head["channels"] = width
+    head["in_channels"] = width
+    if "embed_dims" in head:
+        head["embed_dims"], head["num_heads"] = width, max(1, width // 64)
