@@ -48,9 +48,9 @@ def prepare(library: str) -> str:
     if library not in LIBRARIES:
         raise unknown_name("library", library, LIBRARIES)
     allow_library_configs()
-    MMLogger.get_instance("mmengine", log_level="ERROR")  # or else importing mmdet logs what it has not compiled
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # and prints which optional packages are not there
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # they tell which optional packages are not there
         warnings.simplefilter("ignore")
+        MMLogger.get_instance("mmengine", log_level="ERROR")
         ops = provide_ops()
         importlib.import_module(f"{library}.utils").register_all_modules(init_default_scope=False)
         importlib.import_module("downstream.backbone")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +48,10 @@ def provide_ops() -> str:
 
 class StandIn(ModuleType):
     """A module that has every operator's name: those below work, any other raises when it is called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, loader=None)  # mmengine looks for it
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
