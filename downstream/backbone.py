@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,13 +61,33 @@ FAMILIES: dict[type[nn.Module], Family] = {
 }
 
 
+@cache
+def blueprint(name: str) -> nn.Module:
+    """The whole model `name` without its numbers (on the meta device), to be looked at only.
+
+    Raises:
+        UserError: unknown model, or one that no backbone can be made of.
+    """
+    with torch.device("meta"):
+        model = create_model(name)
+    if type(model) not in FAMILIES:
+        known = ", ".join(family.__name__ for family in FAMILIES)
+        raise UserError(f"model {name!r} is a {type(model).__name__}: a backbone can be made of {known}")
+    return model
+
+
+def map_channels(name: str, out_indices: Sequence[int]) -> list[int]:
+    """Channels of the maps that a `TimmTransformer` returns."""
+    return [blueprint(name).feature_info[index]["num_chs"] for index in out_indices]
+
+
 @MODELS.register_module()
 class TimmTransformer(BaseModule):
     """Feature maps of a vision transformer that was trained to classify.
 
     Args:
         model: a timm model name, or one of transmix.models.
-        out_indices: blocks (of PVT: stages) whose maps are returned, counted from 0.
+        out_indices: blocks (of PVT: stages) whose maps are returned, counted from 0; one may come more than once.
         weights: a weights file of this suite, or another that timm reads; None: random weights.
         img_size: the size that position tables are resized to once, when loading; None keeps the model's own.
             Images of any other size have theirs resized at every step.
@@ -92,15 +113,10 @@ class TimmTransformer(BaseModule):
         self.name, self.weights, self.final_norm = model, weights, final_norm
         self.out_indices = list(out_indices)
         arguments = {"drop_path_rate": drop_path_rate} | ({"img_size": img_size} if img_size else {})
-        with torch.device("meta"):
-            kind = type(create_model(model))
-            if kind not in FAMILIES:
-                known = ", ".join(family.__name__ for family in FAMILIES)
-                raise UserError(f"model {model!r} is a {kind.__name__}: a backbone can be made of {known}")
-        self._arguments = arguments | FAMILIES[kind].arguments
+        self._arguments = arguments | FAMILIES[type(blueprint(model))].arguments
         self.model = create_model(model, **self._arguments)
         self.channels = [self.model.feature_info[index]["num_chs"] for index in self.out_indices]
-        self.model.prune_intermediate_layers(self.out_indices, prune_norm=not final_norm, prune_head=True)
+        self.model.prune_intermediate_layers(sorted(set(self.out_indices)), prune_norm=not final_norm, prune_head=True)
         self.model.set_grad_checkpointing(with_cp)
         if isinstance(self.model, Cait):
             self.model.patch_embed.strict_img_size, self.model.patch_embed.dynamic_img_pad = False, True
@@ -117,15 +133,16 @@ class TimmTransformer(BaseModule):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, height, width) to one map (B, C, H, W) for each of `out_indices`."""
+        taken = sorted(set(self.out_indices))
         if isinstance(self.model, Cait):
-            return tuple(self._cait_maps(images))
-        return tuple(
-            self.model.forward_intermediates(
-                images, self.out_indices, norm=self.final_norm, output_fmt="NCHW", intermediates_only=True
+            maps = self._cait_maps(images, taken)
+        else:
+            maps = self.model.forward_intermediates(
+                images, taken, norm=self.final_norm, output_fmt="NCHW", intermediates_only=True
             )
-        )
+        return tuple(maps[taken.index(index)] for index in self.out_indices)
 
-    def _cait_maps(self, images: Tensor) -> list[Tensor]:
+    def _cait_maps(self, images: Tensor, taken: list[int]) -> list[Tensor]:
         """What timm's ``Cait.forward_intermediates`` returns, but for any image size."""
         model, embed = self.model, self.model.patch_embed
         grid = embed.dynamic_feat_size(images.shape[-2:])
@@ -134,7 +151,7 @@ class TimmTransformer(BaseModule):
         maps = []
         for index, block in enumerate(model.blocks):
             x = checkpoint(block, x) if model.grad_checkpointing else block(x)
-            if index in self.out_indices:
+            if index in taken:
                 tokens = model.norm(x) if self.final_norm else x
                 maps.append(tokens.transpose(1, 2).unflatten(2, grid).contiguous())
         return maps

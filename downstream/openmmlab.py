@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import mmengine.hub.hub
 from mmengine.config import Config
@@ -23,6 +25,21 @@ from transmix.errors import UserError, unknown_name
 
 CONFIGS = Path(__file__).parent / "configs"
 LIBRARIES = ("mmseg", "mmdet")
+MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+
+
+# What these versions say on every run, of no use to the reader: deprecations of what the libraries themselves call, and
+# defaults that the inherited configurations leave as they are.
+_HARMLESS = ("Default ``avg_non_ignore`` is False",)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings of a kind that is known to mean nothing here."""
+    with warnings.catch_warnings():
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message)
+        yield
 
 
 def _refuse_to_install(package: str) -> None:
@@ -60,6 +77,8 @@ def prepare(library: str) -> str:
 def load_config(name: str | Path) -> Config:
     """Read a configuration: one of ours, as ``ade20k/upernet_deit``, or a file's path.
 
+    Its ``tta_pipeline`` is the published multi-scale protocol, see `multi_scale`.
+
     Raises:
         UserError: there is no such configuration.
     """
@@ -67,7 +86,27 @@ def load_config(name: str | Path) -> Config:
     path = Path(name) if Path(name).suffix == ".py" else CONFIGS / f"{name}.py"
     if not path.is_file():
         raise unknown_name("configuration", str(name), config_names())
-    return Config.fromfile(path)
+    config = Config.fromfile(path)
+    if config.get("default_scope") == "mmseg":
+        config.tta_pipeline = multi_scale(config.test_dataloader.dataset.pipeline)
+    return config
+
+
+def multi_scale(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A test pipeline of mmseg at six scales, each also flipped.
+
+    mmseg's own starts from the size of the file; the published protocol (MMSegmentation 0.x, Segmenter) from that to
+    which the test pipeline resizes.
+    """
+    (position,) = (index for index, step in enumerate(pipeline) if step["type"] == "Resize")
+    resize = pipeline[position]
+    sizes = [tuple(int(side * ratio) for side in resize["scale"]) for ratio in MULTI_SCALE]
+    views = [
+        [{**resize, "scale": size} for size in sizes],
+        [{"type": "RandomFlip", "prob": 0.0}, {"type": "RandomFlip", "prob": 1.0}],
+        *([step] for step in pipeline[position + 1 :]),
+    ]
+    return [*pipeline[:position], {"type": "TestTimeAug", "transforms": views}]
 
 
 def config_names() -> list[str]:

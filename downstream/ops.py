@@ -110,9 +110,7 @@ def roi_align_forward(
     features = _widen(features)
     size = (aligned_height, aligned_width)
     rois = rois.to(features.dtype)
-    output.copy_(
-        torch.ops.torchvision.roi_align(features, rois, spatial_scale, *size, max(0, sampling_ratio), aligned)
-    )
+    output.copy_(torch.ops.torchvision.roi_align(features, rois, spatial_scale, *size, max(0, sampling_ratio), aligned))
 
 
 def roi_align_backward(

@@ -17,7 +17,7 @@ from mmengine.registry import MODELS, OPTIMIZERS, PARAM_SCHEDULERS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from downstream.openmmlab import prepare
+from downstream.openmmlab import prepare, quiet
 
 IMAGES = 2  # one would leave BatchNorm a single value where a head pools the whole image
 
@@ -57,7 +57,7 @@ def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, si
     config = config.copy()
     if library == "mmseg":
         config.model.data_preprocessor.size = (side, side)  # or else it pads to the crop
-    with DefaultScope.overwrite_default_scope(library):
+    with quiet(), DefaultScope.overwrite_default_scope(library):
         model = revert_sync_batchnorm(MODELS.build(config.model)).train()
         batch = model.data_preprocessor(_random_batch(library, model, side), training=True)
         losses = model(**batch, mode="loss")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
-from downstream.backbone import TimmTransformer
+from downstream.backbone import map_channels
 from downstream.openmmlab import config_names, load_config
 from experiments.scales import ROWS
 from transmix.errors import unknown_name
@@ -67,9 +66,7 @@ def put_backbone(config: Config, **settings: Any) -> None:
     """
     model = config.model
     model.backbone.update(settings)
-    arguments = {name: value for name, value in model.backbone.items() if name not in ("type", "_scope_")}
-    with torch.device("meta"):
-        channels = TimmTransformer(**arguments).channels
+    channels = map_channels(model.backbone.model, model.backbone.out_indices)
     neck = model.get("neck")
     for part in [] if neck is None else neck if isinstance(neck, list) else [neck]:
         channels = _fit_neck(part, channels)

@@ -9,9 +9,7 @@ _base_ = "mmseg::segmenter/segmenter_vit-s_mask_8xb1-160k_ade20k-512x512.py"
 custom_imports = dict(imports=["downstream.backbone"])
 model = dict(
     pretrained=None,
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], test_cfg=dict(size_divisor=32)
-    ),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], test_cfg=dict(size_divisor=32)),
     backbone=dict(
         _delete_=True,
         type="TimmTransformer",

@@ -36,9 +36,7 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=2,
-    dataset=dict(
-        _delete_=True, **dataset, ann_file="ImageSets/SegmentationContext/train.txt", pipeline=train_pipeline
-    ),
+    dataset=dict(_delete_=True, **dataset, ann_file="ImageSets/SegmentationContext/train.txt", pipeline=train_pipeline),
 )
 val_dataloader = dict(
     dataset=dict(_delete_=True, **dataset, ann_file="ImageSets/SegmentationContext/val.txt", pipeline=test_pipeline)
