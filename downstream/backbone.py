@@ -76,9 +76,10 @@ def blueprint(name: str) -> nn.Module:
     return model
 
 
-def map_channels(name: str, out_indices: Sequence[int]) -> list[int]:
-    """Channels of the maps that a `TimmTransformer` returns."""
-    return [blueprint(name).feature_info[index]["num_chs"] for index in out_indices]
+def map_info(name: str, out_indices: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Channels and strides of the maps that a `TimmTransformer` returns."""
+    info = [blueprint(name).feature_info[index] for index in out_indices]
+    return [part["num_chs"] for part in info], [part["reduction"] for part in info]
 
 
 @MODELS.register_module()

@@ -30,7 +30,11 @@ MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 # What these versions say on every run, of no use to the reader: deprecations of what the libraries themselves call, and
 # defaults that the inherited configurations leave as they are.
-_HARMLESS = ("Default ``avg_non_ignore`` is False",)
+_HARMLESS = (
+    "Default ``avg_non_ignore`` is False",
+    "`reduce_zero_label` will be deprecated",
+    "__array__ implementation doesn.t accept a copy keyword",
+)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The model is the real one, heads included; only the image is small. Nothing is d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, si
     """
     library = config.default_scope
     ops = prepare(library)
-    config = config.copy()
+    config = deepcopy(config)
     if library == "mmseg":
         config.model.data_preprocessor.size = (side, side)  # or else it pads to the crop
     with quiet(), DefaultScope.overwrite_default_scope(library):

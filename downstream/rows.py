@@ -10,10 +10,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from downstream.backbone import map_channels
+from downstream.backbone import map_info
 from downstream.openmmlab import config_names, load_config
 from experiments.scales import ROWS
 from transmix.errors import unknown_name
+
+PYRAMID = (4, 8, 16, 32)  # the strides that mmseg's Feature2Pyramid makes of a patch of 16, or of 8
 
 _PVT_LARGE = {"model.backbone.drop_path_rate": 0.0}
 _XCIT_24 = {"model.backbone.out_indices": [7, 11, 15, 23]}
@@ -58,7 +60,7 @@ def row_config(name: str, row: str) -> Config:
 
 
 def put_backbone(config: Config, **settings: Any) -> None:
-    """Change the backbone of `config`; necks and heads get the channels that it has.
+    """Change the backbone of `config`; necks and heads get the channels and strides that it has.
 
     Args:
         config: an mmseg or mmdet configuration with a `TimmTransformer`.
@@ -66,27 +68,37 @@ def put_backbone(config: Config, **settings: Any) -> None:
     """
     model = config.model
     model.backbone.update(settings)
-    channels = map_channels(model.backbone.model, model.backbone.out_indices)
+    channels, strides = map_info(model.backbone.model, model.backbone.out_indices)
     neck = model.get("neck")
     for part in [] if neck is None else neck if isinstance(neck, list) else [neck]:
-        channels = _fit_neck(part, channels)
+        channels, strides = _fit_neck(part, channels, strides)
     for name in ("decode_head", "auxiliary_head"):
         if model.get(name):
-            _fit_head(model[name], channels)
+            _fit_head(model[name], channels, strides)
+    if "rpn_head" in model:
+        model.rpn_head.anchor_generator.strides = strides
+        for name in ("bbox_roi_extractor", "mask_roi_extractor"):
+            model.roi_head[name].featmap_strides = strides[:4]  # the coarsest map proposes only
 
 
-def _fit_neck(neck: dict[str, Any], channels: list[int]) -> list[int]:
-    """Give a neck its input channels; returns its output channels."""
+def _fit_neck(neck: dict[str, Any], channels: list[int], strides: list[int]) -> tuple[list[int], list[int]]:
+    """Give a neck its input; returns the channels and strides of its output."""
     if neck["type"].endswith("Feature2Pyramid"):
         neck["embed_dim"] = channels[0]
-        return channels
+        neck["rescales"] = [strides[0] / stride for stride in PYRAMID]
+        return channels, list(PYRAMID)
     if neck["out_channels"] == neck["in_channels"][0]:  # XCiT's semantic FPN is as wide as XCiT
         neck["out_channels"] = channels[0]
     neck["in_channels"] = channels
-    return [neck["out_channels"]] * neck["num_outs"]
+    outs = neck["num_outs"]
+    while len(strides) < outs:
+        strides = [*strides, 2 * strides[-1]]
+    return [neck["out_channels"]] * outs, strides
 
 
-def _fit_head(head: dict[str, Any], channels: list[int]) -> None:
+def _fit_head(head: dict[str, Any], channels: list[int], strides: list[int]) -> None:
+    if "feature_strides" in head:
+        head["feature_strides"] = strides
     if isinstance(head["in_channels"], list):
         head["in_channels"] = channels
         return

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from downstream.backbone import FAMILIES, TimmTransformer, map_channels
+from downstream.backbone import FAMILIES, TimmTransformer, map_info
 from downstream.weights import load_weights
 from transmix.checkpoints import save_weights
 from transmix.errors import UserError
@@ -68,7 +68,7 @@ def test_at_the_trained_size_the_maps_are_timms(pair):
     indices = made.out_indices[:3] if pvt else made.out_indices
     expected = model.forward_intermediates(noise(64, 64), indices, output_fmt="NCHW", intermediates_only=True)
     maps = made(noise(64, 64))
-    assert [feature.shape[1] for feature in maps] == map_channels(made.name, made.out_indices)
+    assert [feature.shape[1] for feature in maps] == map_info(made.name, made.out_indices)[0]
     for feature, right in zip(maps, expected, strict=not pvt):
         torch.testing.assert_close(feature, right, **EXACT)
 
