@@ -79,9 +79,10 @@ def killed_at(iteration: int, monkeypatch, *arguments, **runtime) -> None:
             raise Killed
         seed(self, runner, batch_idx, data_batch)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(SeedIteration, "before_train_iter", before_train_iter)
-        run(*arguments, **runtime)
+        with pytest.raises(Killed):
+            run(*arguments, **runtime)
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
