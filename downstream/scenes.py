@@ -15,7 +15,7 @@ from downstream.rows import put_backbone
 from transmix.scenes.spec import read_manifest
 
 WIDTH = 32  # channels of necks and heads
-SIDE, CROP = 128, 96  # pixels of an image and of a training crop
+SIDE = 128  # pixels of an image, and of a training crop: all of it
 
 # One learning rate for short runs, from random weights or from a checkpoint.
 _OPTIMIZER = {"type": "AdamW", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.05}
@@ -56,9 +56,11 @@ def _segmentation(config: Config, names: Sequence[str]) -> None:
         dataset = config[name].dataset
         metainfo = {"classes": names, "palette": [[0, 0, 0]] * len(names)}
         dataset.update(type="BaseSegDataset", metainfo=metainfo, reduce_zero_label=True)
+        # colours tell the classes apart, and the classifier was trained without distorting them
+        dataset.pipeline = [step for step in dataset.pipeline if step["type"] != "PhotoMetricDistortion"]
         for step in dataset.pipeline:
             step.update(_STEPS.get(step["type"], {}))
-    config.model.data_preprocessor.size = (CROP, CROP)
+    config.model.data_preprocessor.size = (SIDE, SIDE)
     config.model.test_cfg = {"mode": "whole"}
     for name in ("decode_head", "auxiliary_head"):
         head = config.model.get(name)
@@ -69,8 +71,8 @@ def _segmentation(config: Config, names: Sequence[str]) -> None:
 
 
 _STEPS = {
-    "RandomResize": {"scale": (SIDE, SIDE), "ratio_range": (0.75, 1.25)},
-    "RandomCrop": {"crop_size": (CROP, CROP)},
+    "RandomResize": {"scale": (SIDE, SIDE), "ratio_range": (1.0, 1.0)},
+    "RandomCrop": {"crop_size": (SIDE, SIDE)},
     "Resize": {"scale": (SIDE, SIDE)},
 }
 
