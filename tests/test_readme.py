@@ -40,7 +40,7 @@ def test_python_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("document", ["README.md", "transmix/README.md"])
+@pytest.mark.parametrize("document", ["README.md", "transmix/README.md", "downstream/README.md"])
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
