@@ -11,7 +11,8 @@ from typing import Any
 from experiments.runs import Data, Run
 from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
-from transmix.recipe import fingerprint, override, parse_settings, settings
+from transmix.recipe import override, parse_settings, settings
+from transmix.sources import SourceSpec
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,17 @@ class Study:
         scale: the scale.
         rows: rows of Table 1.
         seeds: number of seeds, counted from 0.
-        imagenet: class folders to use instead of the scale's own data.
+        imagenet: images to use instead of the scale's own data.
         changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
         results: folder of all results.
-        data: folder of all embedded data sets.
+        data: folder of all embedded data sets, and of indexes of other data.
         options: the command-line options that give this study again.
     """
 
     scale: Scale
     rows: tuple[str, ...]
     seeds: int
-    imagenet: Path | None
+    imagenet: SourceSpec | None
     changed: dict[str, Any]
     results: Path
     data: Path
@@ -40,19 +41,20 @@ class Study:
 
     @property
     def classification_data(self) -> Data:
-        """ImageNet at paper scale, the user's class folders where given, else the scale's scenes."""
-        if self.scale.scenes is None:
-            return Data("imagenet", self.imagenet)
+        """ImageNet at paper scale, the user's images where given, else the scale's scenes."""
+        scenes = self.scale.scenes
         if self.imagenet is not None:
-            path = self.imagenet.absolute()
-            return Data(f"{path.name}-{fingerprint(str(path))[:6]}", path)
-        folder = self.data / self.scale.scenes.key
-        return Data(self.scale.scenes.key, folder / "imagenet", self.scale.scenes, folder)
+            name = self.imagenet.identity
+            return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
+        if scenes is None:
+            return Data("imagenet", None, self.data / "imagenet")
+        folder = self.data / scenes.key
+        return Data(scenes.key, SourceSpec("", "", folder / "imagenet"), folder, scenes)
 
     def check_data(self) -> None:
         """Raise `UserError` early if the user's folder is not there. (A report needs records only.)"""
-        if self.imagenet is not None and not self.imagenet.is_dir():
-            raise UserError(f"no such data folder: {self.imagenet} (it should hold train/<class>/* and val/<class>/*)")
+        if self.imagenet is not None:
+            self.imagenet.check()
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
@@ -129,7 +131,12 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
     parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(ROWS)}")
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
-    parser.add_argument("--imagenet", type=Path, metavar="PATH", help="class folders: PATH/{train,val}/<class>/*")
+    parser.add_argument(
+        "--imagenet",
+        type=SourceSpec.parse,
+        metavar="[NAME:]PATH",
+        help="class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set: torch/cifar100, wds, hfds, ...",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="change a recipe setting")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")

@@ -53,6 +53,11 @@ class Arm:
         return self.results[0].metrics["parameters"] if self.results else None
 
     @property
+    def gmacs(self) -> float | None:
+        """10^9 multiply-accumulates of its forward pass; None in records of before they were counted."""
+        return self.results[0].metrics.get("gmacs") if self.results else None
+
+    @property
     def error(self) -> float:
         """Binomial standard error, in points, of the top-1 of one of its runs."""
         return binomial_standard_error(self.top1.mean, self.images)

@@ -147,6 +147,7 @@ def _need(condition: bool, name: str) -> None:
 def _check_train(record: dict[str, Any]) -> None:
     metrics = record["metrics"]
     _need(_is_number(metrics["parameters"]), "metrics.parameters")
+    _need(_is_number(metrics.get("gmacs", 0)), "metrics.gmacs")
     _need(_is_number(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
     _need(_is_number(metrics["top1"]) and 0 <= metrics["top1"] <= 100, "metrics.top1")
     settings = record["settings"]

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from experiments.published import model_name
 from reports.collect import Collected, Result, redo
 from reports.lambdas import lambda_names
-from reports.published import model_name
 from reports.style import COLOURS, INK, MUTED, Picture, draw
 from reports.table import Source
 

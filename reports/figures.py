@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from experiments.published import model_name
 from reports.arms import arm
 from reports.collect import Collected, Result
 from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, Curve, areas, curve
-from reports.published import model_name
 from reports.statistics import mean_interval
 from reports.style import COLOURS, MUTED, Picture, draw, label_ends
 from reports.words import number, plural
@@ -36,11 +36,10 @@ def training_curves(collected: Collected) -> list[Gallery]:
         return []
     several = any(len(results) > 1 for done in trained.values() for results in done.values())
     thin = " Thin: single seeds; thick: their mean." if several else ""
+    rows = list(trained)
     return [
-        small_multiples(
-            f"{caption}{thin}", list(trained), lambda row, size, paint=paint: paint(row, trained[row], size)
-        )
-        for caption, paint in ((ACCURACY, _accuracy), (LOSS, _loss))
+        small_multiples(ACCURACY + thin, rows, lambda row, size: _accuracy(row, trained[row], size)),
+        small_multiples(LOSS + thin, rows, lambda row, size: _loss(row, trained[row], size)),
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from experiments.published import model_name
 from reports.collect import Collected
-from reports.published import model_name
 from reports.statistics import mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import interval_text, number

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.published import model_name
 from reports.collect import Collected
-from reports.published import model_name
 from reports.statistics import mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import gain_text, interval_text, number

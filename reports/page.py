@@ -10,10 +10,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from experiments import published
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, published, summary, table1, table2
+from reports import lambdas, ledger, occlusion, provenance, summary, table1, table2
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import occlusion_curves, training_curves

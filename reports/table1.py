@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments import published
+from experiments.published import PublishedRow
 from experiments.scales import PAIR
-from reports import published
 from reports.arms import Arm, Comparison, arm, compare, gain_cell, top1_cell, verdict_notes
 from reports.collect import Collected
-from reports.published import PublishedRow
 from reports.statistics import Estimate
-from reports.table import MEASURED, PUBLISHED, Cell, Column, Table, missing
+from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Table, missing
 from reports.words import number
 
 COLUMNS = (
@@ -23,6 +23,7 @@ COLUMNS = (
     Column("published_gain", "Gain", PUBLISHED),
     Column("model", "Model", MEASURED, "left"),
     Column("parameters", "Params (M)", MEASURED),
+    Column("gmacs", "GMACs", MEASURED),
     Column("baseline", "Baseline", MEASURED),
     Column("transmix", "TransMix", MEASURED),
     Column("gain", "Gain", MEASURED),
@@ -30,7 +31,9 @@ COLUMNS = (
 CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study, both in "
     "percent. Measured: mean over seeds; gain in points, with two or more seeds the mean paired difference ± "
-    "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images."
+    "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images. GMACs: "
+    "10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
+    "multiply-accumulates too."
 )
 CLAIM = "With TransMix the top-1 is {} here"
 
@@ -108,10 +111,15 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "published_gain": Cell(number(paper.gain, 1, sign=True), "published"),
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
+        "gmacs": _gmacs(ours) if ours else none,
         "baseline": top1_cell(row.baseline),
         "transmix": top1_cell(row.transmix),
         "gain": gain_cell(row.comparison),
     }
+
+
+def _gmacs(arm: Arm) -> Cell:
+    return missing(NOT_RECORDED) if arm.gmacs is None else Cell(number(arm.gmacs, 3), "measured", arm.sources)
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:
@@ -134,6 +142,7 @@ def _numbers(row: GainRow) -> dict[str, Any]:
         "status": row.status,
         "measured_model": ours.model if ours else None,
         "measured_parameters": ours.parameters if ours else None,
+        "measured_gmacs": ours.gmacs if ours else None,
         "measured_baseline": row.baseline.top1.mean if row.baseline.top1 else None,
         "measured_transmix": row.transmix.top1.mean if row.transmix.top1 else None,
         "measured_gain": gain.mean if gain else None,

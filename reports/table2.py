@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.published import model_name
 from experiments.scales import METHODS, SCALES, TABLE2_ROW
 from reports.arms import Arm, Comparison, arm, compare, gain_cell, top1_cell, verdict_notes
 from reports.collect import Collected
-from reports.published import model_name
 from reports.table import MEASURED, NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.words import LABEL_RULES, interval_text, number
 

@@ -15,14 +15,14 @@ from robustness.patch_drop import drop_patches, dropped_count, random_patches
 from transmix.attention import token_grid
 from transmix.data import Shard, eval_loader
 from transmix.distributed import Processes
-from transmix.folders import ImageFolders
 from transmix.progress import progress_bar
 from transmix.seeding import derive_seed
+from transmix.sources import ImageSource
 from transmix.train import Runtime
 
 
 @torch.inference_mode()
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Sweep the ratios and mask seeds; every image is read and decoded once for all of them."""
     protocol, trained, device = PatchDrop(**run.settings), load_trained(run.needs[0]), processes.device
     model, normalise = trained.model.to(device), trained.normalise.to(device)
@@ -30,7 +30,7 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
     counts = [dropped_count(grid[0] * grid[1], tenths) for tenths in protocol.tenths]
     batches = eval_loader(
         replace(trained.recipe, eval_batch_size=protocol.batch_size),
-        folders.split("val"),
+        source.open("val"),
         runtime.workers,
         Shard(processes.rank, processes.world),
         device.type == "cuda",
