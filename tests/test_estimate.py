@@ -151,6 +151,7 @@ def test_the_plan_states_what_it_rests_on():
     text = " ".join(plan_lines(study(*PAPER), Assumptions(rates, 0.4, {"deit_s": 2500.0}, 64)))
     for words in ("deit_s 2,500 training images/s", "40 % of", "fp32 67, bf16 989 (as given)", "64 GPUs at work"):
         assert words in text
+    assert "1 GPU at work" in " ".join(plan_lines(study(*PAPER), Assumptions(gpus=1)))
     assert "timm" not in text  # the benchmark is the default's source, not this one's
 
 
