@@ -17,6 +17,7 @@ KINDS = {
     "train": "experiments.training",
     "lambda": "experiments.lambda_study",
     "occlusion": "robustness.occlusion",
+    "natural": "robustness.natural",
 }
 
 
@@ -53,6 +54,7 @@ class Run:
         results: folder of all results.
         needs: runs whose weights it reads.
         options: command-line options that lead to this run's plan.
+        inputs: files and folders besides the data that it reads, by what they are to it.
     """
 
     table: str
@@ -66,6 +68,7 @@ class Run:
     results: Path
     needs: tuple[Run, ...] = ()
     options: tuple[str, ...] = field(default=(), compare=False)
+    inputs: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from robustness.patch_drop import drop_patches, dropped_count, random_patches
+from robustness.patches import drop_patches, dropped_count, random_patches
 
 
 def test_counts_are_the_published_ones():

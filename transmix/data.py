@@ -7,8 +7,7 @@ and robustness tests can change pixels before normalisation.
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,17 +154,15 @@ def eval_loader(
     workers: int = 0,
     shard: Shard | None = None,
     pin_memory: bool = False,
-    order_seed: int | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> _EvalBatches:
     """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
 
-    Images come in the folder's order, class by class, or in the fixed random order of `order_seed`.
+    Images come in the folder's order, class by class; or those `chosen` by their indices in that order, as they come.
     """
     shard = shard or Shard()
     samples = Samples(folder, eval_transform(recipe))
-    order = list(range(len(samples)))
-    if order_seed is not None:
-        random.Random(order_seed).shuffle(order)
+    order = range(len(samples)) if chosen is None else chosen
     loader = DataLoader(
         samples,
         recipe.eval_batch_size,
