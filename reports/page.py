@@ -13,11 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, published, summary, table1
+from reports import lambdas, ledger, occlusion, provenance, published, sheet, summary, table1, table5
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
-from reports.figures import occlusion_curves, training_curves
+from reports.figures import training_curves
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
+from reports.robustness_figures import robustness_curves
 from reports.style import Picture
 from reports.table import Table
 from transmix.files import replacing, write_text
@@ -33,20 +34,24 @@ class Report:
     Attributes:
         collected: the records.
         table1: Table 1.
-        occlusion: the occlusion table.
+        table5: Table 5.
+        occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
         curves: training curves.
-        occlusion_curves: occlusion figures.
+        occlusion_curves: figures of robustness.
+        sheet: what a sweep does to an image, if there was one.
         examples: pictures of the lambda study, if there are any.
         problems: one line for every file that could not be read.
     """
 
     collected: Collected
     table1: Table
+    table5: Table
     occlusion: Table
     lambdas: Table
     curves: list[Picture]
     occlusion_curves: list[Picture]
+    sheet: sheet.Sheet | None
     examples: Examples | None
     problems: list[str]
 
@@ -57,10 +62,12 @@ def build(collected: Collected) -> Report:
     return Report(
         collected=collected,
         table1=table1.build(collected),
+        table5=table5.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
         curves=training_curves(collected),
-        occlusion_curves=occlusion_curves(collected),
+        occlusion_curves=robustness_curves(collected),
+        sheet=sheet.find_sheet(collected),
         examples=examples,
         problems=collected.problems + problems,
     )
@@ -85,6 +92,10 @@ def write(report: Report, folder: Path) -> Path:
         write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
         with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
+    if report.sheet is not None:
+        with replacing(folder / "figures" / sheet.FILE) as temporary:
+            temporary.write_bytes(report.sheet.png)
+    write_text(folder / "occlusion.csv", to_csv(occlusion.numbers(report.collected)))
     write_text(folder / "table1.tex", to_latex(report.table1))
     write_text(folder / "table1.csv", to_csv(table1.numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
@@ -109,7 +120,7 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
     return environment.get_template(template).render(
         report=report,
         study=collected.study,
-        protocol=occlusion.PROTOCOL,
+        protocol=occlusion.protocol(collected.study.sweep),
         command=shlex.join(["python", "-m", "reports", *collected.study.options]),
         banner=summary.banner(collected),
         summary=summary.lines(collected),
