@@ -6,7 +6,6 @@ A source is called with the model that is evaluated, clean images in [0, 1] and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -17,7 +16,6 @@ from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
 from robustness.patches import Grid
 from transmix.attention import ClassAttention
-from transmix.errors import UserError
 from transmix.objects import ObjectMasks
 from transmix.precision import autocast
 
@@ -87,8 +85,3 @@ def needs_dino(sweep: Sweep) -> bool:
 def needs_saliency(sweep: Sweep) -> bool:
     """Whether a curve of the sweep asks where the foreground is."""
     return not {"salient", "non_salient"}.isdisjoint(sweep.curves)
-
-
-def no_masks(folder: Path) -> UserError:
-    """The error for a data set whose objects nobody has outlined."""
-    return UserError(f"saliency 'objects' needs masks, and {folder} has none beside it: choose attention or dino")

@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments.protocols import OCCLUSION, Sweep
 from experiments.trained import TrainedModel
 from robustness.answers import Answers
+from robustness.masks import open_masks
 from robustness.patches import Grid, dropped_count
-from robustness.saliency import DinoAttention, Objects, OwnAttention, Saliency, needs_saliency, no_masks
+from robustness.saliency import DinoAttention, Objects, OwnAttention, Saliency, needs_saliency
 from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
 from transmix.data import Samples, eval_loader, eval_transform
 from transmix.distributed import Processes
 from transmix.errors import UserError
-from transmix.objects import ObjectMasks, masks_beside
+from transmix.objects import masks_beside
 from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe
@@ -77,7 +78,9 @@ def choose_images(sweep: Sweep, total: int) -> np.ndarray:
     return order[: sweep.images]
 
 
-def find_saliency(sweep: Sweep, recipe: Recipe, folder: Path, grid: Grid, dino: Any = None) -> Saliency | None:
+def find_saliency(
+    sweep: Sweep, recipe: Recipe, folder: Path, grid: Grid, dino: nn.Module | None = None, masks: Path | None = None
+) -> Saliency | None:
     """The source of saliency that the sweep names; None if no curve needs it.
 
     Args:
@@ -86,6 +89,10 @@ def find_saliency(sweep: Sweep, recipe: Recipe, folder: Path, grid: Grid, dino: 
         folder: of the images, beside which masks may lie.
         grid: of patches.
         dino: the DINO model, for that source.
+        masks: masks that lie elsewhere.
+
+    Raises:
+        UserError: there are no masks.
     """
     if not needs_saliency(sweep):
         return None
@@ -93,11 +100,11 @@ def find_saliency(sweep: Sweep, recipe: Recipe, folder: Path, grid: Grid, dino: 
         return OwnAttention(grid)
     if sweep.saliency == "dino":
         return DinoAttention(dino, grid)
-    masks = masks_beside(folder)
+    masks = masks or masks_beside(folder)
     if masks is None:
-        raise no_masks(folder)
+        raise UserError(f"saliency 'objects' needs masks, and {folder} has none beside it: choose attention or dino")
     names = Samples(folder, eval_transform(recipe)).names()
-    return Objects(ObjectMasks(masks, names, recipe.image_size, recipe.eval_crop), grid)
+    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop), grid)
 
 
 @torch.inference_mode()
