@@ -25,8 +25,8 @@ def main() -> None:
         raise UserError(f"{len(args.model)} models and {len(args.weights)} weights files: give one file a model")
     if args.sweep == NATURAL and None in (args.imagenet_a, args.imagenet_o):
         raise UserError("--sweep natural needs --imagenet-a PATH and --imagenet-o PATH")
-    # before torch is loaded: a process a core is what the loaders make of it
-    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    # before torch is loaded: threads that wait for each other sleep, or two commands side by side stall each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from robustness.command import measure_natural, measure_sweep
 
     measure_natural(args) if args.sweep == NATURAL else measure_sweep(args)

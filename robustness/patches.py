@@ -73,7 +73,7 @@ def salient_first(saliency: Tensor, draws: Draws) -> Tensor:
 
 def foreground(saliency: Tensor, share: float) -> Tensor:
     """A mask (B, P) bool of the fewest patches that hold `share` of an image's saliency."""
-    values, order = saliency.double().sort(1, descending=True, stable=True)
+    values, order = saliency.double().sort(dim=1, descending=True, stable=True)
     above = values.cumsum(1) - values  # the saliency of all patches before this one
     inside = above < (share - 1e-12) * values.sum(1, True)  # rounding must not add a patch
     return torch.zeros_like(order, dtype=torch.bool).scatter_(1, order, inside)
