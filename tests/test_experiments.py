@@ -82,7 +82,12 @@ def test_table_2_varies_one_row_by_how_it_mixes():
         recipe = settings(SCALES["lab"].recipe("deit_t", method))
         assert {name for name in base if base[name] != recipe[name]} == expected
     assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
-    assert {run.table for run in study("--scale", "tiny").shown_in("report")} == {"table1", "occlusion", "lambda"}
+    assert {run.table for run in study("--scale", "tiny").shown_in("report")} == {
+        "table1",
+        "table5",
+        "occlusion",
+        "lambda",
+    }
 
 
 def test_every_recipe_is_a_lab_book_entry():
@@ -190,7 +195,7 @@ def test_own_data_is_another_run(tmp_path):
 
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
-    assert len(runs) == len(ROWS) * 2 * 5 + 2 * 2  # and two more ways to mix, for one row
+    assert len(runs) == len(ROWS) * 2 * 7 + 2 * 2  # and two more ways to mix, for one row
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

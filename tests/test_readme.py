@@ -60,4 +60,6 @@ def test_study_options_are_the_ones_that_are_documented():
     parser = argparse.ArgumentParser(add_help=False)
     add_study_options(parser)
     options = {option for action in parser._actions for option in action.option_strings}
-    assert options == {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
+    study = {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
+    robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol"}
+    assert options == study | robustness

@@ -15,6 +15,7 @@ from transmix.errors import UserError
 
 def masks_beside(folder: Path) -> Path | None:
     """``imagenet_masks/train`` for ``imagenet/train``; None where there is no such folder."""
+    folder = folder.absolute()
     masks = folder.parent.with_name(f"{folder.parent.name}_masks") / folder.name
     return masks if masks.is_dir() else None
 

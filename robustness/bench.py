@@ -1,0 +1,107 @@
+"""``make bench``: one pass over the images for all settings of a sweep, against one pass a setting.
+
+Writes its own 224 px JPEGs, and runs both ways in this one process, with the same model and the same answers. What a
+sweep saves is reading and decoding: from a decode share of d it is at most 1 / (1 - d) times faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import resolve_data_config
+
+from experiments.protocols import Sweep
+from experiments.run import default_workers
+from experiments.trained import TrainedModel
+from robustness.answers import Answers
+from robustness.settings import CLEAN, Setting, settings_of
+from robustness.sweep import Subject, choose_images, for_device, grid_of, measure
+from transmix.data import Normalizer, eval_loader
+from transmix.distributed import Processes, join_processes
+from transmix.errors import exit_on_user_error
+from transmix.models import create_model
+from transmix.recipe import Recipe
+from transmix.train import Runtime
+
+SWEEP = Sweep(curves=("random", "shuffle"), tenths=tuple(range(1, 10)), cells=((4, 4),), draws=3)
+MODELS = {"cuda": "deit_tiny_patch16_224", "cpu": "deit_micro_tiny_patch8_64"}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m robustness.bench", description=__doc__)
+    parser.add_argument("--model", metavar="NAME", help=f"timm model (default: {MODELS})")
+    parser.add_argument("--images", type=int, default=None, metavar="N", help="default: 256 on a CPU, 8192 on CUDA")
+    parser.add_argument("--workers", type=int, metavar="N", help="loader processes")
+    args = parser.parse_args()
+    with join_processes() as processes, tempfile.TemporaryDirectory() as scratch:
+        kind = processes.device.type
+        trained = random_model(args.model or MODELS[kind], "bf16" if kind == "cuda" else "fp32")
+        folder = write_images(Path(scratch) / "images", args.images or {"cuda": 8192}.get(kind, 256))
+        workers = default_workers(processes) if args.workers is None else args.workers
+        report(
+            trained, folder, Path(scratch), processes, Runtime(workers, channels_last=kind == "cuda", progress=False)
+        )
+
+
+def report(trained: TrainedModel, folder: Path, scratch: Path, processes: Processes, runtime: Runtime) -> None:
+    """Time reading alone, a pass a setting, and one pass for all; print what came out."""
+    sweep = replace(SWEEP, grid=grid_of(SWEEP, trained)[0])
+    settings = settings_of(sweep, grid_of(sweep, trained))[-30:]
+    images = sum(1 for _ in folder.glob("*/*"))
+
+    def answers(some: list[Setting], name: str) -> tuple[float, np.ndarray]:
+        subject = Subject(name, trained, Answers(scratch / name, some, choose_images(sweep, images)))
+        begin = time.perf_counter()
+        measure([subject], folder, sweep, some, None, processes, runtime)
+        return time.perf_counter() - begin, subject.answers.right
+
+    answers(settings[:1], "warm-up")
+    begin = time.perf_counter()
+    recipe = for_device(trained.recipe, processes.device)
+    for _ in eval_loader(recipe, folder, runtime.workers):
+        pass
+    reading = time.perf_counter() - begin
+    apart = [answers([setting], f"apart{number}") for number, setting in enumerate(settings)]
+    seconds, right = answers(settings, "together")
+    separate = sum(one for one, _ in apart)
+    assert all(setting.curve != CLEAN for setting in settings)
+    assert np.array_equal(right, np.concatenate([rows for _, rows in apart])), "both ways give the same answers"
+    print(f"{trained.recipe.model} at {trained.recipe.image_size} px, {images} JPEGs of 224 px, {processes.device}")
+    print(
+        f"  reading and decoding once   {reading:8.2f} s ({100 * reading * len(settings) / separate:.0f} % of a pass)"
+    )
+    print(f"  {len(settings)} passes, one a setting   {separate:8.2f} s")
+    print(f"  1 pass for {len(settings)} settings     {seconds:8.2f} s")
+    print(f"  faster by                   {separate / seconds:8.2f} times")
+
+
+def random_model(name: str, precision: str) -> TrainedModel:
+    """A model with random weights: what it answers does not matter for its speed."""
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=10).eval()
+    config = resolve_data_config(model=model)
+    recipe = Recipe(name, config["input_size"][-1], precision=precision, eval_crop=config["crop_pct"])
+    return TrainedModel(model, Normalizer(config["mean"], config["std"]).eval(), recipe)
+
+
+def write_images(folder: Path, count: int, size: int = 224) -> Path:
+    """Smooth noise, which compresses about as photographs do, in ten class folders."""
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        path = folder / f"class{index % 10}" / f"{index:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = Image.fromarray(rng.integers(0, 256, (56, 56, 3), dtype=np.uint8))
+        noise.resize((size, size), Image.Resampling.BICUBIC).save(path, quality=90)
+    return folder
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
