@@ -227,7 +227,7 @@ class Normalizer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 in 0..255, or floats in [0, 1]."""
         pixels = images if images.is_floating_point() else images.float() / 255
-        normalised = (pixels - self.mean) / self.std
+        normalised = (pixels - self.mean).div_(self.std)
         if self.training and self.erasing:
             normalised = RandomErasing(self.erasing, mode="pixel", device=images.device)(normalised)
         return normalised
