@@ -1,7 +1,7 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
-#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=/path/to/class/folders
+#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=[NAME:]/path/to/images
 #   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
-#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
+#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
 
 SCALE ?= tiny
 PYTHON ?= python3
@@ -10,8 +10,8 @@ PY := .venv/bin/python
 LAUNCH ?= $(PY)
 RESULTS ?= results
 DATA ?= data
-# A run on the CPU has one thread, so several run at once; a GPU takes one run at a time.
-JOBS ?= $(if $(filter smoke tiny,$(SCALE)),$(shell getconf _NPROCESSORS_ONLN),1)
+# A run on the CPU has one thread, so several run at once; a GPU, or all that LAUNCH starts, takes one run at a time.
+JOBS ?= $(if $(and $(filter smoke tiny,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1)
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif
@@ -25,10 +25,10 @@ PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 table2 table5 occlusion lambda plan bench data test lint clean
+.PHONY: help report page table1 table2 table5 occlusion lambda plan check-paper bench data test lint clean
 
 help:  ## this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 report: $(VENV)  ## run what is missing, then write and print the whole report
 table1: $(VENV)  ## ImageNet classification, without and with TransMix
@@ -37,8 +37,11 @@ table5: $(VENV)  ## natural adversarial images: hard ones of known classes, and 
 occlusion: $(VENV)  ## robustness to dropped and shuffled patches, noise, blur, low contrast, compression
 lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 
-plan:  ## every run of the scale: its status and its command
+plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
 	@$(PYTHON) -m experiments plan $(STUDY)
+
+check-paper: $(VENV)  ## build, count and try the paper's twelve models (minutes)
+	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(ROWS))
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)

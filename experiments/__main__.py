@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 
 from experiments.entries import chosen, listed
+from experiments.estimate import add_estimate_options, assumptions_from
 from experiments.ledger import LEDGER, SOURCES
 from experiments.makefile import fragment
+from experiments.plan import plan_lines
 from experiments.scales import ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
 from transmix.errors import exit_on_user_error
 from transmix.files import write_text
+from transmix.stopping import stop_when_asked
 
 
 def main() -> None:
@@ -21,7 +24,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="rows and scales")
     commands.add_parser("ledger", help="where the sources disagree, what is done here, and what else SET= can choose")
-    plan = commands.add_parser("plan", help="every run of a study, its status and its command")
+    plan = commands.add_parser("plan", help="every run of a study, its status, its cost and its command")
+    add_estimate_options(plan)
     data = commands.add_parser("data", help="write the embedded data of a study")
     run = commands.add_parser("run", help="carry out one run, or continue it")
     run.add_argument("name", help="name or id, as 'plan' shows it")
@@ -31,6 +35,9 @@ def main() -> None:
     run.add_argument("--compile", action="store_true", help="torch.compile the model")
     run.add_argument("--channels-last", action="store_true", help="memory format of images and convolutions")
     run.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="between checkpoints")
+    check = commands.add_parser("check-paper", help="build, count and try the paper's models")
+    check.add_argument("--rows", metavar="ROW,...", help="only these")
+    check.add_argument("--write-costs", action="store_true", help="write model_costs.csv instead of comparing with it")
     makefile = commands.add_parser("makefile", help="write the makefile fragment of a study")
     makefile.add_argument("--out", type=Path, required=True)
     for command in (plan, data, run, makefile):
@@ -40,10 +47,14 @@ def main() -> None:
         return print_list()
     if args.command == "ledger":
         return print_ledger()
+    if args.command == "check-paper":
+        from experiments.check_paper import run as check_paper
+
+        return check_paper(args)
     study = study_from(args)
     study.check_data()
     if args.command == "plan":
-        return print_plan(study)
+        return print("\n".join(plan_lines(study, assumptions_from(args))))
     if args.command == "makefile":
         return update(args.out, fragment(study))
     if args.command == "data":
@@ -51,6 +62,7 @@ def main() -> None:
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    stop_when_asked()
     from experiments.run import run as carry_out
 
     return carry_out(study, args)
@@ -83,16 +95,6 @@ def print_ledger() -> None:
     print("SOURCES")
     for name, source in SOURCES.items():
         print(f"  {name:10} {source}")
-
-
-def print_plan(study: Study) -> None:
-    """One line a run."""
-    runs = study.plan()
-    width = max(len(run.name) for run in runs)
-    for run in runs:
-        print(f"{run.status():10}  {run.name:{width}}  {run.command}")
-    done = sum(run.status() == "done" for run in runs)
-    print(f"{done} of {len(runs)} runs done at scale {study.scale.name} ({study.scale.purpose})")
 
 
 def write_data(study: Study) -> None:

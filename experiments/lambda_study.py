@@ -24,26 +24,26 @@ from transmix.data import Samples, eval_transform
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.files import replacing
-from transmix.folders import ImageFolders
 from transmix.labels import Box, attention_share, object_share, token_mask
 from transmix.mixing import Mix, cutmix, draw_box
 from transmix.objects import ObjectMasks, masks_beside
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed
+from transmix.sources import Images, ImageSource
 from transmix.train import Runtime
 
 EXAMPLES = "examples.npz"
 BATCH = 16  # images that share a box
 
 
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Mix validation images and compare each lambda with the true share."""
     protocol, trained = LambdaStudy(**run.settings), load_trained(run.needs[0])
     trained.model.to(processes.device)
     trained.normalise.to(processes.device)
     rng = np.random.default_rng(derive_seed(run.seed, "lambda"))
     rows: list[dict[str, np.ndarray]] = []
-    for images, labels, objects in batches(trained.recipe, folders.split("val"), protocol.mixes, rng):
+    for images, labels, objects in batches(trained.recipe, source.open("val"), protocol.mixes, rng):
         box = box_within(rng, images.shape[-2:], protocol)
         rows.append(measure(trained, cutmix(images, box), images, labels, objects, processes.device))
     if processes.leads:
@@ -51,25 +51,26 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
     lam = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name.startswith("lam_")}
     metrics: dict[str, Any] = {
         "mixes": len(lam["lam_area"]),
-        "label_shift": float(np.abs(lam["lam_mean"] - lam["lam_area"]).mean()),
+        "label_shift": label_shift(lam, trained.recipe.label_rule),
     }
     known = ~np.isnan(lam["lam_true"])
     for rule in ("area", "attention", "mean"):
         error = np.abs(lam[f"lam_{rule}"] - lam["lam_true"])[known]
         metrics[f"error_{rule}"] = float(error.mean()) if known.any() else None
-    return Outcome(metrics, (EXAMPLES,), extra={"classes": list(folders.classes)})
+    return Outcome(metrics, (EXAMPLES,), extra={"classes": list(source.classes)})
 
 
 def batches(
-    recipe: Recipe, folder: Path, mixes: int, rng: np.random.Generator
+    recipe: Recipe, val: Images, mixes: int, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Batches of (uint8 images, labels, bool object masks (B, H, W) or None) in a random order."""
-    samples, masks = Samples(folder, eval_transform(recipe)), masks_beside(folder)
+    samples, masks = Samples(val, eval_transform(recipe)), masks_beside(val)
     if masks is not None:
         masks = ObjectMasks(masks, samples.names(), recipe.image_size, recipe.eval_crop)
     order = rng.permutation(len(samples))[:mixes].tolist()
-    for start in range(0, len(order) - BATCH + 1, BATCH):
-        chosen = order[start : start + BATCH]
+    size = min(BATCH, len(order))
+    for start in range(0, len(order) - size + 1, size):
+        chosen = order[start : start + size]
         images, labels = zip(*(readable(samples, index) for index in chosen), strict=True)
         objects = None if masks is None else torch.stack([masks[index] for index in chosen])
         yield torch.stack(images), torch.tensor(labels), objects
@@ -116,6 +117,12 @@ def measure(
         "own_class": labels.numpy(),
         "partner_class": labels[mix.partner].numpy(),
     }
+
+
+def label_shift(lam: dict[str, np.ndarray], label_rule: str) -> float:
+    """Mean distance from area-lambda of the lambda that a rule labels by (the oracle's is the area where it is NaN)."""
+    used = lam["lam_true" if label_rule == "oracle" else f"lam_{label_rule}"]
+    return float(np.nan_to_num(np.abs(used - lam["lam_area"])).mean())
 
 
 def save_examples(path: Path, rows: list[dict[str, np.ndarray]], count: int) -> None:

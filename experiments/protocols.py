@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 OCCLUSION = ("random", "salient", "non_salient")
 CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
@@ -46,6 +47,23 @@ class Sweep:
     shared: int = 256
     images: int | None = None
     seed: int = 0
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Sweep:
+        """The sweep that a run's settings hold (JSON has lists where it has tuples)."""
+        tuples = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+        return cls(**settings | tuples | {"cells": tuple(map(tuple, settings["cells"]))})
+
+    def points(self, curve: str) -> tuple[tuple[Any, ...], int]:
+        """The severities of a curve, and how many draws are taken of each."""
+        if curve in OCCLUSION:
+            return self.tenths, self.draws if curve == "random" else 1
+        return (self.cells, self.draws) if curve == "shuffle" else (self.severities, 1)
+
+    @property
+    def settings(self) -> int:
+        """How often each image is classified: once clean, and once for every draw of every point."""
+        return 1 + sum(len(severities) * draws for severities, draws in map(self.points, self.curves))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A record is JSON with these keys:
 format         1
 run            id, name, table, kind, scale, row, method, seed, needs, command (makes it again)
 settings       the recipe or protocol; with data, seed and needs they give the hash in the run's id
-data           name, classes, images, fingerprint
+data           name, source, classes, images, fingerprint
 metrics        what was measured; its keys depend on the kind
 environment    commit, packages, Python, device, threads, processes
 files          SHA-256 of what lies beside the record, by file name

@@ -24,8 +24,8 @@ from experiments.study import Study
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.files import sha256
-from transmix.folders import ImageFolders, read_folders
 from transmix.scenes import check_complete
+from transmix.sources import ImageSource, read_source
 from transmix.train import Runtime
 
 
@@ -55,27 +55,27 @@ def run(study: Study, args: argparse.Namespace) -> None:
             return
         for need in task.needs:
             need.record()
-        folders = prepare(task.data, processes)
+        source = prepare(task.data, processes)
         if args.restart and processes.leads:
             shutil.rmtree(task.folder, ignore_errors=True)
         processes.wait()
-        carry_out(task, folders, processes, runtime)
+        carry_out(task, source, processes, runtime)
 
 
-def carry_out(task: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> None:
+def carry_out(task: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> None:
     """Run it and write its record."""
     started, clock = datetime.now(timezone.utc), time.monotonic()
     if processes.leads:
         task.folder.mkdir(parents=True, exist_ok=True)
         print(f"{task.name}: {task.folder}", file=sys.stderr)
-    outcome = importlib.import_module(KINDS[task.kind]).execute(task, folders, processes, runtime)
+    outcome = importlib.import_module(KINDS[task.kind]).execute(task, source, processes, runtime)
     if not processes.leads:
         return
     seconds = time.monotonic() - clock if outcome.wall_seconds is None else outcome.wall_seconds
     record = {
         "run": describe(task),
         "settings": task.settings,
-        "data": describe_data(task.data, folders),
+        "data": describe_data(task.data, source),
         "metrics": outcome.metrics,
         "environment": environment(processes),
         "files": {name: sha256(task.folder / name) for name in outcome.files},
@@ -96,10 +96,10 @@ def is_done(task: Run) -> bool:
         raise
 
 
-def prepare(data: Data, processes: Processes) -> ImageFolders:
+def prepare(data: Data, processes: Processes) -> ImageSource:
     """Make sure that the data is there and whole."""
-    if data.root is None:
-        raise UserError("SCALE=paper has no embedded data: give IMAGENET=/path/to/imagenet (--imagenet PATH)")
+    if data.source is None:
+        raise UserError("SCALE=paper has no embedded data: give IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)")
     if data.scenes is not None:
         from transmix.scenes.write import write_scenes
 
@@ -107,7 +107,9 @@ def prepare(data: Data, processes: Processes) -> ImageFolders:
             write_scenes(data.scenes, data.folder)
         processes.wait()
         check_complete(data.folder, data.scenes)
-    return read_folders(data.root)
+    source = read_source(data.source, data.folder) if processes.leads else None
+    processes.wait()  # what the first process has indexed, the others find
+    return source or read_source(data.source, data.folder)
 
 
 def default_workers(processes: Processes) -> int:
@@ -122,14 +124,15 @@ def describe(task: Run) -> dict[str, Any]:
     return {name: getattr(task, name) for name in names} | {"needs": [need.id for need in task.needs]}
 
 
-def describe_data(data: Data, folders: ImageFolders) -> dict[str, Any]:
+def describe_data(data: Data, source: ImageSource) -> dict[str, Any]:
     """What it ran on."""
     return {
         "name": data.name,
         "embedded": data.scenes is not None,
-        "classes": len(folders.classes),
-        "images": folders.counts,
-        "fingerprint": folders.fingerprint,
+        "source": data.source.title,
+        "classes": len(source.classes),
+        "images": source.counts,
+        "fingerprint": source.fingerprint,
     }
 
 

@@ -11,6 +11,7 @@ from experiments.records import UnreadableRecord, read_record
 from transmix.errors import UserError
 from transmix.recipe import fingerprint
 from transmix.scenes import ScenesSpec
+from transmix.sources import SourceSpec
 
 # who carries out which kind of run: a module with execute(run, processes, runtime) -> Outcome
 KINDS = {
@@ -27,15 +28,15 @@ class Data:
 
     Attributes:
         name: what identifies it; part of a run's identity.
-        root: folder with ``train/`` and ``val/``; None where the user has still to say.
+        source: where its images are; None where the user has still to say.
+        folder: what the suite itself writes for it: the scenes, or an index of somebody's shards.
         scenes: how to make it, if it is the embedded one.
-        folder: what `scenes` are written to (`root` lies inside).
     """
 
     name: str
-    root: Path | None
+    source: SourceSpec | None
+    folder: Path
     scenes: ScenesSpec | None = None
-    folder: Path | None = None
 
 
 @dataclass(frozen=True)

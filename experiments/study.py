@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.protocols import PROTOCOLS, STAND_INS, NaturalAdversarial, Sweep
 from experiments.runs import Data, Run
-from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale
+from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
-from transmix.recipe import fingerprint, override, parse_settings, settings
+from transmix.recipe import override, parse_settings, settings
+from transmix.sources import SourceSpec
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class Study:
         scale: the scale.
         rows: rows of Table 1.
         seeds: number of seeds, counted from 0.
-        imagenet: class folders to use instead of the scale's own data.
+        imagenet: images to use instead of the scale's own data.
         changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
         results: folder of all results.
-        data: folder of all embedded data sets.
+        data: folder of all embedded data sets, and of indexes of other data.
         options: the command-line options that give this study again.
         imagenet_a: class folders of ImageNet-A, or of other hard images of known classes.
         imagenet_o: class folders of ImageNet-O, or of other images of unknown classes.
@@ -36,7 +38,7 @@ class Study:
     scale: Scale
     rows: tuple[str, ...]
     seeds: int
-    imagenet: Path | None
+    imagenet: SourceSpec | None
     changed: dict[str, Any]
     results: Path
     data: Path
@@ -48,18 +50,20 @@ class Study:
 
     @property
     def classification_data(self) -> Data:
-        """ImageNet at paper scale, the user's class folders where given, else the scale's scenes."""
-        if self.scale.scenes is None:
-            return Data("imagenet", self.imagenet)
+        """ImageNet at paper scale, the user's images where given, else the scale's scenes."""
+        scenes = self.scale.scenes
         if self.imagenet is not None:
-            return Data(identity(self.imagenet), self.imagenet.absolute())
-        folder = self.data / self.scale.scenes.key
-        return Data(self.scale.scenes.key, folder / "imagenet", self.scale.scenes, folder)
+            name = self.imagenet.identity
+            return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
+        if scenes is None:
+            return Data("imagenet", None, self.data / "imagenet")
+        folder = self.data / scenes.key
+        return Data(scenes.key, SourceSpec("", "", folder / "imagenet"), folder, scenes)
 
     def check_data(self) -> None:
         """Raise `UserError` early if the user's folder is not there. (A report needs records only.)"""
-        if self.imagenet is not None and not self.imagenet.is_dir():
-            raise UserError(f"no such data folder: {self.imagenet} (it should hold train/<class>/* and val/<class>/*)")
+        if self.imagenet is not None:
+            self.imagenet.check()
         for path in (self.imagenet_a, self.imagenet_o):
             if path is not None and not path.is_dir():
                 raise UserError(f"no such data folder: {path} (it should hold <class>/*)")
@@ -110,8 +114,15 @@ class Study:
         given = {"natural": self.imagenet_a, "outliers": self.imagenet_o}
         names = dict(STAND_INS) if self.classification_data.scenes else {}
         if self.scale.scenes is not None:
-            names |= {name: identity(path) for name, path in given.items() if path is not None}
+            names |= {name: SourceSpec("", "", path).identity for name, path in given.items() if path is not None}
         return NaturalAdversarial(**names)
+
+    def make(self, target: str) -> str:
+        """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
+        pairs = list(zip(self.options[::2], self.options[1::2], strict=True))
+        variables = [f"{option[2:].replace('-', '_').upper()}={value}" for option, value in pairs if option != "--set"]
+        changed = " ".join(value for option, value in pairs if option == "--set")
+        return shlex.join(["make", target, *variables, *([f"SET={changed}"] if changed else [])])
 
     def find(self, name: str) -> Run:
         """The run of that name or id."""
@@ -125,7 +136,7 @@ class Study:
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         own = {} if method == "transmix" else {"label_rule": "area", **METHODS[method]}
         recipe = override(self.scale.recipe(row, method), **(self.changed | own))
-        return self._run("table1" if method in PAIR else "table2", row, method, "train", seed, settings(recipe))
+        return self._run(table_of(method), row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol, inputs = {
@@ -161,12 +172,6 @@ class Study:
         )
 
 
-def identity(path: Path) -> str:
-    """What tells a folder of the user's from others: its name and a hash of where it is."""
-    path = path.absolute()
-    return f"{path.name}-{fingerprint(str(path))[:6]}"
-
-
 def jsonable(value: Any) -> Any:
     """The same with lists for tuples, as JSON gives it back."""
     if isinstance(value, dict):
@@ -179,7 +184,12 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
     parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(ROWS)}")
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
-    parser.add_argument("--imagenet", type=Path, metavar="PATH", help="class folders: PATH/{train,val}/<class>/*")
+    parser.add_argument(
+        "--imagenet",
+        type=SourceSpec.parse,
+        metavar="[NAME:]PATH",
+        help="class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set: torch/cifar100, wds, hfds, ...",
+    )
     parser.add_argument("--imagenet-a", type=Path, metavar="PATH", help="class folders of ImageNet-A: PATH/<class>/*")
     parser.add_argument("--imagenet-o", type=Path, metavar="PATH", help="class folders of ImageNet-O: PATH/<class>/*")
     parser.add_argument("--dino", type=Path, metavar="FILE", help="DINO ViT-S/16 weights: where the foreground is")

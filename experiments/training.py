@@ -5,16 +5,17 @@ from __future__ import annotations
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import recipe_of
+from transmix.cost import forward_macs, skeleton
 from transmix.distributed import Processes
-from transmix.folders import ImageFolders
 from transmix.log import NAME as LOG
+from transmix.sources import ImageSource
 from transmix.train import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
 
 
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Train (or continue) and report the accuracy of the weights that the recipe reports."""
     recipe = recipe_of(run.settings)
-    trainer = Trainer(recipe, folders, run.folder, run.seed, processes, runtime, {"run": run.id})
+    trainer = Trainer(recipe, source, run.folder, run.seed, processes, runtime, {"run": run.id})
     trained = trainer.run()
     files = (WEIGHTS, LOG) if recipe.ema_decay is None else (WEIGHTS, EMA_WEIGHTS, LOG)
     metrics = {
@@ -22,6 +23,7 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
         "top5": trained.accuracy.top5,
         "val_images": trained.accuracy.images,
         "parameters": trained.parameters,
+        "gmacs": forward_macs(skeleton(recipe, len(source.classes)), recipe.image_size) / 1e9,
         "peak_memory_mib": round(trained.peak_memory_mib, 1),
     }
     extra = {"history": trainer.history, "weights": trained.weights}

@@ -1,7 +1,7 @@
 """Reports: records -> tables, figures, Markdown, LaTeX, CSV and one self-contained HTML page.
 
 Everything that is shown as measured comes from a record of `experiments`; everything published comes from
-``reports/published/``. Nothing here imports torch, timm or mm*, so a report can be made on any machine.
+``experiments/published/``. Nothing here imports torch, timm or mm*, so a report can be made on any machine.
 
 A table is built by one module as a `reports.table.Table`, which `reports.render` turns into every format; a
 figure is built by one function as a `reports.style.Picture`. A new table is one more module and one more line

@@ -33,7 +33,7 @@ def main() -> None:
     except OSError as error:
         raise UserError(f"cannot write the report into {folder} ({error}): choose another --results") from error
     warn(report.problems)
-    print_table(report.table1.without("params", "flops", "model", "parameters"))
+    print_table(report.table1.without("params", "flops", "model", "parameters", "gmacs"))
     return print(f"Report: {page}")
 
 

@@ -71,6 +71,12 @@ class Collected:
         return next((status for status in (DONE, UNREADABLE) if status in found), NOT_RUN)
 
     @property
+    def label_rule(self) -> str:
+        """How the TransMix runs of the study label a CutMix image."""
+        trained = (result.run for result in self.results if result.run.kind == "train")
+        return next(run.settings["label_rule"] for run in trained if run.method == "transmix")
+
+    @property
     def problems(self) -> list[str]:
         """One line for every unreadable record."""
         return [result.problem for result in self.results if result.problem]
@@ -141,6 +147,7 @@ def _need(condition: bool, name: str) -> None:
 def _check_train(record: dict[str, Any]) -> None:
     metrics = record["metrics"]
     _need(_is_number(metrics["parameters"]), "metrics.parameters")
+    _need(_is_number(metrics.get("gmacs", 0)), "metrics.gmacs")
     _need(_is_number(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
     _need(_is_number(metrics["top1"]) and 0 <= metrics["top1"] <= 100, "metrics.top1")
     settings = record["settings"]

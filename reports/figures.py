@@ -9,63 +9,64 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from experiments.published import model_name
+from reports.arms import arm
 from reports.collect import Collected, Result
+from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES
-from reports.published import model_name
 from reports.style import COLOURS, Picture, draw, label_ends
 from reports.words import number
 
-SIZE = (4.6, 3.0)
+ACCURACY = "Top-1 on the validation images after each epoch."
+LOSS = (
+    "Mean training loss of each epoch, against mixed and smoothed targets. The two methods mix their targets "
+    "differently, so the levels of their losses do not compare."
+)
 
 Reader = Callable[[dict], float]  # one value from a line of a training history
+Trained = dict[str, list[Result]]  # a row's training runs that have a record, by method
 
 
-def training_curves(collected: Collected) -> list[Picture]:
+def training_curves(collected: Collected) -> list[Gallery]:
     """Validation top-1 and training loss by epoch, for every row of the study that has a record."""
-    pictures = []
-    for row in collected.study.rows:
-        done = {method: collected.done("table1", row, method) for method in METHOD_NAMES}
-        if any(result.record["history"] for results in done.values() for result in results):
-            pictures += [_accuracy(row, done), _loss(row, done)]
-    return pictures
+    trained = {row: _trained(collected, row) for row in collected.study.rows}
+    trained = {row: done for row, done in trained.items() if done}
+    if not trained:
+        return []
+    several = any(len(results) > 1 for done in trained.values() for results in done.values())
+    thin = " Thin: single seeds; thick: their mean." if several else ""
+    return [
+        small_multiples(
+            f"{caption}{thin}", list(trained), lambda row, size, paint=paint: paint(row, trained[row], size)
+        )
+        for caption, paint in ((ACCURACY, _accuracy), (LOSS, _loss))
+    ]
 
 
-def _accuracy(row: str, done: dict[str, list[Result]]) -> Picture:
-    return _history(
-        name=f"accuracy_{row}",
-        title=f"{model_name(row)}: validation top-1 (%)",
-        caption="Top-1 on the validation images after each epoch.",
-        done=done,
-        read=lambda epoch: epoch["accuracy"]["top1"],
-        digits=1,
-    )
+def _trained(collected: Collected, row: str) -> Trained:
+    found = {method: arm(collected, row, method).results for method in METHOD_NAMES}
+    return {method: results for method, results in found.items() if results and results[0].record["history"]}
 
 
-def _loss(row: str, done: dict[str, list[Result]]) -> Picture:
-    return _history(
-        name=f"loss_{row}",
-        title=f"{model_name(row)}: training loss",
-        caption=(
-            "Mean training loss of each epoch, against mixed and smoothed targets. The two methods mix their "
-            "targets differently, so the levels of their losses do not compare."
-        ),
-        done=done,
-        read=lambda epoch: epoch["loss"],
-        digits=2,
-    )
+def _accuracy(row: str, done: Trained, size: tuple[float, float]) -> Picture:
+    return _history(f"accuracy_{row}", f"{model_name(row)}: top-1 (%)", done, size, _top1, digits=1)
 
 
-def _history(name: str, title: str, caption: str, done: dict[str, list[Result]], read: Reader, digits: int) -> Picture:
+def _loss(row: str, done: Trained, size: tuple[float, float]) -> Picture:
+    return _history(f"loss_{row}", f"{model_name(row)}: training loss", done, size, lambda epoch: epoch["loss"], 2)
+
+
+def _top1(epoch: dict) -> float:
+    return epoch["accuracy"]["top1"]
+
+
+def _history(name: str, title: str, done: Trained, size: tuple[float, float], read: Reader, digits: int) -> Picture:
     lines = {
         method: np.array([[read(epoch) for epoch in result.record["history"]] for result in results])
         for method, results in done.items()
-        if results and results[0].record["history"]
     }
-    if any(len(line) > 1 for line in lines.values()):
-        caption += " Thin: single seeds; thick: their mean."
-    ends = ", ".join(
-        f"{METHOD_NAMES[method]} ends at {number(line[:, -1].mean(), digits)}" for method, line in lines.items()
-    )
+    ends = {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()}
+    texts = {method: f"{METHOD_NAMES[method]} {number(end, digits)}" for method, (_, end) in ends.items()}
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -73,15 +74,11 @@ def _history(name: str, title: str, caption: str, done: dict[str, list[Result]],
             _lines(axes, np.arange(1, line.shape[1] + 1), line, method)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
-        label_ends(
-            axes,
-            {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()},
-            {method: f"{METHOD_NAMES[method]} {number(line[:, -1].mean(), digits)}" for method, line in lines.items()},
-        )
+        label_ends(axes, ends, texts)
 
-    return draw(name, f"{title} by epoch. {ends}.", caption, SIZE, paint)
+    return draw(name, f"{title} by epoch; at the end {', '.join(texts.values())}.", "", size, paint)
 
 
 def _lines(axes: Axes, x: np.ndarray, lines: np.ndarray, method: str) -> None:

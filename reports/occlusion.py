@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from experiments.protocols import CORRUPTIONS, Sweep
+from experiments.published import model_name
 from reports.answers import ImageInterval, area_difference
 from reports.collect import Collected, Result
-from reports.published import model_name
 from reports.statistics import Estimate, mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import gain_text, interval_text, number

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from experiments import published
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, published, sheet, summary, table1, table5
+from reports import lambdas, ledger, occlusion, provenance, sheet, summary, table1, table2, table5
 from reports.collect import Collected
-from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
+from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import training_curves
+from reports.gains import gain_figure
+from reports.gallery import Gallery
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves
 from reports.style import Picture
@@ -34,11 +37,13 @@ class Report:
     Attributes:
         collected: the records.
         table1: Table 1.
+        table2: Table 2.
         table5: Table 5.
         occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
-        curves: training curves.
-        occlusion_curves: figures of robustness.
+        gains: the figure of Table 1, if it has several models.
+        curves: training curves, a gallery of each kind.
+        occlusion_curves: figures of robustness, a gallery of each kind.
         sheet: what a sweep does to an image, if there was one.
         examples: pictures of the lambda study, if there are any.
         problems: one line for every file that could not be read.
@@ -46,11 +51,13 @@ class Report:
 
     collected: Collected
     table1: Table
+    table2: Table
     table5: Table
     occlusion: Table
     lambdas: Table
-    curves: list[Picture]
-    occlusion_curves: list[Picture]
+    gains: Picture | None
+    curves: list[Gallery]
+    occlusion_curves: list[Gallery]
     sheet: sheet.Sheet | None
     examples: Examples | None
     problems: list[str]
@@ -62,9 +69,11 @@ def build(collected: Collected) -> Report:
     return Report(
         collected=collected,
         table1=table1.build(collected),
+        table2=table2.build(collected),
         table5=table5.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
+        gains=gain_figure(collected),
         curves=training_curves(collected),
         occlusion_curves=robustness_curves(collected),
         sheet=sheet.find_sheet(collected),
@@ -85,7 +94,8 @@ def report_folder(study: Study) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    pictures = [*report.curves, *report.occlusion_curves]
+    pictures = [] if report.gains is None else [report.gains]
+    pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
     for picture in pictures:
@@ -95,9 +105,14 @@ def write(report: Report, folder: Path) -> Path:
     if report.sheet is not None:
         with replacing(folder / "figures" / sheet.FILE) as temporary:
             temporary.write_bytes(report.sheet.png)
-    write_text(folder / "occlusion.csv", to_csv(occlusion.numbers(report.collected)))
-    write_text(folder / "table1.tex", to_latex(report.table1))
-    write_text(folder / "table1.csv", to_csv(table1.numbers(report.collected)))
+    for table, module in (
+        (report.table1, table1),
+        (report.table2, table2),
+        (report.table5, table5),
+        (report.occlusion, occlusion),
+    ):
+        write_text(folder / f"{table.name}.tex", to_latex(table))
+        write_text(folder / f"{table.name}.csv", to_csv(module.numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))
@@ -127,7 +142,6 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         entries=provenance.entries(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
-        lambda_names=LAMBDAS,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
         ledger=LEDGER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +12,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CORRUPTIONS, OCCLUSION
+from experiments.published import model_name
 from reports.answers import read_answers
 from reports.collect import Collected, Result
+from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, area
-from reports.published import model_name
 from reports.statistics import mean_interval
 from reports.style import COLOURS, MUTED, Picture, draw, label_ends
 from reports.words import number
 
-SIZE = (4.6, 3.0)
+OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images."
 _STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
+Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
+Painter = Callable[[str, Done, tuple[float, float]], Picture]
 _Z95 = 1.959964  # normal quantile: curves are means over hundreds of images or more
 
 
@@ -35,22 +39,33 @@ class Line:
     half_width: np.ndarray
 
 
-def robustness_curves(collected: Collected) -> list[Picture]:
+def robustness_curves(collected: Collected) -> list[Gallery]:
     """Occlusion, shuffling and corruptions, for every row of the study that has a record."""
-    pictures = []
-    for row in collected.study.rows:
-        done = {method: collected.done("occlusion", row, method) for method in METHOD_NAMES}
-        done = {method: results for method, results in done.items() if results}
-        for paint in (_occlusion, _shuffle, _corruptions) if done else ():
-            picture = paint(row, done)
-            pictures += [picture] if picture else []
-    return pictures
+    found = {
+        row: {method: done for method in METHOD_NAMES if (done := collected.done("occlusion", row, method))}
+        for row in collected.study.rows
+    }
+    kinds: list[tuple[str, Painter, tuple[str, ...]]] = [
+        (OCCLUDED, _occlusion, OCCLUSION),
+        ("Top-1 by the number of cells that an image is cut into and shuffled.", _shuffle, ("shuffle",)),
+        ("Top-1 by the severity of corruptions, mean over them; 0 is clean.", _corruptions, CORRUPTIONS),
+    ]
+    galleries = []
+    for caption, paint, curves in kinds:
+        rows = [row for row, done in found.items() if done and _measured(done, curves)]
+        if rows:
+            galleries.append(
+                small_multiples(f"{caption} {BAND}", rows, lambda row, size, paint=paint: paint(row, found[row], size))
+            )
+    return galleries
 
 
-def line(results: list[Result], curves: tuple[str, ...]) -> Line | None:
-    """The mean of some curves of the same points, over runs; None unless all runs have them."""
-    if not all(curve in result.metrics["curves"] for result in results for curve in curves):
-        return None
+def _measured(done: Done, curves: tuple[str, ...]) -> bool:
+    return all(curve in result.metrics["curves"] for results in done.values() for result in results for curve in curves)
+
+
+def line(results: list[Result], curves: tuple[str, ...]) -> Line:
+    """The mean of some curves of the same points, over runs."""
     means, spreads = [], []
     for result in results:
         found = [result.metrics["curves"][curve] for curve in curves]
@@ -74,39 +89,31 @@ def _places(result: Result, curve: str) -> np.ndarray:
     return np.concatenate([[1.0 if curve == "shuffle" else 0.0] * found["starts_clean"], places])
 
 
-def _occlusion(row: str, done: dict[str, list[Result]]) -> Picture | None:
+def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     lines = {(method, curve): line(done[method], (curve,)) for method in done for curve in OCCLUSION}
-    lines = {key: found for key, found in lines.items() if found is not None}
-    if not lines:
-        return None
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for (method, curve), found in lines.items():
             _draw(axes, found, method, _STYLES[curve])
-        for curve in {curve for _, curve in lines}:
+        for curve in OCCLUSION:
             ends = [found for (_, name), found in lines.items() if name == curve]
             place = (max(found.x[-1] for found in ends), np.mean([found.top1[-1] for found in ends]))
-            axes.annotate(
-                _NAMES[curve], place, (7, 0), textcoords="offset points", va="center", color=MUTED, fontsize=8
-            )
+            axes.annotate(_NAMES[curve], place, (7, 0), textcoords="offset points", va="center", color=MUTED)
         handles = [Line2D([], [], color=COLOURS[method], label=METHOD_NAMES[method]) for method in done]
         axes.legend(handles=handles, loc="lower left", frameon=False, fontsize=8)
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        axes.set_title(f"{model_name(row)}: top-1 (%) by share of patches dropped")
+        axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel("patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random")
 
     mean = {key: mean_interval([area(result, (key[1],)) for result in done[key[0]]]).mean for key in lines}
-    found = "; ".join(
-        f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines
-    )
-    caption = f"Areas under the curves: {found}. {BAND}"
+    areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
     alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(lines)}"
-    return draw(f"occlusion_{row}", alt, caption, SIZE, paint)
+    return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
 
 
-def _by_patch(done: dict[str, list[Result]]) -> bool:
+def _by_patch(done: Done) -> bool:
     return all(result.record["settings"]["protocol"] == "per_image" for results in done.values() for result in results)
 
 
@@ -118,42 +125,35 @@ def _ends(lines: dict[tuple[str, str], Line]) -> str:
     return "; ".join(parts) + "."
 
 
-def _shuffle(row: str, done: dict[str, list[Result]]) -> Picture | None:
-    return _pair(row, done, ("shuffle",), "shuffle", "number of cells shuffled", "cells")
+def _shuffle(row: str, done: Done, size: tuple[float, float]) -> Picture:
+    return _pair(row, done, size, ("shuffle",), "shuffle", "cells")
 
 
-def _corruptions(row: str, done: dict[str, list[Result]]) -> Picture | None:
-    return _pair(row, done, CORRUPTIONS, "corruptions", "severity of corruptions", "severity, 0 = clean")
+def _corruptions(row: str, done: Done, size: tuple[float, float]) -> Picture:
+    return _pair(row, done, size, CORRUPTIONS, "corruptions", "severity")
 
 
-def _pair(
-    row: str, done: dict[str, list[Result]], curves: tuple[str, ...], name: str, by: str, label: str
-) -> Picture | None:
+def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ...], name: str, label: str) -> Picture:
     """A line for each method."""
     lines = {method: line(results, curves) for method, results in done.items()}
-    lines = {method: found for method, found in lines.items() if found is not None}
-    if not lines:
-        return None
-    title = f"{model_name(row)}: top-1 (%) by {by}"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for method, found in lines.items():
             _draw(axes, found, method, "-")
+        places = next(iter(lines.values())).x
         if name == "shuffle":
-            places = next(iter(lines.values())).x
             axes.set_xscale("log", base=2)
-            axes.set_xticks(places, [f"{place:.0f}" for place in places], minor=False)
+        axes.set_xticks(places, [f"{place:.0f}" for place in places])
         axes.set_ylim(0)
-        axes.set_title(title)
+        axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel(label)
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, METHOD_NAMES)
 
     mean = {method: mean_interval([area(result, curves) for result in done[method]]).mean for method in lines}
     found = ", ".join(f"{METHOD_NAMES[method]} {number(value)}" for method, value in mean.items())
-    many = " (mean over them)" if len(curves) > 1 else ""
-    caption = f"Area under the curve{many}: {found}. {BAND}"
-    return draw(f"{name}_{row}", f"{title}. Area under the curve: {found}.", caption, SIZE, paint)
+    alt = f"{model_name(row)}: top-1 by {label}. Area under the curve: {found}."
+    return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
 
 
 def _draw(axes: Axes, found: Line, method: str, style: object) -> None:

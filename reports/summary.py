@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reports import lambdas, occlusion
+from experiments.published import model_name, table1
+from reports import lambdas, occlusion, table2
 from reports.collect import DONE, Collected
-from reports.published import model_name, table1
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows
@@ -19,7 +19,7 @@ def banner(collected: Collected) -> str:
     if collected.study.imagenet is not None:
         name = collected.study.classification_data.name
         return (
-            f"Scale {scale.name} on class folders of your own ({name}), with stand-ins for the paper’s "
+            f"Scale {scale.name} on images of your own ({name}), with stand-ins for the paper’s "
             "models. The measured numbers are not comparable with the published column."
         )
     return (
@@ -34,7 +34,7 @@ def lines(collected: Collected) -> list[tuple[str, str]]:
     return [
         ("Runs", _runs(collected)),
         ("Data", _data(collected)),
-        ("Gain", _gains(rows)),
+        ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
         ("Also", _others(collected)),
         ("Not run", _missing(collected, rows)),
     ]
@@ -56,7 +56,7 @@ def _data(collected: Collected) -> str:
         return f"{collected.study.classification_data.name}; nothing has been measured on it yet."
     data = collected.records[0]["data"]
     images = data["images"]
-    kind = "embedded synthetic scenes" if data.get("embedded") else "class folders"
+    kind = "embedded synthetic scenes" if data.get("embedded") else data.get("source", "class folders")
     return (
         f"{data['name']} ({kind}): {data['classes']:,} classes, {images['train']:,} training and "
         f"{images['val']:,} validation images."

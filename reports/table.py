@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 NOT_RUN = "not run"
+NOT_PLANNED = "not in this study"
 UNREADABLE = "unreadable"
+NOT_RECORDED = "not recorded"
 
 PUBLISHED = "published (slides)"
 MEASURED = "measured here"
@@ -95,5 +97,5 @@ class Table:
 
 
 def missing(status: str) -> Cell:
-    """The cell of a number that there is no record for: ``not run`` or ``unreadable``."""
+    """The cell of a number that there is no record for: `NOT_RUN`, `UNREADABLE`, `NOT_PLANNED` or `NOT_RECORDED`."""
     return Cell(status, "missing")

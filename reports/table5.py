@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from experiments.protocols import STAND_INS
+from experiments.published import model_name
 from reports.answers import UNREADABLE, image_difference
 from reports.collect import Collected, Result
 from reports.occlusion import METHOD_NAMES
-from reports.published import model_name
 from reports.statistics import mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import gain_text, number
@@ -98,6 +100,16 @@ def _notes(collected: Collected) -> tuple[str, ...]:
                 f"for these models the 95 % interval over images (paired bootstrap) is {found.text}."
             )
     return tuple(notes)
+
+
+def numbers(collected: Collected) -> list[dict[str, Any]]:
+    """What each run measured, for programs: top-1 in percent, the others from 0 to 1."""
+    labels = ("row", "method", "seed", "id")
+    return [
+        {name: getattr(result.run, name) for name in labels} | {name: result.metrics[name] for name in METRICS}
+        for result in collected.results
+        if result.run.kind == "natural" and result.record is not None
+    ]
 
 
 def _correct(result: Result) -> tuple[np.ndarray, np.ndarray] | None:

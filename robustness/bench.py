@@ -28,6 +28,8 @@ from transmix.distributed import Processes, join_processes
 from transmix.errors import exit_on_user_error
 from transmix.models import create_model
 from transmix.recipe import Recipe
+from transmix.sources import Images
+from transmix.sources.folders import FolderImages
 from transmix.train import Runtime
 
 SWEEP = Sweep(curves=("random", "shuffle"), tenths=tuple(range(1, 10)), cells=((4, 4),), draws=3)
@@ -47,28 +49,27 @@ def main() -> None:
         kind = processes.device.type
         name, settings = (args.model, {}) if args.model else MODELS[kind]
         trained = random_model(name, "bf16" if kind == "cuda" else "fp32", settings)
-        folder = write_images(Path(scratch) / "images", args.images or IMAGES[kind])
+        images = FolderImages(write_images(Path(scratch) / "images", args.images or IMAGES[kind]))
         workers = default_workers(processes) if args.workers is None else args.workers
         runtime = Runtime(workers, channels_last=kind == "cuda", progress=False)
-        report(trained, folder, Path(scratch), processes, runtime)
+        report(trained, images, Path(scratch), processes, runtime)
 
 
-def report(trained: TrainedModel, folder: Path, scratch: Path, processes: Processes, runtime: Runtime) -> None:
+def report(trained: TrainedModel, images: Images, scratch: Path, processes: Processes, runtime: Runtime) -> None:
     """Time reading alone, a pass a setting, and one pass for all; print what came out."""
     sweep = replace(SWEEP, grid=grid_of(SWEEP, trained)[0])
     settings = settings_of(sweep, grid_of(sweep, trained))[1:]  # 30, without the clean images
-    images = sum(1 for _ in folder.glob("*/*"))
 
     def answers(some: list[Setting], name: str) -> tuple[float, np.ndarray]:
-        subject = Subject(name, trained, Answers(scratch / name, some, choose_images(sweep, images)))
+        subject = Subject(name, trained, Answers(scratch / name, some, choose_images(sweep, len(images))))
         begin = time.perf_counter()
-        measure([subject], folder, sweep, some, None, processes, runtime)
+        measure([subject], images, sweep, some, None, processes, runtime)
         return time.perf_counter() - begin, subject.answers.right
 
     answers(settings[:1], "warm-up")
     begin = time.perf_counter()
     recipe = for_device(trained.recipe, processes.device)
-    for _ in eval_loader(recipe, folder, runtime.workers):
+    for _ in eval_loader(recipe, images, runtime.workers):
         pass
     reading = time.perf_counter() - begin
     apart = [answers([setting], f"apart{number}") for number, setting in enumerate(settings)]
@@ -76,7 +77,9 @@ def report(trained: TrainedModel, folder: Path, scratch: Path, processes: Proces
     separate = sum(one for one, _ in apart)
     assert np.array_equal(right, np.concatenate([rows for _, rows in apart])), "both ways give the same answers"
     count, share = len(settings), 100 * reading * len(settings) / separate
-    print(f"{trained.recipe.model} at {trained.recipe.image_size} px, {images} JPEGs of 224 px, {processes.device}")
+    print(
+        f"{trained.recipe.model} at {trained.recipe.image_size} px, {len(images)} JPEGs of 224 px, {processes.device}"
+    )
     print(f"  reading and decoding alone {reading:8.2f} s, {share:.0f} % of a pass")
     print(f"  {count} passes, one a setting   {separate:8.2f} s")
     print(f"  1 pass for {count} settings     {seconds:8.2f} s")

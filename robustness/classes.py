@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from timm.data import ImageNetInfo
-from timm.utils.misc import natural_key
 
 from transmix.errors import UserError
-from transmix.folders import IMAGE_SUFFIXES
+from transmix.sources.folders import IMAGE_SUFFIXES
+from transmix.sources.source import natural_key
 
 IMAGENET_A = "imagenet-a"
 

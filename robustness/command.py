@@ -33,8 +33,9 @@ from robustness.sweep import Subject, choose_images, find_saliency, grid_of, mea
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.files import sha256
-from transmix.folders import SPLITS
 from transmix.recipe import fingerprint, settings
+from transmix.sources.folders import FolderImages
+from transmix.sources.source import find_split
 from transmix.train import Runtime
 
 
@@ -51,6 +52,7 @@ class Command:
         self.runtime = Runtime(workers, channels_last=args.channels_last)
         self.folder = val_folder(args.data)
         self.names = class_names(self.folder)
+        self.images = FolderImages(self.folder)
         self.models = [
             load_trained_model(name, weights, args.precision, args.batch_size)
             for name, weights in zip(args.model, args.weights, strict=True)
@@ -113,28 +115,28 @@ def measure_sweep(args: argparse.Namespace) -> None:
 
 def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> dict[int, dict[str, Any]]:
     """Measure some models in one pass over the images; the metrics by the models' numbers."""
-    folder, processes, first = command.folder, command.processes, command.models[numbers[0]]
+    images, processes, first = command.images, command.processes, command.models[numbers[0]]
     every, dino = settings_of(sweep, grid), None
     if needs_dino(sweep):
         dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
-    saliency = find_saliency(sweep, first.recipe, folder, grid, dino, command.args.masks)
+    saliency = find_saliency(sweep, first.recipe, images, grid, dino, command.args.masks)
     protocol = jsonable(asdict(sweep))
     # more draws of the same are further settings of the same answers
     decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws")}
     decides["dino"] = sha256(command.args.dino) if dino is not None else None
-    indices = choose_images(sweep, len(natural.paths(folder, first)))
+    indices = choose_images(sweep, len(images))
     subjects = []
     for number in numbers:
         out = command.out(number, command.args.sweep, decides)
         subjects.append(Subject(command.args.model[number], command.models[number], Answers(out, every, indices)))
-    classes = positions(command.names, command.classes[numbers[0]], folder)
-    measure(subjects, folder, sweep, every, saliency, processes, command.runtime, classes)
+    classes = positions(command.names, command.classes[numbers[0]], command.folder)
+    measure(subjects, images, sweep, every, saliency, processes, command.runtime, classes)
     found = {}
     for number, subject in zip(numbers, subjects, strict=True):
         found[number] = metrics_of(sweep, every, subject.answers, grid)
         if processes.leads:
             out = subject.answers.folder
-            write_sheet(out / SHEET, subject, folder, sweep, every, saliency)
+            write_sheet(out / SHEET, subject, images, sweep, every, saliency)
             command.record(number, out, command.args.sweep, protocol, found[number], (ANSWERS, SHEET))
     return found
 
@@ -146,9 +148,9 @@ def measure_natural(args: argparse.Namespace) -> None:
         protocol = {"natural": str(args.imagenet_a.resolve()), "outliers": str(args.imagenet_o.resolve())}
         for number, trained in enumerate(command.models):
             known = command.classes[number]
-            scores = natural.measure(
-                trained, known, args.imagenet_a, args.imagenet_o, command.folder, processes, command.runtime
-            )
+            folders = (args.imagenet_a, args.imagenet_o)
+            runtime, names = command.runtime, command.names
+            scores = natural.measure(trained, known, *folders, command.images, processes, runtime, names)
             metrics = natural.metrics_of(*scores)
             if processes.leads:
                 out = command.out(number, args.sweep, protocol)
@@ -161,7 +163,10 @@ def measure_natural(args: argparse.Namespace) -> None:
 
 def val_folder(data: Path) -> Path:
     """The class folders to be classified: the validation split if there is one, else the folder itself."""
-    return next((data / name for name in SPLITS["val"] if (data / name).is_dir()), data)
+    if not data.is_dir():
+        raise UserError(f"no such data folder: {data} (it should hold <class>/*.JPEG)")
+    split = find_split("val", {entry.name for entry in data.iterdir() if entry.is_dir()})
+    return data if split is None else data / split
 
 
 def command_line() -> str:

@@ -20,17 +20,19 @@ from experiments.trained import TrainedModel, load_trained
 from robustness.classes import check_imagenet_a, class_names, imagenet_classes, positions
 from robustness.metrics import BIN, aupr, aurra, rms_calibration_error
 from robustness.sweep import batches, for_device
-from transmix.data import Samples, eval_loader, eval_transform
+from transmix.data import eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.files import replacing
-from transmix.folders import ImageFolders
 from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.scenes.stand_ins import STAND_INS, write_stand_in
+from transmix.sources import Images, ImageSource
+from transmix.sources.folders import FolderImages
 from transmix.train import Runtime
 
 SCORES = "scores.npz"
+NONE = -1
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Scores:
     correct: np.ndarray
 
 
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Score one trained model on both benchmarks; each image's score lies beside the record."""
     for name, variable in (("natural", "IMAGENET_A"), ("outliers", "IMAGENET_O")):
         if name not in run.inputs:
@@ -53,10 +55,10 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
     trained = load_trained(run.needs[0])
     natural, outliers, familiar = measure(
         trained,
-        folders.classes,
+        source.classes,
         run.inputs["natural"],
         run.inputs["outliers"],
-        folders.split("val"),
+        source.open("val"),
         processes,
         runtime,
     )
@@ -70,9 +72,10 @@ def measure(
     known: Sequence[str],
     natural: Path,
     outliers: Path,
-    val: Path,
+    val: Images,
     processes: Processes,
     runtime: Runtime,
+    val_classes: Sequence[str] | None = None,
 ) -> tuple[Scores, Scores, Scores]:
     """Scores on hard images of known classes, on images of unknown ones, and on validation images to tell from those.
 
@@ -81,82 +84,70 @@ def measure(
         known: its classes.
         natural: class folders of the first.
         outliers: class folders of the second, named for known classes that they may be taken for.
-        val: class folders of ordinary images; those of the outliers' classes are used.
+        val: ordinary images; those of the outliers' classes count.
         processes: those that share the work.
-        runtime: loader processes, memory format.
+        runtime: loader processes.
+        val_classes: of the ordinary images, in the order of their labels; by default all that are known.
 
     Raises:
-        UserError: a class folder that the model does not know, or one of ImageNet-A's that is missing.
+        UserError: a class folder that the model does not know, or a class that there are no images of.
     """
-    names = class_names(natural), class_names(outliers)
+    val_classes = known if val_classes is None else val_classes
+    hard, strange = class_names(natural), class_names(outliers)
     if tuple(known) == imagenet_classes():
-        check_imagenet_a(names[0], natural)
-    subsets = [positions(some, known, folder) for some, folder in zip(names, (natural, outliers), strict=True)]
+        check_imagenet_a(hard, natural)
+    subsets = positions(hard, known, natural), positions(strange, known, outliers)
+    missing = sorted(set(strange).difference(val_classes))
+    if missing:
+        raise UserError(f"class {missing[0]} of {outliers} has no validation images to be compared with: add some")
     trained.model.to(processes.device)
     trained.normalise.to(processes.device)
-    familiar = [index for index, name in enumerate(paths(val, trained)) if Path(name).parts[0] in names[1]]
-    missing = set(names[1]).difference(class_names(val))
-    if missing:
-        raise UserError(f"no class folder {min(missing)} in {val}, which the outliers of that name are compared with")
+    place = {name: index for index, name in enumerate(strange)}
     return (
-        score(trained, natural, subsets[0], range(len(subsets[0])), None, processes, runtime),
-        score(trained, outliers, subsets[1], range(len(subsets[1])), None, processes, runtime),
-        score(trained, val, subsets[1], labels_in(class_names(val), names[1]), familiar, processes, runtime),
+        score(trained, FolderImages(natural), subsets[0], range(len(hard)), processes, runtime),
+        score(trained, FolderImages(outliers), subsets[1], range(len(strange)), processes, runtime),
+        score(trained, val, subsets[1], [place.get(name, NONE) for name in val_classes], processes, runtime),
     )
-
-
-def labels_in(names: Sequence[str], subset: Sequence[str]) -> list[int]:
-    """Of each class folder, its place in a subset of the classes; -1 outside of it."""
-    place = {name: index for index, name in enumerate(subset)}
-    return [place.get(name, -1) for name in names]
-
-
-def paths(folder: Path, trained: TrainedModel) -> list[str]:
-    """All images of class folders, in the order of their indices."""
-    return Samples(folder, eval_transform(trained.recipe)).names()
 
 
 @torch.inference_mode()
 def score(
     trained: TrainedModel,
-    folder: Path,
+    images: Images,
     subset: Sequence[int],
     labels_are: Sequence[int],
-    chosen: Sequence[int] | None,
     processes: Processes,
     runtime: Runtime,
 ) -> Scores:
-    """Score images of class folders, with the logits restricted to a subset of the model's classes.
+    """Score images, with the logits restricted to a subset of the model's classes.
 
     Args:
         trained: the model, on its device.
-        folder: ``<class>/<image>``.
+        images: of any kind.
         subset: the model's classes that count.
-        labels_are: of each class folder, the place of its class in `subset`.
-        chosen: indices of the images; None for all.
+        labels_are: of each label, the place of its class in `subset`, or `NONE`: such images are left out.
         processes: those that share the work.
         runtime: loader processes.
     """
     device, recipe = processes.device, for_device(trained.recipe, processes.device)
     allow_tf32(recipe.precision)
-    indices = range(len(paths(folder, trained))) if chosen is None else chosen
-    mine = batches(len(indices), recipe.eval_batch_size)[processes.rank :: processes.world]
-    order = [indices[column] for batch in mine for column in batch]
-    loader = eval_loader(recipe, folder, runtime.workers, pin_memory=device.type == "cuda", chosen=order)
+    mine = batches(len(images), recipe.eval_batch_size)[processes.rank :: processes.world]
+    order = [index for batch in mine for index in batch]
+    loader = eval_loader(recipe, images, runtime.workers, pin_memory=device.type == "cuda", chosen=order)
     classes, targets = torch.tensor(subset, device=device), torch.tensor(labels_are, device=device)
-    found = torch.zeros(2, len(indices), dtype=torch.float64, device=device)
+    found = torch.zeros(3, len(images), dtype=torch.float64, device=device)
     with progress_bar(runtime.progress and processes.leads) as bar:
-        line = bar.add_task(folder.name, total=len(mine), note="")
-        for batch, (images, labels) in zip(mine, loader, strict=True):
-            images = images.to(device, non_blocking=True)
+        line = bar.add_task("scoring", total=len(mine), note="")
+        for batch, (pixels, labels) in zip(mine, loader, strict=True):
             with autocast(device, recipe.precision):
-                logits = trained.model(trained.normalise(images))
+                logits = trained.model(trained.normalise(pixels.to(device, non_blocking=True)))
             confidence, predicted = logits[:, classes].double().softmax(1).max(1)
-            right = predicted == targets[labels.to(device)]
-            found[:, batch.start : batch.stop] = torch.stack([confidence, right.double()])
+            wanted = targets[labels.to(device)]
+            counts, right = wanted != NONE, predicted == wanted
+            found[:, batch.start : batch.stop] = torch.stack([confidence, right.double(), counts.double()])
             bar.advance(line)
-    confidence, correct = processes.total(found).cpu().numpy()
-    return Scores(confidence, correct > 0)
+    confidence, correct, counts = processes.total(found).cpu().numpy()
+    return Scores(confidence[counts > 0], correct[counts > 0] > 0)
 
 
 def metrics_of(natural: Scores, outliers: Scores, familiar: Scores) -> dict[str, Any]:
@@ -179,7 +170,7 @@ def metrics_of(natural: Scores, outliers: Scores, familiar: Scores) -> dict[str,
 
 
 def save_scores(path: Path, natural: Scores, outliers: Scores, familiar: Scores) -> None:
-    """Each image's score, in the order of the files' names."""
+    """Each image's score, in the order of the data."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from experiments.protocols import Sweep
 from experiments.run import Outcome
 from experiments.runs import Run
@@ -18,13 +16,13 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
 from transmix.distributed import Processes
 from transmix.files import sha256
-from transmix.folders import ImageFolders
+from transmix.sources import ImageSource
 from transmix.train import Runtime
 
 
-def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runtime) -> Outcome:
+def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Sweep, or go on with a sweep; the record comes with all answers and a contact sheet."""
-    sweep, trained, folder = sweep_of(run.settings), load_trained(run.needs[0]), folders.split("val")
+    sweep, trained, images = Sweep.from_settings(run.settings), load_trained(run.needs[0]), source.open("val")
     grid = grid_of(sweep, trained)
     settings = settings_of(sweep, grid)
     dino, extra = None, {}
@@ -32,17 +30,10 @@ def execute(run: Run, folders: ImageFolders, processes: Processes, runtime: Runt
         weights = run.inputs["dino"]
         dino = load_dino(weights, trained.recipe.image_size).to(processes.device)
         extra = {"dino_sha256": sha256(weights)}
-    saliency = find_saliency(sweep, trained.recipe, folder, grid, dino)
-    answers = Answers(run.folder, settings, choose_images(sweep, folders.counts["val"]))
+    saliency = find_saliency(sweep, trained.recipe, images, grid, dino)
+    answers = Answers(run.folder, settings, choose_images(sweep, len(images)))
     subject = Subject(run.name, trained, answers)
-    measure([subject], folder, sweep, settings, saliency, processes, runtime)
+    measure([subject], images, sweep, settings, saliency, processes, runtime)
     if processes.leads:
-        write_sheet(run.folder / SHEET, subject, folder, sweep, settings, saliency)
+        write_sheet(run.folder / SHEET, subject, images, sweep, settings, saliency)
     return Outcome(metrics_of(sweep, settings, answers, grid), (ANSWERS, SHEET), extra=extra)
-
-
-def sweep_of(settings: dict) -> Sweep:
-    """The protocol that a run's settings hold (JSON has lists where it has tuples)."""
-    tuples = {field.name for field in fields(Sweep) if str(field.type).startswith("tuple")}
-    values = {name: tuple(value) if name in tuples else value for name, value in settings.items()}
-    return Sweep(**values | {"cells": tuple(tuple(cell) for cell in values["cells"])})

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
 from robustness.patches import Grid
+from robustness.settings import SALIENT
 from transmix.attention import ClassAttention
 from transmix.objects import ObjectMasks
 from transmix.precision import autocast
@@ -84,4 +85,4 @@ def needs_dino(sweep: Sweep) -> bool:
 
 def needs_saliency(sweep: Sweep) -> bool:
     """Whether a curve of the sweep asks where the foreground is."""
-    return not {"salient", "non_salient"}.isdisjoint(sweep.curves)
+    return not set(SALIENT).isdisjoint(sweep.curves)

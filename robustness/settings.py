@@ -18,6 +18,7 @@ from transmix.seeding import derive_seed
 
 SALIENCY = ("objects", "attention", "dino")
 CLEAN = "clean"
+SALIENT = ("salient", "non_salient")  # curves that need to know where the foreground is
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,24 @@ def settings_of(sweep: Sweep, grid: Grid) -> list[Setting]:
     # how a salient curve is drawn: what drops, and the option that turns it round
     drop = drop_foreground if by_share else drop_salient
     turned = {"keep": True} if by_share else {"least": True}
-    kinds: dict[str, tuple[Callable[..., Tensor], tuple, int]] = {
-        "random": (partial(drop_random, **fill), sweep.tenths, sweep.draws),
-        "salient": (partial(drop, **fill), sweep.tenths, 1),
-        "non_salient": (partial(drop, **fill, **turned), sweep.tenths, 1),
-        "shuffle": (shuffle, sweep.cells, sweep.draws),
-        **{name: (corruption, sweep.severities, 1) for name, corruption in CORRUPTIONS.items()},
+    perturbations: dict[str, Callable[..., Tensor]] = {
+        "random": partial(drop_random, **fill),
+        "salient": partial(drop, **fill),
+        "non_salient": partial(drop, **fill, **turned),
+        "shuffle": shuffle,
+        **CORRUPTIONS,
     }
     settings = [Setting(CLEAN, 0, 0, lambda images, severity, draws: images)]
     for curve in sweep.curves:
-        perturb, severities, draws = kinds[curve]
+        severities, draws = sweep.points(curve)
         settings += [
-            Setting(curve, list(severity) if curve == "shuffle" else severity, draw, perturb, "salient" in curve)
+            Setting(
+                curve,
+                list(severity) if curve == "shuffle" else severity,
+                draw,
+                perturbations[curve],
+                curve in SALIENT,
+            )
             for severity in severities
             for draw in range(draws)
         ]

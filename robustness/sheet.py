@@ -16,6 +16,7 @@ from robustness.settings import Setting
 from robustness.sweep import Subject
 from transmix.data import Samples, eval_transform
 from transmix.files import replacing
+from transmix.sources import Images
 
 NAME = "sheet.png"
 _TILE, _GAP, _NAMES, _LABELS = 96, 6, 130, 18
@@ -23,11 +24,11 @@ _TILE, _GAP, _NAMES, _LABELS = 96, 6, 130, 18
 
 @torch.inference_mode()
 def write_sheet(
-    path: Path, subject: Subject, folder: Path, sweep: Sweep, settings: Sequence[Setting], saliency: Saliency | None
+    path: Path, subject: Subject, images: Images, sweep: Sweep, settings: Sequence[Setting], saliency: Saliency | None
 ) -> None:
     """A row a curve, a column a severity, the clean image first: the first image of the sweep, in its first draw."""
     trained, index = subject.trained, int(subject.answers.indices[0])
-    pixels, _ = Samples(folder, eval_transform(trained.recipe))[0, 0, index]
+    pixels, _ = Samples(images, eval_transform(trained.recipe))[0, 0, index]
     image = torch.as_tensor(pixels)[None].to(trained.normalise.mean.device) / 255
     maps = saliency(trained, image, [index]) if saliency is not None else None
     ids = torch.tensor([index if sweep.protocol == "per_image" else 0], device=image.device)

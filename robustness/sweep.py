@@ -33,6 +33,7 @@ from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed
+from transmix.sources import Images
 from transmix.stopping import Stopped, StopRequest
 from transmix.train import Runtime
 
@@ -79,14 +80,14 @@ def choose_images(sweep: Sweep, total: int) -> np.ndarray:
 
 
 def find_saliency(
-    sweep: Sweep, recipe: Recipe, folder: Path, grid: Grid, dino: nn.Module | None = None, masks: Path | None = None
+    sweep: Sweep, recipe: Recipe, images: Images, grid: Grid, dino: nn.Module | None = None, masks: Path | None = None
 ) -> Saliency | None:
     """The source of saliency that the sweep names; None if no curve needs it.
 
     Args:
         sweep: what is measured.
         recipe: how images are resized.
-        folder: of the images, beside which masks may lie.
+        images: beside which masks may lie.
         grid: of patches.
         dino: the DINO model, for that source.
         masks: masks that lie elsewhere.
@@ -100,17 +101,18 @@ def find_saliency(
         return OwnAttention(grid)
     if sweep.saliency == "dino":
         return DinoAttention(dino, grid)
-    masks = masks or masks_beside(folder)
+    masks = masks or masks_beside(images)
     if masks is None:
-        raise UserError(f"saliency 'objects' needs masks, and {folder} has none beside it: choose attention or dino")
-    names = Samples(folder, eval_transform(recipe)).names()
+        where = images.folder or "this data"
+        raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
+    names = Samples(images, eval_transform(recipe)).names()
     return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop), grid)
 
 
 @torch.inference_mode()
 def measure(
     subjects: Sequence[Subject],
-    folder: Path,
+    images: Images,
     sweep: Sweep,
     settings: Sequence[Setting],
     saliency: Saliency | None,
@@ -122,13 +124,13 @@ def measure(
 
     Args:
         subjects: models that take images of one size, resized and cropped alike, and have one grid.
-        folder: class folders.
+        images: the split that is classified.
         sweep: what is measured.
         settings: of the sweep.
         saliency: where the foreground is.
         processes: those that share the work.
         runtime: loader processes, memory format, time between writing.
-        classes: the models' class of each class folder; by default they have the same classes.
+        classes: the models' class of each label; by default they are the same.
 
     Raises:
         Stopped: a signal asked to stop; the answers so far are kept.
@@ -144,7 +146,7 @@ def measure(
     pending = [batch for batch in mine if any(subject.answers.lacking(batch).any() for subject in subjects)]
     loader = eval_loader(
         recipe,
-        folder,
+        images,
         runtime.workers,
         pin_memory=device.type == "cuda",
         chosen=[int(indices[column]) for batch in pending for column in batch],
@@ -153,10 +155,10 @@ def measure(
     stop, written = StopRequest(), time.monotonic()
     with stop, progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task(first.name, total=len(pending), note="")
-        for batch, (images, labels) in zip(pending, loader, strict=True):
-            images = images.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
+        for batch, (pixels, labels) in zip(pending, loader, strict=True):
+            pixels = pixels.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
             labels = labels if targets is None else targets[labels]
-            ask(subjects, images, labels.to(device), batch, sweep, settings, saliency)
+            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency)
             bar.advance(line)
             if stop.signum or time.monotonic() - written > runtime.checkpoint_seconds:
                 for subject in subjects:

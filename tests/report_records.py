@@ -71,6 +71,7 @@ def write_train(run: Run, top1: float, **changes: Any) -> None:
         "top5": 95.0,
         "val_images": 1000,
         "parameters": 307_850,
+        "gmacs": 0.0149,
         "peak_memory_mib": 512.0,
     }
     write_record(run.folder, record_of(run, metrics, history=history, weights="weights.safetensors") | changes)

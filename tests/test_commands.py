@@ -13,6 +13,8 @@ import pytest
 from test_experiments import study
 
 from experiments import __main__ as experiments_command
+from experiments import estimate
+from experiments.costs import ModelCost
 from experiments.records import read_record
 from transmix.errors import exit_on_user_error
 
@@ -72,6 +74,8 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     assert occlusion["curves"]["random"]["patches"] == [32]
     natural = records["table5.deit_t.transmix.seed0"]["metrics"]
     assert (natural["natural_images"], natural["outlier_images"], natural["familiar_images"]) == (16, 16, 32)
+    patches, block = 64 * (8 * 8 * 3) * 64, 65 * 12 * 64**2 + 2 * 65**2 * 64  # four blocks, four classes
+    assert trained["gmacs"] == (patches + 4 * block + 64 * 4) / 1e9
     page = (done["RESULTS"] / "smoke" / "report" / "index.html").read_text()
     assert f"{trained['top1']:.1f}" in page
 
@@ -91,6 +95,15 @@ def test_lambda_study_knows_the_truth(done):
     cells = inside[::8, ::8]
     attention = examples["attention"][0]
     assert examples["lam_attention"][0] == pytest.approx(attention[cells].sum() / attention.sum(), abs=1e-6)
+
+
+def test_a_run_takes_the_disk_that_the_plan_expects(done, monkeypatch):
+    trained = study(*options(done)).plan()[0]
+    model, size = trained.settings["model"], trained.settings["image_size"]
+    parameters = trained.record()["metrics"]["parameters"]
+    monkeypatch.setattr(estimate, "_costs", lambda: {(model, size): ModelCost(model, size, parameters, 0, 0)})
+    bytes_written = sum(path.stat().st_size for path in trained.folder.iterdir() if path.is_file())
+    assert bytes_written == pytest.approx(estimate.estimate(trained, estimate.Assumptions()).disk, rel=0.05)
 
 
 def test_a_second_make_has_nothing_to_run(done):

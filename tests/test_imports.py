@@ -12,9 +12,11 @@ ALLOWED = {
     "transmix": set(),
     "experiments": {"transmix"},
     "robustness": {"transmix", "experiments"},
+    "downstream": {"transmix", "experiments"},
     "reports": {"transmix", "experiments"},
 }
-HEAVY = {"torch", "torchvision", "timm", "mmcv", "mmdet", "mmengine", "mmseg"}
+OPENMMLAB = {"mmcv", "mmdet", "mmengine", "mmseg"}
+HEAVY = {"torch", "torchvision", "timm", *OPENMMLAB}
 
 
 def imported(path: Path) -> set[str]:
@@ -40,6 +42,12 @@ def test_imports_run_one_way(package):
 def test_reports_import_no_torch():
     for path in (ROOT / "reports").rglob("*.py"):
         assert not imported(path) & HEAVY, path
+
+
+def test_openmmlab_stays_downstream():
+    for package in ALLOWED.keys() - {"downstream"}:
+        for path in (ROOT / package).rglob("*.py"):
+            assert not imported(path) & OPENMMLAB, path
 
 
 def test_nothing_is_tied_to_one_kind_of_device():

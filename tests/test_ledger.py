@@ -16,10 +16,10 @@ from experiments.__main__ import main
 from experiments.deit import deit_original
 from experiments.entries import Alternative, Entry, as_deit_itself, chosen, listed, spelled
 from experiments.ledger import DEIT, LEDGER, SOURCES
+from experiments.published import table1
 from experiments.scales import ROWS, SCALES
 from reports.collect import collect
 from reports.ledger import used
-from reports.published import table1
 from transmix.recipe import Recipe, override, parse_settings, settings
 
 ENTRIES = {entry.title: entry for entries in LEDGER.values() for entry in entries}

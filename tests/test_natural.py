@@ -28,6 +28,7 @@ from transmix.data import Samples, eval_transform
 from transmix.errors import UserError
 from transmix.scenes import ScenesSpec
 from transmix.scenes.stand_ins import hard_scene, unknown_scene, write_stand_in
+from transmix.sources.folders import FolderImages
 from transmix.train import Runtime
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "natural_adversarial_metrics.json").read_text())["cases"]
@@ -120,12 +121,11 @@ def test_scores_are_over_the_benchmarks_classes_alone(shared_folders, tmp_path):
     trained, known = model(), ("class0", "class1", "class2")
     hard = folders(tmp_path / "hard", ("class0", "class2"), images=6)
     strange = folders(tmp_path / "strange", ("class1", "class2"), images=5)
-    natural, outliers, familiar = measure(
-        trained, known, hard, strange, shared_folders / "val", ALONE, Runtime(0, progress=False)
-    )
+    val = FolderImages(shared_folders / "val")
+    natural, outliers, familiar = measure(trained, known, hard, strange, val, ALONE, Runtime(0, progress=False))
 
     def by_hand(folder: Path, subset: list[int]) -> tuple[list[float], list[bool]]:
-        samples, found = Samples(folder, eval_transform(trained.recipe)), []
+        samples, found = Samples(FolderImages(folder), eval_transform(trained.recipe)), []
         for index in range(len(samples)):
             pixels, _ = samples[0, 0, index]
             label = known.index(Path(samples.names()[index]).parts[0])
@@ -148,7 +148,9 @@ def test_scores_are_over_the_benchmarks_classes_alone(shared_folders, tmp_path):
     assert metrics["natural_top1"] == pytest.approx(100 * natural.correct.mean())
     strange_class = folders(tmp_path / "more", ("class9",))
     with pytest.raises(UserError, match="class9 is none of the model's 3 classes"):
-        measure(trained, known, strange_class, strange, shared_folders / "val", ALONE, Runtime(0))
+        measure(trained, known, strange_class, strange, val, ALONE, Runtime(0))
+    with pytest.raises(UserError, match=r"class class1 of .*strange has no validation images to be compared with"):
+        measure(trained, known, hard, strange, FolderImages(hard), ALONE, Runtime(0), ("class0", "class2"))
 
 
 SPEC = ScenesSpec(classes=10, val=60, size=64)

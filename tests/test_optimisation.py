@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 
 from transmix.checkpoints import load_state
 from transmix.distributed import Processes
-from transmix.folders import read_folders
 from transmix.models import create_model
 from transmix.optimisation import Optimisation
+from transmix.sources.folders import read_folders
 from transmix.statistics import RunningStatistics
 from transmix.stopping import outlive_a_stop
 from transmix.train import STATE, Runtime, Trainer

@@ -18,8 +18,9 @@ from recipes import small_recipe
 from transmix.checkpoints import load_state
 from transmix.distributed import join_processes, slurm_step
 from transmix.errors import exit_on_user_error
-from transmix.folders import read_folders
 from transmix.log import NAME as LOG
+from transmix.sources.folders import read_folders
+from transmix.stopping import stop_when_asked
 from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 spawn = multiprocessing.get_context("forkserver")
@@ -158,6 +159,20 @@ def test_preempted_it_writes_its_state_and_asks_to_be_started_again(shared_folde
     assert "stopped in epoch 2, step 2 of 3: run the same command again to continue\n" in line
     assert run(2, shared_folders, tmp_path) == [0, 0]
     assert same_bytes(tmp_path, uninterrupted)
+
+
+def signal_myself(signum: int) -> None:
+    stop_when_asked()
+    os.kill(os.getpid(), signum)
+    time.sleep(10)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_command_that_has_nothing_to_save_ends_with_the_same_status(signum):
+    child = spawn.Process(target=signal_myself, args=(signum,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 75
 
 
 def test_control_c_keeps_the_work_too(shared_folders, tmp_path):

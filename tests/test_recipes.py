@@ -6,8 +6,8 @@ import pytest
 import torch
 from recipe_hashes import golden_hashes, recipe_hashes
 
+from experiments.published import table1
 from experiments.scales import SCALES
-from reports.published import table1
 from transmix.attention import ClassAttention
 from transmix.train import build_model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import sys
@@ -13,8 +14,10 @@ import pandas
 import pytest
 from report_records import make_study, write_examples, write_lambda, write_study, write_train
 
+from experiments import published
+from experiments.records import write_record
 from experiments.study import Study
-from reports import published, table1
+from reports import table1
 from reports.__main__ import main
 from reports.collect import Collected, collect
 from reports.page import build, report_folder, write
@@ -58,10 +61,23 @@ def test_table1_has_means_and_the_paired_interval(three):
     assert row["transmix"] == "52.00"
     assert row["gain"] == "+2.00 ± 2.48"
     assert row["parameters"] == "0.31"
+    assert row["gmacs"] == "0.015"
     assert row["model"] == "deit_micro_tiny_patch8_64"
     (verdict,) = TABLES["table1"](collect(three)).notes
     assert "No difference is shown: +2.00 points" in verdict
     assert "3 seeds, −0.48 to +4.48, includes zero" in verdict
+
+
+def test_a_record_of_before_costs_were_counted_still_counts(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny")
+    run = run_named(study, "table1.deit_t.baseline.seed0")
+    write_train(run, 41.5)
+    record = json.loads((run.folder / "record.json").read_text())
+    del record["metrics"]["gmacs"]
+    write_record(run.folder, record)
+    row = cells(collect(study), "table1")
+    assert (row["gmacs"], row["parameters"], row["baseline"]) == ("not recorded", "0.31", "41.50")
+    assert table1.numbers(collect(study))[0]["measured_gmacs"] is None
 
 
 def test_lambda_table_and_its_sentence(three):
@@ -69,7 +85,8 @@ def test_lambda_table_and_its_sentence(three):
     assert row["mixes"] == "1,536"
     assert row["label_shift"] == "0.062"
     assert (row["error_area"], row["error_attention"], row["error_mean"]) == ("0.125", "0.087", "0.092")
-    (note,) = TABLES["lambda"](collect(three)).notes
+    note, caution = TABLES["lambda"](collect(three)).notes
+    assert "need not mean a better label" in caution
     assert "area-λ errs by 0.125 from the true share, attention-λ by 0.087, and their mean" in note
     assert "mean minus area is −0.033, and the 95 % interval over 3 seeds, −0.033 to −0.033, excludes zero" in note
 
@@ -103,7 +120,7 @@ def test_latex_escapes_what_latex_would_read(texts):
     assert r"deit\_micro\_tiny\_patch8\_64" in tex
     assert not re.search(r"(?<!\\)[_#$&%](?=[a-z])", tex.split("\n", 1)[1])
     assert r"95 \% interval" in tex
-    assert tex.count(r"\multicolumn{5}{c}{\textit{not run}}") == 11
+    assert tex.count(r"\multicolumn{6}{c}{\textit{not run}}") == 11
 
 
 def test_page_has_all_parts(three, texts):
@@ -168,7 +185,7 @@ def test_markdown_links_lead_to_files(three, texts):
 def test_same_records_give_the_same_bytes(three, texts):
     folder = report_folder(three)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert len(before) == 6 + 2 * 6  # two curves, three of robustness and the examples, as PNG and SVG
+    assert len(before) == 10 + 1 + 2 * 6  # the sheet; two curves, three of robustness and the examples, as PNG and SVG
     write(build(collect(three)), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -180,7 +197,7 @@ def test_one_seed_says_that_it_says_little(tmp_path):
     assert cells(collected, "table1")["gain"] == "+1.50"
     (verdict,) = TABLES["table1"](collected).notes
     assert "One seed says little" in verdict
-    assert "standard error of 1.58 points on 1,000 validation images" in verdict  # sqrt(.5 * .5 / 1000)
+    assert "standard error of up to 1.58 points on 1,000 validation images" in verdict  # sqrt(.5 * .5 / 1000)
 
 
 def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
@@ -218,15 +235,15 @@ def test_no_record_still_gives_a_page(tmp_path):
 
 def test_no_published_number_is_ever_measured(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t,deit_s")
-    numbers = {text for row in published.table1() for text in (row.baseline, row.transmix, row.params)}
+    numbers = {text for row in published.table1() for text in (row.baseline, row.transmix, row.params, row.flops)}
     write_train(run_named(study, "table1.deit_t.baseline.seed0"), 41.5)
     for line in TABLES["table1"](collect(study)).rows:
-        ours = [line[key].text for key in ("model", "parameters", "baseline", "transmix", "gain")]
+        ours = [line[key].text for key in ("model", "parameters", "gmacs", "baseline", "transmix", "gain")]
         assert not numbers & set(ours)
         assert all(cell.sources for cell in line.values() if cell.kind == "measured")
     rows = table1.numbers(collect(study))
     measured = {row[key] for row in rows for key in row if key.startswith("measured_")}
-    assert measured == {307_850, 41.5, "deit_micro_tiny_patch8_64", None}
+    assert measured == {307_850, 0.0149, 41.5, "deit_micro_tiny_patch8_64", None}
 
 
 @pytest.mark.parametrize(
@@ -314,7 +331,14 @@ def test_paper_scale_has_no_banner(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "number"), [("table1", "52.00"), ("table5", "39.70"), ("occlusion", "29.05"), ("lambda", "0.087")]
+    ("table", "number"),
+    [
+        ("table1", "52.00"),
+        ("table2", "+2.00 ± 2.48"),
+        ("table5", "39.70"),
+        ("occlusion", "29.05"),
+        ("lambda", "0.087"),
+    ],
 )
 def test_one_table_is_printed_and_nothing_written(three, texts, capsys, monkeypatch, table, number):
     before = {path: path.stat().st_mtime_ns for path in Path(three.results).rglob("*")}

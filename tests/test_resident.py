@@ -13,11 +13,11 @@ from recipes import small_recipe
 from transmix.data import EpochOrder, Shard, TrainLoader, eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
-from transmix.folders import read_folders
 from transmix.labels import Box, mixed_targets
 from transmix.mixing import cutmix
 from transmix.models import create_model
 from transmix.resident import ResidentLoader
+from transmix.sources.folders import FolderImages, read_folders
 from transmix.task import TransMixTask
 from transmix.train import Runtime, Trainer
 
@@ -48,14 +48,14 @@ def masked(tmp_path):
 
 
 def batches(recipe, folder, shard=None, epoch: int = 0, first: int = 0):
-    return list(ResidentLoader(recipe, folder, 3, CPU, 0, shard).epoch(epoch, first))
+    return list(ResidentLoader(recipe, FolderImages(folder), 3, CPU, 0, shard).epoch(epoch, first))
 
 
 def test_without_augmentation_it_gives_what_the_files_hold_in_the_order_of_the_other_loader(shared_folders):
     recipe = small_recipe(**PLAIN)
-    mine = batches(recipe, shared_folders / "train")
-    theirs = list(TrainLoader(recipe, shared_folders / "train", 3).epoch(0))
-    files = torch.cat([images for images, _ in eval_loader(replace(recipe, eval_crop=1.0), shared_folders / "train")])
+    mine, train = batches(recipe, shared_folders / "train"), FolderImages(shared_folders / "train")
+    theirs = list(TrainLoader(recipe, train, 3).epoch(0))
+    files = torch.cat([images for images, _ in eval_loader(replace(recipe, eval_crop=1.0), train)])
     order = [index for _, _, index in EpochOrder(len(files), recipe.for_processes(1), Shard(), 3)]
     assert torch.equal(torch.cat([images for images, _, _ in mine]), files[order])
     assert torch.equal(torch.cat([labels for _, labels, _ in mine]), torch.cat([labels for _, labels in theirs]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -246,6 +248,9 @@ def test_a_sweep_names_its_settings():
     ]
     assert keys[9:] == ["shuffle/[2,2]/0", "shuffle/[2,2]/1", *(f"{name}/3/0" for name in PLANNED)]
     assert set(PLANNED) == set(CORRUPTIONS)
+    assert sweep.settings == len(keys)
+    assert Sweep().settings == len(settings_of(Sweep(), (14, 14)))
+    assert Sweep.from_settings(json.loads(json.dumps(asdict(sweep)))) == sweep
 
 
 @pytest.mark.parametrize(

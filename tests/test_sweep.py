@@ -34,6 +34,7 @@ from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.models import create_model
 from transmix.objects import ObjectMasks
+from transmix.sources.folders import FolderImages
 from transmix.stopping import Stopped
 from transmix.train import Runtime
 
@@ -57,19 +58,19 @@ def model(seed: int = 0) -> TrainedModel:
 def swept(
     out: Path, root: Path, trained: list[TrainedModel], sweep: Sweep = SWEEP, processes: Processes = ALONE, **runtime
 ) -> list[Subject]:
-    folder, grid = root / "val", grid_of(sweep, trained[0])
+    images, grid = FolderImages(root / "val"), grid_of(sweep, trained[0])
     settings = settings_of(sweep, grid)
-    indices = choose_images(sweep, 15)
+    indices = choose_images(sweep, len(images))
     subjects = [Subject(str(i), one, Answers(out / str(i), settings, indices)) for i, one in enumerate(trained)]
-    saliency = find_saliency(sweep, trained[0].recipe, folder, grid)
-    measure(subjects, folder, sweep, settings, saliency, processes, Runtime(0, progress=False, **runtime))
+    saliency = find_saliency(sweep, trained[0].recipe, images, grid)
+    measure(subjects, images, sweep, settings, saliency, processes, Runtime(0, progress=False, **runtime))
     return subjects
 
 
 @torch.no_grad()
 def by_hand(trained: TrainedModel, root: Path, sweep: Sweep) -> dict[str, list[bool]]:
     """Every answer, one image and one setting at a time."""
-    samples = Samples(root / "val", eval_transform(trained.recipe))
+    samples = Samples(FolderImages(root / "val"), eval_transform(trained.recipe))
     found: dict[str, list[bool]] = {}
     order = choose_images(sweep, 15).tolist()
     for setting in settings_of(sweep, (8, 8)):
@@ -238,7 +239,7 @@ def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
     found = DinoAttention(dino, (8, 8))(trained, images, [0, 1])
     assert torch.allclose(found, seen[0][:, 1, 0, 1:], atol=1e-5)  # head 1, and the evaluated model's normalisation
 
-    names = Samples(shared_folders / "val", eval_transform(trained.recipe)).names()
+    names = Samples(FolderImages(shared_folders / "val"), eval_transform(trained.recipe)).names()
     mask = np.zeros((64, 64), np.uint8)
     mask[:8, :4] = 255
     for name in names:
@@ -284,14 +285,14 @@ def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
 
 def test_objects_need_masks(shared_folders):
     with pytest.raises(UserError, match=r"'objects' needs masks, and .*val has none beside it"):
-        find_saliency(replace(SWEEP, saliency="objects"), model().recipe, shared_folders / "val", (8, 8))
+        find_saliency(replace(SWEEP, saliency="objects"), model().recipe, FolderImages(shared_folders / "val"), (8, 8))
 
 
 def test_the_sheet_shows_every_setting_of_the_first_draw(shared_folders, tmp_path):
     (subject,) = swept(tmp_path, shared_folders, [model()])
     settings = settings_of(SWEEP, (8, 8))
     saliency = OwnAttention((8, 8))
-    write_sheet(tmp_path / "sheet.png", subject, shared_folders / "val", SWEEP, settings, saliency)
+    write_sheet(tmp_path / "sheet.png", subject, FolderImages(shared_folders / "val"), SWEEP, settings, saliency)
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape[2] == 3
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100

@@ -17,9 +17,9 @@ import transmix.train
 from transmix.checkpoints import load_model, load_state, save_weights
 from transmix.distributed import Processes
 from transmix.errors import UserError
-from transmix.folders import read_folders
 from transmix.log import NAME as LOG
 from transmix.models import create_model
+from transmix.sources.folders import read_folders
 from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 # a clean server with torch imported: children start in no time and may be killed like any process

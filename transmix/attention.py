@@ -13,6 +13,7 @@ Shapes: B images, N tokens (prefix tokens first), P patch tokens, C channels, h 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -141,7 +142,9 @@ class ClassAttention:
         if self._silent:
             return
         tokens = inputs[0].detach()
-        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+        # autocast knows no meta device, where costs are counted
+        plain = nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
+        with torch.no_grad(), plain:
             attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
             attention = attention[:, :, self._prefix :]
             self._attention = attention.mean(1) if self._head is None else attention[:, self._head]

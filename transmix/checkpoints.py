@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from transmix.errors import UserError
 from transmix.files import replacing
@@ -31,11 +31,11 @@ def save_weights(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
         save_file(state, temporary, metadata={"about": json.dumps(about)})
 
 
-def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Rebuild the model that `save_weights` wrote, in eval mode, and what it said about it.
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a safetensors file, and what `save_weights` said about them (nothing in a file from elsewhere).
 
     Raises:
-        UserError: missing or unreadable file, or the weights are not this model's.
+        UserError: missing or unreadable file.
     """
     if not path.is_file():
         raise UserError(f"no such weights file: {path}")
@@ -46,6 +46,16 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
             state = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"weights file {path} is not readable ({error})") from error
+    return state, about
+
+
+def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the model that `save_weights` wrote, in eval mode, and what it said about it.
+
+    Raises:
+        UserError: missing or unreadable file, or the weights are not this model's.
+    """
+    state, about = read_weights(path)
     if "model" not in about:
         raise UserError(f"weights file {path} does not say which model it holds: it was not written by this suite")
     model = create_model(about["model"], num_classes=about["num_classes"], **about.get("model_args", {}))

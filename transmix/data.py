@@ -6,14 +6,12 @@ and robustness tests can change pixels before normalisation.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import create_dataset, create_transform
+from timm.data import create_transform
 from timm.data.random_erasing import RandomErasing
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
@@ -21,10 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from transmix.errors import UserError
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed, seed_python_numpy_torch
+from transmix.sources import Images
 from transmix.stopping import outlive_a_stop
-
-# an unreadable image stops the run in one line of ours; timm would skip it and log that
-logging.getLogger("timm.data.dataset").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -41,13 +37,10 @@ class _Unreadable:
 
 
 class Samples(Dataset):
-    """A timm data set of class folders; sample (epoch, repeat, index) always comes from the same random numbers."""
+    """Images, transformed; sample (epoch, repeat, index) always comes from the same random numbers."""
 
-    def __init__(self, folder: Path, transform: Any, seed: int = 0) -> None:
-        self.images = create_dataset("", root=str(folder), search_split=False)
-        self.transform = transform
-        self.images._max_retries = 1  # timm would put the next image in the place of one it cannot read
-        self.seed = seed
+    def __init__(self, images: Images, transform: Any, seed: int = 0) -> None:
+        self.images, self.transform, self.seed = images, transform, seed
 
     def __len__(self) -> int:
         return len(self.images)
@@ -105,7 +98,7 @@ class TrainLoader:
 
     Args:
         recipe: augmentation, batch size (of all processes together) and size of a micro-batch.
-        folder: the training split, ``<class>/<image>``.
+        images: the training split.
         seed: of the run.
         workers: loader processes; the batches do not depend on their number.
         shard: this process's part.
@@ -115,7 +108,7 @@ class TrainLoader:
     def __init__(
         self,
         recipe: Recipe,
-        folder: Path,
+        images: Images,
         seed: int,
         workers: int = 0,
         shard: Shard | None = None,
@@ -123,12 +116,12 @@ class TrainLoader:
     ) -> None:
         shard = shard or Shard()
         recipe = recipe.for_processes(shard.world)
-        samples = Samples(folder, train_transform(recipe), seed)
+        samples = Samples(images, train_transform(recipe), seed)
         self._order = EpochOrder(len(samples), recipe, shard, seed)
         self.steps = self._order.steps
         if self.steps == 0:
             raise UserError(
-                f"{folder} has {len(samples)} images, fewer than one batch: set batch_size below {recipe.batch_size}"
+                f"there are {len(samples)} images, fewer than one batch: set batch_size below {recipe.batch_size}"
             )
         self.mine = self._order.mine
         self._loader = DataLoader(
@@ -150,7 +143,7 @@ class TrainLoader:
 
 def eval_loader(
     recipe: Recipe,
-    folder: Path,
+    images: Images,
     workers: int = 0,
     shard: Shard | None = None,
     pin_memory: bool = False,
@@ -158,10 +151,10 @@ def eval_loader(
 ) -> _EvalBatches:
     """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
 
-    Images come in the folder's order, class by class; or those `chosen` by their indices in that order, as they come.
+    Images come in the source's order, often class by class; or those `chosen` by their indices, as they come.
     """
     shard = shard or Shard()
-    samples = Samples(folder, eval_transform(recipe))
+    samples = Samples(images, eval_transform(recipe))
     order = range(len(samples)) if chosen is None else chosen
     loader = DataLoader(
         samples,

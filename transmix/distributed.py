@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +90,10 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
             f"process {rank} of {world} lost another one: see that one's message, then run the same command again; "
             "it continues from the last checkpoint"
         ) from error
+    # DDP must not be the last to hold the process group: its destructor would join a thread of gloo's that may be
+    # waiting for the interpreter's lock, which the destructor holds (seen with torch 2.11). So whoever used DDP lets go
+    # of it, and what is left in reference cycles goes now.
+    gc.collect()
     dist.destroy_process_group()  # not after an error: it would wait for processes that may be gone
 
 

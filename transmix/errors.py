@@ -42,10 +42,13 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
     try:
         main()
     except CommandEnd as end:
-        print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
+        if str(end):  # one of several processes speaks for all
+            print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
         if end.at_once:
             os._exit(end.status)
         sys.exit(end.status)
+    except BrokenPipeError:  # whoever read along, such as head, has seen enough
+        os._exit(128 + 13)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)

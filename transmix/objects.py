@@ -11,10 +11,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from transmix.errors import UserError
+from transmix.sources import Images
 
 
-def masks_beside(folder: Path) -> Path | None:
-    """``imagenet_masks/train`` for ``imagenet/train``; None where there is no such folder."""
+def masks_beside(images: Images) -> Path | None:
+    """``imagenet_masks/train`` for class folders in ``imagenet/train``; None where there is no such folder."""
+    folder = images.folder
+    if folder is None:
+        return None
     folder = folder.absolute()
     masks = folder.parent.with_name(f"{folder.parent.name}_masks") / folder.name
     return masks if masks.is_dir() else None

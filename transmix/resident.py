@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from transmix.errors import UserError
 from transmix.objects import ObjectMasks, masks_beside
 from transmix.recipe import Recipe
 from transmix.seeding import derive_seed
+from transmix.sources import Images
 
 # as torchvision's RandomResizedCrop: sides differ by a third at most; a box that does not fit is drawn again, and after
 # ten the whole image is taken
@@ -32,7 +32,7 @@ class ResidentLoader:
 
     Args:
         recipe: crop scale, flips and batch sizes; nothing else can be augmented here.
-        folder: the training split, ``<class>/<image>``.
+        images: the training split.
         seed: of the run.
         device: where the images stay.
         workers: loader processes, for reading once.
@@ -42,7 +42,7 @@ class ResidentLoader:
     def __init__(
         self,
         recipe: Recipe,
-        folder: Path,
+        images: Images,
         seed: int,
         device: torch.device,
         workers: int = 0,
@@ -52,7 +52,7 @@ class ResidentLoader:
             raise UserError(f"resident=True crops and flips only: set rand_augment=none (is {recipe.rand_augment})")
         shard = shard or Shard()
         self.recipe, self.seed = recipe.for_processes(shard.world), seed
-        self.images, self.labels, self.objects = _read(recipe, folder, device, workers)
+        self.images, self.labels, self.objects = _read(recipe, images, device, workers)
         self._order = EpochOrder(len(self.images), self.recipe, shard, seed)
         self.steps, self.mine = self._order.steps, self._order.mine
 
@@ -91,18 +91,19 @@ class ResidentLoader:
         return F.affine_grid(torch.from_numpy(theta).float().to(self.images.device), shape, align_corners=False)
 
 
-def _read(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def _read(recipe: Recipe, source: Images, device: torch.device, workers: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """All images (N, C, S, S) uint8, labels (N,), and object masks (N, S, S) bool where the recipe needs them."""
-    batches, size = eval_loader(replace(recipe, eval_crop=1.0), folder, workers), recipe.image_size
+    batches, size = eval_loader(replace(recipe, eval_crop=1.0), source, workers), recipe.image_size
     count, oracle = len(batches.samples), recipe.label_rule == "oracle"
-    masks = masks_beside(folder)
+    masks = masks_beside(source)
     if oracle and masks is None:
-        raise UserError(f"label_rule=oracle needs object masks, and {folder} has none beside it: the scenes have")
+        where = source.folder or "this data"
+        raise UserError(f"label_rule=oracle needs object masks, and {where} has none beside it: the scenes have")
     try:
         images = torch.empty((count, 3, size, size), dtype=torch.uint8, device=device)
         objects = torch.empty((count, size, size), dtype=torch.bool, device=device) if oracle else None
     except RuntimeError as error:  # torch's for want of memory
-        raise UserError(f"{count} images of {folder} do not fit on {device}: set resident=False") from error
+        raise UserError(f"{count} images do not fit on {device}: set resident=False") from error
     labels = torch.empty(count, dtype=torch.int64, device=device)
     done = 0
     for pictures, classes in batches:

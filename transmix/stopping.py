@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -23,6 +24,17 @@ class Stopped(CommandEnd):
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.status = 128 + signum if signum == signal.SIGINT else TRY_AGAIN
+
+
+def stop_when_asked() -> None:
+    """From now on SIGTERM and SIGUSR1 end the process with `TRY_AGAIN`: for a command that has nothing to save yet."""
+
+    def stop(*_: object) -> None:
+        os.write(2, b"stopped: run the same command again to continue\n")
+        os._exit(TRY_AGAIN)  # an exception could be caught: it would be raised in the midst of somebody's imports
+
+    for signum in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(signum, stop)
 
 
 class StopRequest:

@@ -24,7 +24,6 @@ from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.evaluate import Accuracy, evaluate
-from transmix.folders import ImageFolders
 from transmix.log import EpochLog
 from transmix.mixing import MixPolicy
 from transmix.models import create_model
@@ -34,6 +33,7 @@ from transmix.progress import progress_bar
 from transmix.recipe import Recipe, fingerprint, settings
 from transmix.resident import ResidentLoader
 from transmix.seeding import derive_seed, seed_python_numpy_torch
+from transmix.sources import ImageSource
 from transmix.statistics import RunningStatistics
 from transmix.stopping import Stopped, StopRequest
 from transmix.task import TransMixTask
@@ -87,7 +87,7 @@ class Trainer:
 
     Args:
         recipe: what is trained.
-        folders: on what.
+        source: on what.
         out: the run's folder; a run that was interrupted there is continued.
         seed: of every draw.
         processes: this process among the run's.
@@ -101,7 +101,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        folders: ImageFolders,
+        source: ImageSource,
         out: Path,
         seed: int,
         processes: Processes,
@@ -115,19 +115,19 @@ class Trainer:
         allow_tf32(recipe.precision)
         shard, cuda = Shard(processes.rank, processes.world), processes.device.type == "cuda"
         load = {"workers": self.runtime.workers, "shard": shard, "pin_memory": cuda}
+        train = source.open("train")
         if recipe.resident:
-            train, workers = folders.split("train"), self.runtime.workers
-            self.batches = ResidentLoader(recipe, train, seed, processes.device, workers, shard)
+            self.batches = ResidentLoader(recipe, train, seed, processes.device, self.runtime.workers, shard)
         else:
-            self.batches = TrainLoader(recipe, folders.split("train"), seed, **load)
-        self.val_batches = eval_loader(recipe, folders.split("val"), **load)
+            self.batches = TrainLoader(recipe, train, seed, **load)
+        self.val_batches = eval_loader(recipe, source.open("val"), **load)
 
         seed_python_numpy_torch(seed, "init")
-        self.model, self.about = build_model(recipe, len(folders.classes))
-        self.about |= {"classes": folders.classes, **(about or {})}
+        self.model, self.about = build_model(recipe, len(source.classes))
+        self.about |= {"classes": source.classes, **(about or {})}
         self.normalise = Normalizer(self.about["mean"], self.about["std"], recipe.random_erasing)
         policy = MixPolicy(recipe.mixup_alpha, recipe.cutmix_alpha, recipe.mix_prob, recipe.switch_prob)
-        self.task = TransMixTask(self.model, len(folders.classes), recipe.label_rule, policy, recipe.smoothing)
+        self.task = TransMixTask(self.model, len(source.classes), recipe.label_rule, policy, recipe.smoothing)
         self.memory_format = torch.channels_last if self.runtime.channels_last else torch.contiguous_format
         self.task.to(processes.device, memory_format=self.memory_format)
         self.normalise.to(processes.device)
@@ -144,7 +144,7 @@ class Trainer:
         self.seconds = 0.0
         self.stop = StopRequest()
         self._last_save = self._last_tick = time.monotonic()
-        self.identity = fingerprint([settings(recipe), folders.fingerprint, seed])
+        self.identity = fingerprint([settings(recipe), source.fingerprint, seed])
         if (out / STATE).exists():
             self.restore()
 
@@ -167,6 +167,8 @@ class Trainer:
             if self.optimisation.ema is not None:
                 save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
         self.processes.wait()
+        if self.processes.world > 1:
+            self.task.trainable_module = self.task.trainable_module.module  # see join_processes
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
         return Trained(accuracy, reported, seconds, self._peak_memory_mib(), parameters)
@@ -222,7 +224,8 @@ class Trainer:
             self.save()
         if wish > 1:
             where = f"epoch {self.epoch + 1}, step {self.batch} of {self.batches.steps}"
-            raise Stopped(f"{self.out.name} stopped in {where}: run the same command again to continue", wish)
+            line = f"{self.out.name} stopped in {where}: run the same command again to continue"
+            raise Stopped(line if self.processes.leads else "", wish)
 
     def _close_epoch(self) -> None:
         loss, micro_batches, shift, cutmixed = self.processes.total(self.sums.clone()).tolist()

@@ -1,4 +1,4 @@
-"""Published numbers, read from ``reports/published/`` and printed exactly as their source prints them."""
+"""Published numbers, read from ``published/`` and printed exactly as their source prints them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,39 @@
+"""``python -m downstream train|test CONFIG ...``: the libraries' own tools on our configurations.
+
+What follows CONFIG goes to mmseg's or mmdet's ``tools/train.py`` or ``tools/test.py`` as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from downstream.openmmlab import load_config, prepare
+from downstream.rows import row_config
+from transmix.errors import exit_on_user_error
+from transmix.files import write_text
+
+
+def main() -> None:
+    """Write the configuration out whole, and run the tool on that file."""
+    parser = argparse.ArgumentParser(prog="python -m downstream", description=__doc__)
+    parser.add_argument("tool", choices=("train", "test"))
+    parser.add_argument("config", help="e.g. ade20k/upernet_deit, or a file")
+    parser.add_argument("--row", help="a row of Table 1 whose model takes the place of the configuration's")
+    args, others = parser.parse_known_args()
+    config = row_config(args.config, args.row) if args.row else load_config(args.config)
+    prepare(config.default_scope)
+    name = "-".join([Path(args.config).with_suffix("").name, *([args.row] if args.row else [])])
+    config.work_dir = f"work_dirs/{name}"
+    path = Path(config.work_dir) / f"{name}.py"
+    write_text(path, config.pretty_text)
+    library = Path(find_spec(config.default_scope).origin).parent
+    sys.argv = [f"{args.tool}.py", str(path), *others]
+    runpy.run_path(str(library / ".mim" / "tools" / f"{args.tool}.py"), run_name="__main__")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,231 @@
+"""What a run will cost: GPU-hours from FLOPs over a rate, and disk. Standard library only.
+
+A kind of run says how much work it is (`WORK`); a given rate turns work into time (`estimate`). A new kind is one more
+function in `WORK`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from experiments.costs import ModelCost, known_costs
+from experiments.protocols import Sweep
+from experiments.runs import Run
+from experiments.scales import ROWS
+from transmix.errors import UserError, unknown_name
+
+A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
+# The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the
+# 71 TFLOP/s of an RTX 3090 (results/benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv; tests/test_estimate.py).
+UTILISATION = 0.3
+GPUS = 8  # one node
+TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000  # ImageNet-1k (ILSVRC 2012)
+NATURAL_IMAGES, OUTLIER_IMAGES = 7_500, 2_000  # ImageNet-A and ImageNet-O
+
+FLOAT_BYTES = 4
+EPOCH_BYTES = 1024  # of an epoch in log.jsonl and in record.json
+FLOPS_PER_MAC = 2
+PASSES = 3  # a training step in forward passes: forward, and twice as much backward
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What an estimate rests on.
+
+    Attributes:
+        gpu_tflops: peak rate of one GPU in 10^12 FLOP/s, by the precision of a recipe.
+        utilisation: share of it that training reaches.
+        images_per_second: measured training rates of one GPU, by row; they replace peak and utilisation.
+        gpus: how many work at once; GPU-hours do not depend on it.
+        train_images: size of the training set.
+        val_images: size of the validation set.
+    """
+
+    gpu_tflops: dict[str, float] = field(default_factory=lambda: dict(A100_TFLOPS))
+    utilisation: float = UTILISATION
+    images_per_second: dict[str, float] = field(default_factory=dict)
+    gpus: int = GPUS
+    train_images: int = TRAIN_IMAGES
+    val_images: int = VAL_IMAGES
+
+    def rate(self, precision: str) -> float:
+        """FLOP/s that one GPU reaches.
+
+        Raises:
+            UserError: no peak rate is given for this precision.
+        """
+        if precision not in self.gpu_tflops:
+            raise UserError(f"--gpu-tflops has no rate for {precision}, which some runs need: add {precision}=N")
+        return self.gpu_tflops[precision] * 1e12 * self.utilisation
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much a run has to do.
+
+    Attributes:
+        macs: multiply-accumulates of one image's forward pass.
+        trained: images that go forward and backward.
+        evaluated: images that go forward only.
+        precision: of the arithmetic, as a recipe says it.
+        disk: bytes that the finished run leaves.
+    """
+
+    macs: int
+    trained: int
+    evaluated: int
+    precision: str
+    disk: int
+
+    @property
+    def passes(self) -> float:
+        """Images to train on that would be as much work."""
+        return self.trained + self.evaluated / PASSES
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """GPU-hours, and bytes on disk."""
+
+    gpu_hours: float
+    disk: int
+
+
+def estimate(run: Run, given: Assumptions) -> Estimate | None:
+    """What a run will cost; None where the cost of its model is not known."""
+    work = WORK[run.kind](run, given)
+    if work is None:
+        return None
+    measured = given.images_per_second.get(run.row)
+    seconds = 1 / measured if measured else PASSES * FLOPS_PER_MAC * work.macs / given.rate(work.precision)
+    return Estimate(work.passes * seconds / 3600, work.disk)
+
+
+def total(estimates: Iterable[Estimate | None]) -> Estimate:
+    """The sum of those that are known."""
+    known = [estimate for estimate in estimates if estimate is not None]
+    return Estimate(sum(estimate.gpu_hours for estimate in known), sum(estimate.disk for estimate in known))
+
+
+def trained_by(run: Run) -> Run:
+    """The training run whose model a run is about: itself, or the one it needs."""
+    return run.needs[0] if run.needs else run
+
+
+def model_cost(run: Run) -> ModelCost | None:
+    """The cost of a run's model, if it is known."""
+    settings = trained_by(run).settings
+    return _costs().get((settings["model"], settings["image_size"]))
+
+
+@cache
+def _costs() -> dict[tuple[str, int], ModelCost]:
+    return known_costs()
+
+
+def _training(run: Run, given: Assumptions) -> Work | None:
+    cost, settings = model_cost(run), run.settings
+    if cost is None:
+        return None
+    epochs, batch = settings["epochs"] + settings["cooldown_epochs"], settings["batch_size"]
+    average = settings["ema_decay"] is not None
+    # weights, and in the training state weights and AdamW's two moments; each with the moving average where it is kept
+    tensors = (1 + average) + (3 + average)
+    return Work(
+        macs=cost.macs,
+        trained=epochs * (given.train_images // batch) * batch,
+        evaluated=epochs * given.val_images,
+        precision=settings["precision"],
+        disk=tensors * cost.parameters * FLOAT_BYTES + epochs * EPOCH_BYTES,
+    )
+
+
+def _occlusion(run: Run, given: Assumptions) -> Work | None:
+    sweep = Sweep.from_settings(run.settings)
+    passes, images = sweep.settings, min(given.val_images, sweep.images or given.val_images)
+    return _measurement(run, passes * images, disk=passes * images // 8)  # right or wrong, and packed
+
+
+def _natural(run: Run, given: Assumptions) -> Work | None:
+    images = NATURAL_IMAGES + OUTLIER_IMAGES + given.val_images
+    return _measurement(run, images, disk=8 * images)
+
+
+def _lambda(run: Run, given: Assumptions) -> Work | None:
+    pictures = 3 * 3 * trained_by(run).settings["image_size"] ** 2  # own, partner and mixed, in colour
+    return _measurement(run, run.settings["mixes"], disk=run.settings["examples"] * pictures)
+
+
+def _measurement(run: Run, images: int, disk: int) -> Work | None:
+    cost = model_cost(run)
+    return None if cost is None else Work(cost.macs, 0, images, "fp32", disk)
+
+
+# by kind of run (`experiments.runs.KINDS`)
+WORK: dict[str, Callable[[Run, Assumptions], Work | None]] = {
+    "train": _training,
+    "occlusion": _occlusion,
+    "natural": _natural,
+    "lambda": _lambda,
+}
+
+
+def add_estimate_options(parser: argparse.ArgumentParser) -> None:
+    """The options that describe the assumptions."""
+    a100 = ",".join(f"{name}={value:g}" for name, value in A100_TFLOPS.items())
+    group = parser.add_argument_group("what GPU-hours are estimated from")
+    group.add_argument(
+        "--gpu-tflops", metavar="PRECISION=N,...", help=f"peak rate of a GPU, in TFLOP/s (default: an A100's, {a100})"
+    )
+    group.add_argument(
+        "--utilisation",
+        type=float,
+        default=UTILISATION,
+        metavar="SHARE",
+        help=f"share of it that training reaches (default: {UTILISATION}, the mean of timm's training benchmark)",
+    )
+    group.add_argument(
+        "--images-per-second", metavar="ROW=N,...", help="measured training rate of one GPU, instead of those two"
+    )
+    for name, default, what in (
+        ("--gpus", GPUS, "GPUs that work at once"),
+        ("--train-images", TRAIN_IMAGES, "images in an epoch"),
+        ("--val-images", VAL_IMAGES, "validation images"),
+    ):
+        group.add_argument(name, type=int, default=default, metavar="N", help=f"{what} (default: {default:,})")
+
+
+def assumptions_from(args: argparse.Namespace) -> Assumptions:
+    """The assumptions that parsed options describe; unknown names and impossible numbers are errors."""
+    if not 0 < args.utilisation <= 1:
+        raise UserError(f"--utilisation {args.utilisation}: must be above 0, and at most 1")
+    for name in ("gpus", "train_images", "val_images"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
+    return Assumptions(
+        gpu_tflops=_rates("--gpu-tflops", args.gpu_tflops, "precision", A100_TFLOPS) or dict(A100_TFLOPS),
+        utilisation=args.utilisation,
+        images_per_second=_rates("--images-per-second", args.images_per_second, "row", ROWS),
+        gpus=args.gpus,
+        train_images=args.train_images,
+        val_images=args.val_images,
+    )
+
+
+def _rates(option: str, text: str | None, kind: str, known: Iterable[str]) -> dict[str, float]:
+    """``"bf16=989,fp32=67"`` as numbers by name."""
+    rates = {}
+    for pair in text.split(",") if text else ():
+        name, _, number = pair.partition("=")
+        if name not in known:
+            raise unknown_name(f"{kind} in {option}", name, known)
+        try:
+            rates[name] = float(number)
+        except ValueError:
+            rates[name] = 0.0
+        if not 0 < rates[name] < float("inf"):
+            raise UserError(f"{option} {pair}: write {name}=N with a positive number")
+    return rates

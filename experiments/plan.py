@@ -1,0 +1,97 @@
+"""A study's plan in words: each run with its status, cost and command, and totals. Standard library only."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total, trained_by
+from experiments.runs import Run
+from experiments.study import Study
+
+Costs = list[tuple[Run, Estimate | None]]
+
+
+def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
+    """A line a run; where the costs of models are known, totals and what they rest on."""
+    costs = [(run, estimate(run, given)) for run in study.plan()]
+    status = {run.id: run.status() for run, _ in costs}
+    known = any(cost is not None for _, cost in costs)
+    width = max(len(run.name) for run, _ in costs)
+    if known:
+        yield _line("", _HEADS)
+    for run, cost in costs:
+        yield _line(status[run.id], *([_numbers(cost)] if known else []), f"{run.name:{width}}", run.command)
+    done = sum(state == "done" for state in status.values())
+    yield f"{done} of {len(costs)} runs done at scale {study.scale.name} ({study.scale.purpose})"
+    if known:
+        yield ""
+        yield from _totals(costs, [(run, cost) for run, cost in costs if status[run.id] != "done"], given)
+        yield ""
+        yield from _wrapped(_assumptions(costs, given))
+    unknown = dict.fromkeys(_model(run) for run, cost in costs if cost is None)
+    if unknown:
+        yield from _wrapped([f"No estimate, as experiments/model_costs.csv has no cost of it: {', '.join(unknown)}."])
+
+
+_HEADS = f"{'GPU-hours':>10}  {'disk, GB':>8}"
+
+
+def _line(first: str, *parts: str) -> str:
+    return "  ".join((f"{first:10}", *parts))
+
+
+def _numbers(cost: Estimate | None) -> str:
+    return f"{'?':>10}  {'?':>8}" if cost is None else f"{cost.gpu_hours:10,.1f}  {cost.disk / 1e9:8,.2f}"
+
+
+def _model(run: Run) -> str:
+    return "{model} at {image_size} px".format_map(trained_by(run).settings)
+
+
+def _totals(costs: Costs, left: Costs, given: Assumptions) -> Iterator[str]:
+    yield _line("", _HEADS, f"{'days':>8} on {given.gpus} GPU{'s' if given.gpus > 1 else ''}")
+    groups: dict[str, Costs] = {}
+    for attribute in ("row", "table"):
+        for run, cost in costs:
+            groups.setdefault(getattr(run, attribute), []).append((run, cost))
+    for name, members in {**groups, "all": costs, "to do": left}.items():
+        cost = total(cost for _, cost in members)
+        yield _line(name, _numbers(cost), f"{cost.gpu_hours / 24 / given.gpus:8,.1f}")
+
+
+def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
+    """What the numbers rest on."""
+    yield (
+        "GPU-hours: images × multiply-accumulates of a forward pass × 2 FLOPs, × 3 in training (forward and backward), "
+        "over a rate. The multiply-accumulates are measured (make check-paper). Each epoch, of the cool-down too, ends "
+        "with an evaluation. Reading images is taken to keep up."
+    )
+    rows = dict.fromkeys(run.row for run, _ in costs)
+    measured = {row: rate for row, rate in given.images_per_second.items() if row in rows}
+    if measured:
+        rates = ", ".join(f"{row} {rate:,g}" for row, rate in measured.items())
+        yield f"Rate, measured: {rates} training images/s on one GPU; evaluation at three times that."
+    if measured.keys() != rows.keys():
+        peaks = ", ".join(f"{precision} {peak:g}" for precision, peak in given.gpu_tflops.items())
+        gpu = "NVIDIA A100, data sheet, dense" if given.gpu_tflops == A100_TFLOPS else "as given"
+        mean = ", the mean of timm's training benchmark in half precision (its models reach 12 to 58 %)"
+        yield (
+            f"Rate, assumed{' for the others' if measured else ''}: {100 * given.utilisation:g} % of a GPU's peak"
+            f"{mean if given.utilisation == UTILISATION else ''}. Peak in TFLOP/s by a recipe's precision: {peaks} "
+            f"({gpu}); measurements compute in fp32. The lower a peak, the more of it is reached: fp32 rows may need "
+            "fewer hours. Give --gpu-tflops, --utilisation, or a measured rate: --images-per-second."
+        )
+    yield (
+        f"Images: {given.train_images:,} for training, {given.val_images:,} for validation (--train-images, "
+        f"--val-images). Days: {given.gpus} GPUs at work all the time (--gpus)."
+    )
+    yield (
+        "Disk: weights, training state (weights and AdamW's two moments), their moving averages where a recipe keeps "
+        "them, all in float32; 1 kB of log and record an epoch; the lambda study's pictures. Not the data set."
+    )
+
+
+def _wrapped(sentences: Iterator[str] | list[str]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(sentence, 120)
