@@ -172,7 +172,7 @@ SCALES = {
             seeds=1,
             training=_SHORT | {"epochs": 8},
             models=_MICRO,
-            sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=300),
+            sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=256),
             lambda_study=LambdaStudy(),
         ),
         Scale(

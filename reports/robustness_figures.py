@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CORRUPTIONS, OCCLUSION
@@ -18,7 +17,7 @@ from reports.collect import Collected, Result
 from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, area
 from reports.statistics import mean_interval
-from reports.style import COLOURS, MUTED, Picture, draw, label_ends
+from reports.style import COLOURS, Picture, draw, label_ends
 from reports.words import number
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
@@ -96,16 +95,12 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         axes = figure.subplots()
         for (method, curve), found in lines.items():
             _draw(axes, found, method, _STYLES[curve])
-        for curve in OCCLUSION:
-            ends = [found for (_, name), found in lines.items() if name == curve]
-            place = (max(found.x[-1] for found in ends), np.mean([found.top1[-1] for found in ends]))
-            axes.annotate(_NAMES[curve], place, (7, 0), textcoords="offset points", va="center", color=MUTED)
-        handles = [Line2D([], [], color=COLOURS[method], label=METHOD_NAMES[method]) for method in done]
-        axes.legend(handles=handles, loc="lower left", frameon=False, fontsize=8)
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel("patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random")
+        ends = {method: lines[method, "random"] for method in done}
+        label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
 
     mean = {key: mean_interval([area(result, (key[1],)) for result in done[key[0]]]).mean for key in lines}
     areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
@@ -144,7 +139,8 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
         places = next(iter(lines.values())).x
         if name == "shuffle":
             axes.set_xscale("log", base=2)
-        axes.set_xticks(places, [f"{place:.0f}" for place in places])
+        shown = [name != "shuffle" or np.log2(place) % 2 == 0 for place in places]  # every other power of two has room
+        axes.set_xticks(places, [f"{place:.0f}" if show else "" for place, show in zip(places, shown, strict=True)])
         axes.set_ylim(0)
         axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel(label)
@@ -159,4 +155,4 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
 def _draw(axes: Axes, found: Line, method: str, style: object) -> None:
     low, high = found.top1 - found.half_width, found.top1 + found.half_width
     axes.fill_between(found.x, low, high, color=COLOURS[method], alpha=0.15, linewidth=0)
-    axes.plot(found.x, found.top1, color=COLOURS[method], linestyle=style, marker="o", markersize=2.5)
+    axes.plot(found.x, found.top1, color=COLOURS[method], linestyle=style, linewidth=1.3, marker="o", markersize=2)
