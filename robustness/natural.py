@@ -29,6 +29,7 @@ from transmix.progress import progress_bar
 from transmix.scenes.stand_ins import STAND_INS, write_stand_in
 from transmix.sources import Images, ImageSource
 from transmix.sources.folders import FolderImages
+from transmix.sources.source import digest
 from transmix.train import Runtime
 
 SCORES = "scores.npz"
@@ -64,7 +65,15 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     )
     if processes.leads:
         save_scores(run.folder / SCORES, natural, outliers, familiar)
-    return Outcome(metrics_of(natural, outliers, familiar), (SCORES,))
+    inputs = {name: describe(path) for name, path in run.inputs.items()}
+    return Outcome(metrics_of(natural, outliers, familiar), (SCORES,), extra={"inputs": inputs})
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """What a record says about class folders: where they are, and what tells them from others."""
+    images = FolderImages(folder)
+    names = [images.filename(index) for index in range(len(images))]
+    return {"path": str(folder), "images": len(names), "fingerprint": digest(names)}
 
 
 def measure(
