@@ -18,6 +18,7 @@ KINDS = {
     "train": "experiments.training",
     "lambda": "experiments.lambda_study",
     "occlusion": "robustness.occlusion",
+    "natural": "robustness.natural",
 }
 
 
@@ -54,6 +55,7 @@ class Run:
         results: folder of all results.
         needs: runs whose weights it reads.
         options: command-line options that lead to this run's plan.
+        inputs: files and folders besides the data that it reads, by what they are to it.
     """
 
     table: str
@@ -67,6 +69,7 @@ class Run:
     results: Path
     needs: tuple[Run, ...] = ()
     options: tuple[str, ...] = field(default=(), compare=False)
+    inputs: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:

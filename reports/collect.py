@@ -160,11 +160,23 @@ def _check_train(record: dict[str, Any]) -> None:
 
 def _check_occlusion(record: dict[str, Any]) -> None:
     metrics = record["metrics"]
-    _need(_is_number(metrics["area_under_curve"]), "metrics.area_under_curve")
-    _need(_is_number(metrics["tokens"]) and metrics["tokens"] > 0, "metrics.tokens")
-    curves = np.array(metrics["top1"], dtype=float)
-    expected = len(metrics["tenths"])
-    _need(curves.ndim == 2 and curves.shape[1] == expected == len(metrics["dropped"]), "metrics.top1")
+    _need(isinstance(record["settings"]["protocol"], str), "settings.protocol")
+    for name in ("clean", "images"):
+        _need(_is_number(metrics[name]), f"metrics.{name}")
+    _need(len(metrics["grid"]) == 2 and all(map(_is_number, metrics["grid"])), "metrics.grid")
+    for name, curve in metrics["curves"].items():
+        top1 = np.array(curve["top1"], dtype=float)
+        _need(top1.ndim == 2 and top1.shape[1] == len(curve["severities"]), f"metrics.curves.{name}.top1")
+        _need(_is_number(curve["area"]), f"metrics.curves.{name}.area")
+        _need(isinstance(curve["starts_clean"], bool), f"metrics.curves.{name}.starts_clean")
+
+
+def _check_natural(record: dict[str, Any]) -> None:
+    metrics = record["metrics"]
+    for name in ("natural_top1", "rms_calibration_error", "aurra", "aupr"):
+        _need(_is_number(metrics[name]), f"metrics.{name}")
+    published = metrics["rms_calibration_error_published"]
+    _need(published is None or _is_number(published), "metrics.rms_calibration_error_published")
 
 
 def _check_lambda(record: dict[str, Any]) -> None:
@@ -179,5 +191,6 @@ def _check_lambda(record: dict[str, Any]) -> None:
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "train": _check_train,
     "occlusion": _check_occlusion,
+    "natural": _check_natural,
     "lambda": _check_lambda,
 }

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from experiments.protocols import CORRUPTIONS
 from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study, add_study_options, study_from
@@ -75,20 +77,64 @@ def write_train(run: Run, top1: float, **changes: Any) -> None:
     write_record(run.folder, record_of(run, metrics, history=history, weights="weights.safetensors") | changes)
 
 
+IMAGES = 200
+
+
 def write_occlusion(run: Run, start: float) -> None:
-    """Top-1 that falls evenly from `start` percent; the mask draws lie half a point apart."""
-    tenths, draws = run.settings["tenths"], run.settings["mask_seeds"]
-    top1 = [[start * (10 - tenth) / 10 + draw / 2 for tenth in tenths] for draw in range(draws)]
+    """Top-1 that falls evenly from `start` percent, a tenth of it a point; the second draw is a point above the first.
+
+    Of the images, the first `start` percent are recognised when clean, and so on: answers that agree with the top-1.
+    """
+    names = ("random", "salient", "non_salient", "shuffle", *CORRUPTIONS)
+    severities = {"shuffle": run.settings["cells"], **dict.fromkeys(CORRUPTIONS, run.settings["severities"])}
+    keys, right, curves = ["clean/0/0"], [answers(start)], {}
+    for name in names:
+        points = severities.get(name, run.settings["tenths"])
+        draws = run.settings["draws"] if name in ("random", "shuffle") else 1
+        top1 = [[start * (10 - place) / 10 + draw for place in range(1, len(points) + 1)] for draw in range(draws)]
+        for draw, line in enumerate(top1):
+            for point, value in zip(points, line, strict=True):
+                keys.append(f"{name}/{point}/{draw}".replace(" ", ""))
+                right.append(answers(value))
+        area = float(np.mean([start, *np.mean(top1, axis=0)]))
+        curves[name] = {"severities": list(points), "top1": top1, "area": area, "starts_clean": True}
+        if name not in severities:
+            curves[name]["patches"] = [64 * tenth // 10 for tenth in points]
+    metrics = {"images": IMAGES, "clean": start, "grid": [8, 8], "curves": curves}
+    write_record(run.folder, record_of(run, metrics))
+    np.savez_compressed(
+        run.folder / "answers.npz", keys=np.array(keys), indices=np.arange(IMAGES), right=np.array(right, np.int8)
+    )
+    Image.new("RGB", (4, 4)).save(run.folder / "sheet.png")
+
+
+def answers(percent: float) -> list[int]:
+    """For each image whether it was recognised, when `percent` of them were."""
+    return [int(100 * image < percent * IMAGES) for image in range(IMAGES)]
+
+
+def write_natural(run: Run, top1: float) -> None:
+    """Scores of a model with that top-1 on the hard images."""
+    correct = np.array(answers(top1), bool)
     metrics = {
-        "images": 1000,
-        "tokens": 64,
-        "grid": [8, 8],
-        "tenths": list(tenths),
-        "dropped": [64 * tenth // 10 for tenth in tenths],
-        "top1": top1,
-        "area_under_curve": float(np.mean(top1)),
+        "natural_images": IMAGES,
+        "natural_top1": top1,
+        "rms_calibration_error": 0.25,
+        "rms_calibration_error_published": 0.125,
+        "aurra": 0.375 + top1 / 1000,
+        "outlier_images": 100,
+        "familiar_images": 300,
+        "aupr": 0.5 + top1 / 1000,
     }
     write_record(run.folder, record_of(run, metrics))
+    scores = np.full(IMAGES, 0.5)
+    np.savez_compressed(
+        run.folder / "scores.npz",
+        natural_confidence=scores,
+        natural_correct=correct,
+        outlier_confidence=scores,
+        familiar_confidence=scores,
+    )
 
 
 def write_lambda(run: Run, errors: tuple[float, float, float] | None, examples: int = 6) -> None:
@@ -131,5 +177,7 @@ def write_study(study: Study, gains: tuple[float, ...]) -> None:
             write_train(run, 50.0 + gain)
         elif run.kind == "occlusion":
             write_occlusion(run, 50.0 + gain)
+        elif run.kind == "natural":
+            write_natural(run, 20.0 + gain)
         else:
             write_lambda(run, (0.125, 0.0875, 0.0925))
