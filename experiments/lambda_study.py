@@ -51,7 +51,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     lam = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name.startswith("lam_")}
     metrics: dict[str, Any] = {
         "mixes": len(lam["lam_area"]),
-        "label_shift": float(np.abs(lam["lam_mean"] - lam["lam_area"]).mean()),
+        "label_shift": label_shift(lam, trained.recipe.label_rule),
     }
     known = ~np.isnan(lam["lam_true"])
     for rule in ("area", "attention", "mean"):
@@ -116,6 +116,12 @@ def measure(
         "own_class": labels.numpy(),
         "partner_class": labels[mix.partner].numpy(),
     }
+
+
+def label_shift(lam: dict[str, np.ndarray], label_rule: str) -> float:
+    """Mean distance from area-lambda of the lambda that a rule labels by (the oracle's is the area where it is NaN)."""
+    used = lam["lam_true" if label_rule == "oracle" else f"lam_{label_rule}"]
+    return float(np.nan_to_num(np.abs(used - lam["lam_area"])).mean())
 
 
 def save_examples(path: Path, rows: list[dict[str, np.ndarray]], count: int) -> None:

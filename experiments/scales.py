@@ -27,9 +27,13 @@ METHODS: dict[str, dict[str, Any]] = {  # the settings in which runs of one row 
 }
 PAIR = ("baseline", "transmix")  # the columns of Table 1
 
-
 TABLES = ("table1", "table2", "occlusion", "lambda")
 TABLE2_ROW = "deit_t"
+
+
+def table_of(method: str) -> str:
+    """The table that a training run belongs to; Table 2 shows Table 1's pair beside its own."""
+    return "table1" if method in PAIR else "table2"
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.runs import Data, Run
-from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale
+from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
 from transmix.recipe import override, parse_settings, settings
 from transmix.sources import SourceSpec
@@ -74,6 +75,13 @@ class Study:
         shared = [run for run in runs if table == "table2" and run.table == "table1" and run.row == TABLE2_ROW]
         return shared + [run for run in runs if run.table == table]
 
+    def make(self, target: str) -> str:
+        """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
+        pairs = list(zip(self.options[::2], self.options[1::2], strict=True))
+        variables = [f"{option[2:].replace('-', '_').upper()}={value}" for option, value in pairs if option != "--set"]
+        changed = " ".join(value for option, value in pairs if option == "--set")
+        return shlex.join(["make", target, *variables, *([f"SET={changed}"] if changed else [])])
+
     def find(self, name: str) -> Run:
         """The run of that name or id."""
         runs = {run.name: run for run in self.plan()}
@@ -86,7 +94,7 @@ class Study:
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         own = {} if method == "transmix" else {"label_rule": "area", **METHODS[method]}
         recipe = override(self.scale.recipe(row, method), **(self.changed | own))
-        return self._run("table1" if method in PAIR else "table2", row, method, "train", seed, settings(recipe))
+        return self._run(table_of(method), row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]

@@ -71,6 +71,12 @@ class Collected:
         return next((status for status in (DONE, UNREADABLE) if status in found), NOT_RUN)
 
     @property
+    def label_rule(self) -> str:
+        """How the TransMix runs of the study label a CutMix image."""
+        trained = (result.run for result in self.results if result.run.kind == "train")
+        return next(run.settings["label_rule"] for run in trained if run.method == "transmix")
+
+    @property
     def problems(self) -> list[str]:
         """One line for every unreadable record."""
         return [result.problem for result in self.results if result.problem]

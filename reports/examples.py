@@ -16,11 +16,11 @@ from PIL import Image
 
 from experiments.published import model_name
 from reports.collect import Collected, Result, redo
+from reports.lambdas import lambda_names
 from reports.style import COLOURS, INK, MUTED, Picture, draw
 from reports.table import Source
 
 FILE = "examples.npz"
-LAMBDAS = {"area": "area (CutMix)", "attention": "attention", "mean": "mean: the label", "true": "true share"}
 BAR_COLOURS = {
     "area": COLOURS["baseline"],
     "attention": "#e69f00",
@@ -83,11 +83,13 @@ class Examples:
         title: whose they are.
         source: the run's record.
         items: the examples.
+        names: what each lambda is called.
     """
 
     title: str
     source: Source
     items: tuple[Example, ...]
+    names: dict[str, str]
 
 
 def find_examples(collected: Collected) -> tuple[Examples | None, list[str]]:
@@ -103,7 +105,8 @@ def find_examples(collected: Collected) -> tuple[Examples | None, list[str]]:
                 problems.append(f"examples {path} are not readable ({reason}): {redo(result.run)}")
                 continue
             if items:
-                return Examples(f"{model_name(row)}, seed {result.run.seed}", result.source, items), problems
+                title, names = f"{model_name(row)}, seed {result.run.seed}", lambda_names(collected.label_rule)
+                return Examples(title, result.source, items, names), problems
     return None, problems
 
 
@@ -131,7 +134,7 @@ def _example(arrays: dict[str, np.ndarray], index: int, classes: list[str]) -> E
     attention = arrays["attention"][index]
     if attention.ndim != 2 or not np.isfinite(attention).all():
         raise ValueError("attention is not a finite map")
-    lambdas = {name: float(arrays[f"lam_{name}"][index]) for name in LAMBDAS}
+    lambdas = {name: float(arrays[f"lam_{name}"][index]) for name in BAR_COLOURS}
     y1, y2, x1, x2 = map(int, arrays["box"][index])
     return Example(
         **images,
@@ -156,7 +159,7 @@ def example_figure(examples: Examples) -> Picture:
     """All examples in one figure, a line each: own, partner, mixed, attention and the lambdas."""
     lines = [
         f"{number}: {example.partner_class} pasted into {example.own_class}, "
-        + ", ".join(f"{LAMBDAS[name]} {value:.2f}" for name, value in example.lambdas.items())
+        + ", ".join(f"{examples.names[name]} {value:.2f}" for name, value in example.lambdas.items())
         for number, example in enumerate(examples.items, start=1)
     ]
 
@@ -176,7 +179,7 @@ def example_figure(examples: Examples) -> Picture:
             row[2].set_title("mixed", fontsize=6)
             row[3].set_title("class attention", fontsize=6)
             row[4].set_axis_off()
-            _bars(row[5], example)
+            _bars(row[5], example, examples.names)
 
     caption = "λ is the share of the pasted image; the outline shows what was pasted."
     return draw("examples", f"{examples.title}. " + "; ".join(lines) + ".", caption, (8.2, 1.7 * len(lines)), paint)
@@ -189,19 +192,18 @@ def _outline(axes: Axes, example: Example) -> None:
     axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="white", linewidth=1.1))
 
 
-def _bars(axes: Axes, example: Example) -> None:
+def _bars(axes: Axes, example: Example, names: dict[str, str]) -> None:
     """Horizontal bars from 0 to 1, each with its value."""
-    names = list(example.lambdas)
-    places = range(len(names))
-    axes.barh(places, list(example.lambdas.values()), color=[BAR_COLOURS[name] for name in names], height=0.55)
-    axes.set_yticks(places, [LAMBDAS[name] for name in names], fontsize=7)
+    places = range(len(example.lambdas))
+    colours = [BAR_COLOURS[name] for name in example.lambdas]
+    axes.barh(places, list(example.lambdas.values()), color=colours, height=0.55)
+    axes.set_yticks(places, [names[name] for name in example.lambdas], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.18)
     axes.set_xticks([])
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
-    for place, name in enumerate(names):
-        value = example.lambdas[name]
+    for place, value in enumerate(example.lambdas.values()):
         axes.annotate(
             f"{value:.2f}",
             (value, place),

@@ -10,63 +10,64 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from experiments.published import model_name
+from reports.arms import arm
 from reports.collect import Collected, Result
+from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, Curve, areas, curve
 from reports.statistics import mean_interval
 from reports.style import COLOURS, MUTED, Picture, draw, label_ends
 from reports.words import number, plural
 
-SIZE = (4.6, 3.0)
+ACCURACY = "Top-1 on the validation images after each epoch."
+LOSS = (
+    "Mean training loss of each epoch, against mixed and smoothed targets. The two methods mix their targets "
+    "differently, so the levels of their losses do not compare."
+)
 
 Reader = Callable[[dict], float]  # one value from a line of a training history
+Trained = dict[str, list[Result]]  # a row's training runs that have a record, by method
 
 
-def training_curves(collected: Collected) -> list[Picture]:
+def training_curves(collected: Collected) -> list[Gallery]:
     """Validation top-1 and training loss by epoch, for every row of the study that has a record."""
-    pictures = []
-    for row in collected.study.rows:
-        done = {method: collected.done("table1", row, method) for method in METHOD_NAMES}
-        if any(result.record["history"] for results in done.values() for result in results):
-            pictures += [_accuracy(row, done), _loss(row, done)]
-    return pictures
+    trained = {row: _trained(collected, row) for row in collected.study.rows}
+    trained = {row: done for row, done in trained.items() if done}
+    if not trained:
+        return []
+    several = any(len(results) > 1 for done in trained.values() for results in done.values())
+    thin = " Thin: single seeds; thick: their mean." if several else ""
+    return [
+        small_multiples(
+            f"{caption}{thin}", list(trained), lambda row, size, paint=paint: paint(row, trained[row], size)
+        )
+        for caption, paint in ((ACCURACY, _accuracy), (LOSS, _loss))
+    ]
 
 
-def _accuracy(row: str, done: dict[str, list[Result]]) -> Picture:
-    return _history(
-        name=f"accuracy_{row}",
-        title=f"{model_name(row)}: validation top-1 (%)",
-        caption="Top-1 on the validation images after each epoch.",
-        done=done,
-        read=lambda epoch: epoch["accuracy"]["top1"],
-        digits=1,
-    )
+def _trained(collected: Collected, row: str) -> Trained:
+    found = {method: arm(collected, row, method).results for method in METHOD_NAMES}
+    return {method: results for method, results in found.items() if results and results[0].record["history"]}
 
 
-def _loss(row: str, done: dict[str, list[Result]]) -> Picture:
-    return _history(
-        name=f"loss_{row}",
-        title=f"{model_name(row)}: training loss",
-        caption=(
-            "Mean training loss of each epoch, against mixed and smoothed targets. The two methods mix their "
-            "targets differently, so the levels of their losses do not compare."
-        ),
-        done=done,
-        read=lambda epoch: epoch["loss"],
-        digits=2,
-    )
+def _accuracy(row: str, done: Trained, size: tuple[float, float]) -> Picture:
+    return _history(f"accuracy_{row}", f"{model_name(row)}: top-1 (%)", done, size, _top1, digits=1)
 
 
-def _history(name: str, title: str, caption: str, done: dict[str, list[Result]], read: Reader, digits: int) -> Picture:
+def _loss(row: str, done: Trained, size: tuple[float, float]) -> Picture:
+    return _history(f"loss_{row}", f"{model_name(row)}: training loss", done, size, lambda epoch: epoch["loss"], 2)
+
+
+def _top1(epoch: dict) -> float:
+    return epoch["accuracy"]["top1"]
+
+
+def _history(name: str, title: str, done: Trained, size: tuple[float, float], read: Reader, digits: int) -> Picture:
     lines = {
         method: np.array([[read(epoch) for epoch in result.record["history"]] for result in results])
         for method, results in done.items()
-        if results and results[0].record["history"]
     }
-    if any(len(line) > 1 for line in lines.values()):
-        caption += " Thin: single seeds; thick: their mean."
-    ends = ", ".join(
-        f"{METHOD_NAMES[method]} ends at {number(line[:, -1].mean(), digits)}" for method, line in lines.items()
-    )
+    ends = {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()}
+    texts = {method: f"{METHOD_NAMES[method]} {number(end, digits)}" for method, (_, end) in ends.items()}
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -74,15 +75,11 @@ def _history(name: str, title: str, caption: str, done: dict[str, list[Result]],
             _lines(axes, np.arange(1, line.shape[1] + 1), line, method)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
-        label_ends(
-            axes,
-            {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()},
-            {method: f"{METHOD_NAMES[method]} {number(line[:, -1].mean(), digits)}" for method, line in lines.items()},
-        )
+        label_ends(axes, ends, texts)
 
-    return draw(name, f"{title} by epoch. {ends}.", caption, SIZE, paint)
+    return draw(name, f"{title} by epoch; at the end {', '.join(texts.values())}.", "", size, paint)
 
 
 def _lines(axes: Axes, x: np.ndarray, lines: np.ndarray, method: str) -> None:
@@ -92,19 +89,25 @@ def _lines(axes: Axes, x: np.ndarray, lines: np.ndarray, method: str) -> None:
     axes.plot(x, lines.mean(0), color=COLOURS[method], marker="o" if len(x) == 1 else None)
 
 
-def occlusion_curves(collected: Collected) -> list[Picture]:
+def occlusion_curves(collected: Collected) -> list[Gallery]:
     """Top-1 against the share of dropped patches, for every row of the study that has a record."""
-    pictures = []
-    for row in collected.study.rows:
-        curves = {method: curve(collected, row, method) for method in METHOD_NAMES}
-        curves = {method: found for method, found in curves.items() if found is not None}
-        if curves:
-            area = {method: mean_interval(list(areas(collected, row, method).values())).mean for method in curves}
-            pictures.append(_occlusion(row, curves, area))
-    return pictures
+    curves = {row: {method: curve(collected, row, method) for method in METHOD_NAMES} for row in collected.study.rows}
+    curves = {row: {method: line for method, line in found.items() if line} for row, found in curves.items()}
+    curves = {row: found for row, found in curves.items() if found}
+    if not curves:
+        return []
+    first = next(iter(next(iter(curves.values())).values()))
+    draws = plural(first.draws, "mask draw") + (f" and {first.models} seeds" if first.models > 1 else "")
+    caption = f"Top-1 by the share of patches dropped. Line: mean; band: lowest and highest of {draws}."
+
+    def paint(row: str, size: tuple[float, float]) -> Picture:
+        area = {method: mean_interval(list(areas(collected, row, method).values())).mean for method in curves[row]}
+        return _occlusion(row, curves[row], area, size)
+
+    return [small_multiples(caption, list(curves), paint)]
 
 
-def _occlusion(row: str, curves: dict[str, Curve], area: dict[str, float]) -> Picture:
+def _occlusion(row: str, curves: dict[str, Curve], area: dict[str, float], size: tuple[float, float]) -> Picture:
     first = next(iter(curves.values()))
 
     def paint(figure: Figure) -> None:
@@ -117,15 +120,14 @@ def _occlusion(row: str, curves: dict[str, Curve], area: dict[str, float]) -> Pi
         axes.annotate("chance", (0, first.chance), xytext=(0, 3), textcoords="offset points", color=MUTED, fontsize=8)
         axes.set_ylim(0, 1.12 * max(first.chance, *(found.top1.max() for found in curves.values())))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        axes.set_title(f"{model_name(row)}: top-1 (%) by share of patches dropped")
+        axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel("patches dropped")
         ends = {method: (found.dropped[-1], found.top1.mean(0)[-1]) for method, found in curves.items()}
         label_ends(axes, ends, METHOD_NAMES)
 
     found = ", ".join(f"{METHOD_NAMES[method]} {number(area[method])}" for method in curves)
-    draws = plural(first.draws, "mask draw") + (f" and {first.models} seeds" if first.models > 1 else "")
-    caption = f"Line: mean; band: lowest and highest of {draws}. Area under the curve: {found}."
-    return draw(f"occlusion_{row}", _occlusion_alt(row, curves, area), caption, SIZE, paint)
+    caption = f"Area under the curve: {found}."
+    return draw(f"occlusion_{row}", _occlusion_alt(row, curves, area), caption, size, paint)
 
 
 def _occlusion_alt(row: str, curves: dict[str, Curve], area: dict[str, float]) -> str:

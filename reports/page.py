@@ -14,10 +14,12 @@ from experiments import published
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, summary, table1
+from reports import lambdas, ledger, occlusion, provenance, summary, table1, table2
 from reports.collect import Collected
-from reports.examples import BAR_COLOURS, LAMBDAS, Examples, example_figure, find_examples, png
+from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import occlusion_curves, training_curves
+from reports.gains import gain_figure
+from reports.gallery import Gallery
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.style import Picture
 from reports.table import Table
@@ -34,9 +36,11 @@ class Report:
     Attributes:
         collected: the records.
         table1: Table 1.
+        table2: Table 2.
         occlusion: the occlusion table.
         lambdas: the table of the lambda study.
-        curves: training curves.
+        gains: the figure of Table 1, if it has several models.
+        curves: training curves, a gallery of each kind.
         occlusion_curves: occlusion figures.
         examples: pictures of the lambda study, if there are any.
         problems: one line for every file that could not be read.
@@ -44,10 +48,12 @@ class Report:
 
     collected: Collected
     table1: Table
+    table2: Table
     occlusion: Table
     lambdas: Table
-    curves: list[Picture]
-    occlusion_curves: list[Picture]
+    gains: Picture | None
+    curves: list[Gallery]
+    occlusion_curves: list[Gallery]
     examples: Examples | None
     problems: list[str]
 
@@ -58,8 +64,10 @@ def build(collected: Collected) -> Report:
     return Report(
         collected=collected,
         table1=table1.build(collected),
+        table2=table2.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
+        gains=gain_figure(collected),
         curves=training_curves(collected),
         occlusion_curves=occlusion_curves(collected),
         examples=examples,
@@ -79,15 +87,17 @@ def report_folder(study: Study) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    pictures = [*report.curves, *report.occlusion_curves]
+    pictures = [] if report.gains is None else [report.gains]
+    pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
     for picture in pictures:
         write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
         with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
-    write_text(folder / "table1.tex", to_latex(report.table1))
-    write_text(folder / "table1.csv", to_csv(table1.numbers(report.collected)))
+    for table, numbers in ((report.table1, table1.numbers), (report.table2, table2.numbers)):
+        write_text(folder / f"{table.name}.tex", to_latex(table))
+        write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))
@@ -117,7 +127,6 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         entries=provenance.entries(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
-        lambda_names=LAMBDAS,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
         ledger=LEDGER,

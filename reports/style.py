@@ -51,17 +51,15 @@ _RC = {
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
     "ytick.major.size": 0,
-    # fixed margins: axes side by side line up, and there is room for labels at the ends of lines
-    "figure.subplot.left": 0.085,
-    "figure.subplot.right": 0.79,
-    "figure.subplot.bottom": 0.155,
-    "figure.subplot.top": 0.9,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "transmix",  # the same ids every time
 }
 _DPI = 200
+LARGE, SMALL = (4.6, 3.0), (2.6, 1.95)  # inches; small ones stand side by side, one a model
+# inches at the left, right, bottom and top: axes side by side line up, and labels at the ends of lines have room
+_MARGINS = (0.39, 0.97, 0.465, 0.3)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,8 @@ class Picture:
     Attributes:
         name: file name without suffix.
         alt: what it shows, numbers included, for who cannot see it.
-        caption: what to know when reading it.
+        caption: what to know when reading it; may be empty in a gallery.
+        size: (width, height) in pixels of a page.
         svg: as SVG text on a transparent ground.
         png: as PNG bytes on white.
     """
@@ -79,6 +78,7 @@ class Picture:
     name: str
     alt: str
     caption: str
+    size: tuple[int, int]
     svg: str
     png: bytes
 
@@ -97,18 +97,22 @@ def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Ca
         # class names come in all scripts; the SVG shows them, the PNG's font may not
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size)
+        (width, height), (left, right, bottom, top) = size, _MARGINS
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
         FigureCanvasAgg(figure)
         paint(figure)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", transparent=True, dpi=_DPI, metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", facecolor="white", dpi=_DPI, metadata={"Software": None})
-    return Picture(name, alt, caption, svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
+    pixels = (round(96 * width), round(96 * height))
+    return Picture(name, alt, caption, pixels, svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
 
 
 def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str]) -> None:
     """Write each method's text beside the end (x, y) of its line, in its colour, apart from one another."""
     low, high = axes.get_ylim()
-    gap = 0.075 * (high - low)
+    points = 72 * axes.get_position().height * axes.figure.get_figheight()
+    gap = 12 / points * (high - low)
     order = sorted(ends, key=lambda method: ends[method][1])
     heights = {method: ends[method][1] for method in order}
     if len(order) == 2 and heights[order[1]] - heights[order[0]] < gap:

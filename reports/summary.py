@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.published import model_name, table1
-from reports import lambdas, occlusion
+from reports import lambdas, occlusion, table2
 from reports.collect import DONE, Collected
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
@@ -34,7 +34,7 @@ def lines(collected: Collected) -> list[tuple[str, str]]:
     return [
         ("Runs", _runs(collected)),
         ("Data", _data(collected)),
-        ("Gain", _gains(rows)),
+        ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
         ("Also", _others(collected)),
         ("Not run", _missing(collected, rows)),
     ]

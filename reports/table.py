@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 NOT_RUN = "not run"
+NOT_PLANNED = "not in this study"
 UNREADABLE = "unreadable"
 NOT_RECORDED = "not recorded"
 
@@ -96,5 +97,5 @@ class Table:
 
 
 def missing(status: str) -> Cell:
-    """The cell of a number that no record has: ``not run``, ``unreadable`` or ``not recorded``."""
+    """The cell of a number that no record has: ``not run``, ``unreadable``, ``not in this study``, ..."""
     return Cell(status, "missing")

@@ -7,10 +7,12 @@ from typing import Any
 
 from experiments import published
 from experiments.published import PublishedRow
-from reports.collect import DONE, Collected, Result
-from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
-from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Source, Table, missing
-from reports.words import gain_text, interval_text, number
+from experiments.scales import PAIR
+from reports.arms import Arm, Comparison, arm, compare, gain_cell, top1_cell, verdict_notes
+from reports.collect import Collected
+from reports.statistics import Estimate
+from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Table, missing
+from reports.words import number
 
 COLUMNS = (
     Column("name", "Model", align="left"),
@@ -33,41 +35,7 @@ CAPTION = (
     "10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
     "multiply-accumulates too."
 )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row trained by one method, over all seeds.
-
-    Attributes:
-        status: ``done``, ``not run`` or ``unreadable``.
-        results: those that have a record.
-        top1: in percent; None without a record.
-    """
-
-    status: str
-    results: tuple[Result, ...]
-    top1: Estimate | None
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The records behind `top1`."""
-        return tuple(result.source for result in self.results)
-
-    @property
-    def model(self) -> str | None:
-        """The model that was trained, by its timm name."""
-        return self.results[0].record["settings"]["model"] if self.results else None
-
-    @property
-    def parameters(self) -> int | None:
-        """Its number of parameters."""
-        return self.results[0].metrics["parameters"] if self.results else None
-
-    @property
-    def gmacs(self) -> float | None:
-        """10^9 multiply-accumulates of its forward pass; None in records of before they were counted."""
-        return self.results[0].metrics.get("gmacs") if self.results else None
+CLAIM = "With TransMix the top-1 is {} here"
 
 
 @dataclass(frozen=True)
@@ -76,29 +44,41 @@ class GainRow:
 
     Attributes:
         published: what the paper says.
-        baseline: our runs without TransMix.
-        transmix: our runs with it.
-        gain: paired difference over seeds, in points; None where it cannot be formed.
-        verdict: what may be concluded, in one sentence.
+        comparison: our runs without and with TransMix.
     """
 
     published: PublishedRow
-    baseline: Arm
-    transmix: Arm
-    gain: Estimate | None
-    verdict: str
+    comparison: Comparison
+
+    @property
+    def baseline(self) -> Arm:
+        """Our runs without TransMix."""
+        return self.comparison.before
+
+    @property
+    def transmix(self) -> Arm:
+        """Our runs with it."""
+        return self.comparison.after
 
     @property
     def arms(self) -> tuple[Arm, Arm]:
         """Both methods."""
-        return self.baseline, self.transmix
+        return self.comparison.arms
+
+    @property
+    def gain(self) -> Estimate | None:
+        """Paired difference over seeds, in points; None where it cannot be formed."""
+        return self.comparison.gain
+
+    @property
+    def verdict(self) -> str:
+        """What may be concluded, in one sentence."""
+        return self.comparison.verdict
 
     @property
     def status(self) -> str:
         """``done`` if there is a gain; else why not."""
-        if self.gain is not None:
-            return DONE
-        return next((arm.status for arm in self.arms if arm.status != DONE), "not paired")
+        return self.comparison.status
 
 
 def gain_rows(collected: Collected) -> list[GainRow]:
@@ -107,53 +87,20 @@ def gain_rows(collected: Collected) -> list[GainRow]:
 
 
 def _gain_row(collected: Collected, row: PublishedRow) -> GainRow:
-    arms = [_arm(collected, row.row, method) for method in ("baseline", "transmix")]
-    tops = [collected.values("table1", row.row, method, "top1") for method in ("baseline", "transmix")]
-    prints = {result.record["data"]["fingerprint"] for arm in arms for result in arm.results}
-    if len(prints) > 1:
-        verdict = f"Not compared: the records were made on different data ({', '.join(sorted(prints))})."
-        return GainRow(row, *arms, None, verdict)
-    gain = paired_difference(*tops)
-    return GainRow(row, *arms, gain, _verdict(gain, arms) if gain else "")
-
-
-def _arm(collected: Collected, row: str, method: str) -> Arm:
-    top1 = collected.values("table1", row, method, "top1")
-    return Arm(
-        status=collected.status("table1", row, method),
-        results=tuple(collected.done("table1", row, method)),
-        top1=mean_interval(list(top1.values())) if top1 else None,
-    )
-
-
-def _verdict(gain: Estimate, arms: list[Arm]) -> str:
-    """One sentence that claims no more than the interval allows."""
-    size = f"{number(gain.mean, sign=True)} points"
-    if gain.half_width is None:
-        images = arms[0].results[0].metrics["val_images"]
-        error = max(binomial_standard_error(arm.top1.mean, images) for arm in arms)
-        return (
-            f"One seed says little: the difference is {size}, while the top-1 of a single run alone has a "
-            f"binomial standard error of {number(error)} points on {images:,} validation images."
-        )
-    if gain.low > 0:
-        return f"With TransMix the top-1 is higher here, {size}: {interval_text(gain)}."
-    if gain.high < 0:
-        return f"With TransMix the top-1 is lower here, {size}: {interval_text(gain)}."
-    return f"No difference is shown: {size}, and {interval_text(gain)}."
+    baseline, transmix = (arm(collected, row.row, method) for method in PAIR)
+    return GainRow(row, compare(baseline, transmix, CLAIM))
 
 
 def build(collected: Collected) -> Table:
     """Table 1 for people."""
     rows = gain_rows(collected)
-    notes = tuple(f"{row.published.model}: {row.verdict}" for row in rows if row.verdict)
+    notes = verdict_notes({row.published.model: row.comparison for row in rows})
     return Table("table1", CAPTION, COLUMNS, tuple(_cells(row) for row in rows), notes)
 
 
 def _cells(row: GainRow) -> dict[str, Cell]:
     paper = row.published
     ours = next((arm for arm in row.arms if arm.results), None)
-    sources = tuple(source for arm in row.arms for source in arm.sources)
     none = missing(row.status)
     return {
         "name": Cell(paper.model),
@@ -165,18 +112,14 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": _gmacs(ours) if ours else none,
-        "baseline": _top1(row.baseline),
-        "transmix": _top1(row.transmix),
-        "gain": Cell(gain_text(row.gain), "measured", sources) if row.gain else none,
+        "baseline": top1_cell(row.baseline),
+        "transmix": top1_cell(row.transmix),
+        "gain": gain_cell(row.comparison),
     }
 
 
 def _gmacs(arm: Arm) -> Cell:
     return missing(NOT_RECORDED) if arm.gmacs is None else Cell(number(arm.gmacs, 3), "measured", arm.sources)
-
-
-def _top1(arm: Arm) -> Cell:
-    return Cell(number(arm.top1.mean), "measured", arm.sources, links=True) if arm.top1 else missing(arm.status)
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:

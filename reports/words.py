@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from reports.statistics import Estimate
 
+LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
+    "area": "area",
+    "attention": "attention",
+    "mean": "mean of area and attention",
+    "oracle": "true visible share",
+}
+
 
 def number(value: float, digits: int = 2, sign: bool = False) -> str:
     """A number with a true minus; with `sign`, a plus too."""
@@ -16,10 +23,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def estimate_text(estimate: Estimate, sign: bool = False) -> str:
+    """``51.23 ± 0.45``, or ``51.23`` where there is no interval."""
+    text = number(estimate.mean, sign=sign)
+    return text if estimate.half_width is None else f"{text} ± {number(estimate.half_width)}"
+
+
 def gain_text(gain: Estimate) -> str:
     """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
-    text = number(gain.mean, sign=True)
-    return text if gain.half_width is None else f"{text} ± {number(gain.half_width)}"
+    return estimate_text(gain, sign=True)
 
 
 def interval_text(gain: Estimate, digits: int = 2) -> str:

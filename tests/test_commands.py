@@ -62,7 +62,7 @@ def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str]:
 def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     runs = study(*options(done)).plan()
     records = {run.name: read_record(run.folder) for run in runs}
-    assert len(records) == 5
+    assert len(records) == 7
     for name, record in records.items():
         assert record["run"]["name"] == name
         assert record["data"]["images"] == {"train": 64, "val": 32}
@@ -125,8 +125,8 @@ def test_a_finished_run_is_left_alone(done, monkeypatch, capsys):
 
 
 def test_a_corrupted_record_is_named_and_one_command_redoes_just_that_run(copy, monkeypatch, capsys):
-    plan = study(*options(copy)).plan()
-    broken, other = plan[2], plan[0]
+    planned = study(*options(copy))
+    broken, other = (planned.find(f"{name}.deit_t.baseline.seed0") for name in ("occlusion", "table1"))
     original = json.loads((broken.folder / "record.json").read_text())
     (broken.folder / "record.json").write_text("{ torn")
     untouched = (other.folder / "record.json").read_bytes()
@@ -141,8 +141,8 @@ def test_a_corrupted_record_is_named_and_one_command_redoes_just_that_run(copy, 
 
 
 def test_corrupted_weights_are_named_with_the_run_to_redo(copy, monkeypatch, capsys):
-    plan = study(*options(copy)).plan()
-    trained, occlusion = plan[0], plan[2]
+    planned = study(*options(copy))
+    trained, occlusion = (planned.find(f"{name}.deit_t.baseline.seed0") for name in ("table1", "occlusion"))
     weights = trained.folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     (occlusion.folder / "record.json").unlink()
@@ -180,10 +180,10 @@ def test_a_data_folder_half_written_is_finished(done, tmp_path, monkeypatch, cap
 
 
 def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
-    plan = study(*options(copy)).plan()
-    next(plan[0].data.folder.glob("imagenet/train/*/*")).unlink()
-    (plan[2].folder / "record.json").unlink()
-    status, error = run(monkeypatch, capsys, "run", plan[2].name, *options(copy))
+    occlusion = study(*options(copy)).find("occlusion.deit_t.baseline.seed0")
+    next(occlusion.data.folder.glob("imagenet/train/*/*")).unlink()
+    (occlusion.folder / "record.json").unlink()
+    status, error = run(monkeypatch, capsys, "run", occlusion.name, *options(copy))
     assert status == 2
     assert "has 63 files in imagenet/train, its manifest says 64" in error
 

@@ -1,0 +1,80 @@
+"""The figure of Table 1: every model's gain, published and measured."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.collect import Collected
+from reports.gallery import by_family
+from reports.style import COLOURS, INK, LARGE, MUTED, Picture, draw
+from reports.table1 import gain_rows
+from reports.words import gain_text
+
+TITLE = "Gain in top-1 with TransMix (points)"
+CAPTION = (
+    "Filled: measured here, with the 95 % interval over seeds where there are several. Hollow: published, for "
+    "ImageNet-1k and the paper’s models."
+)
+_LINE, _GAP = 0.25, 0.12  # inches a model, and more between families
+
+
+def gain_figure(collected: Collected) -> Picture | None:
+    """Gains by model, families together; None for fewer than two models, which Table 1 shows as well."""
+    rows = {row.published.row: row for row in gain_rows(collected) if row.gain is not None}
+    if len(rows) < 2:
+        return None
+    places, height = _places(list(rows))
+    gains = [rows[row].gain for row in places]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.8 / LARGE[0], top=1 - 0.55 / figure.get_figheight())
+        axes.axvline(0, color=MUTED, linewidth=1)
+        published = [rows[row].published.gain for row in places]
+        hollow = {"marker": "D", "facecolors": "none", "edgecolors": MUTED}
+        axes.scatter(published, list(places.values()), s=22, **hollow, label="published")
+        axes.errorbar(
+            [gain.mean for gain in gains],
+            list(places.values()),
+            xerr=[gain.half_width or 0 for gain in gains],
+            fmt="o",
+            markersize=5,
+            color=COLOURS["transmix"],
+            label="measured here",
+        )
+        for gain, place in zip(gains, places.values(), strict=True):
+            _write_right(axes, place, gain_text(gain))
+        axes.set_yticks(list(places.values()), [rows[row].published.model for row in places], color=INK)
+        axes.set_ylim(height, 0)
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
+        axes.set_title(TITLE, pad=18)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, borderpad=0, fontsize=8.5)
+
+    found = "; ".join(f"{rows[row].published.model} {gain_text(gain)}" for row, gain in zip(places, gains, strict=True))
+    return draw("gains", f"{TITLE}, by model. Measured: {found}.", CAPTION, (LARGE[0], height + 1.0), paint)
+
+
+def _places(rows: list[str]) -> tuple[dict[str, float], float]:
+    """How far below the top each row goes, and the height of all, in inches."""
+    places, height = {}, 0.0
+    for number, family in enumerate(by_family(rows)):
+        height += _GAP if number else 0
+        for row in family:
+            places[row] = height + _LINE / 2
+            height += _LINE
+    return places, height
+
+
+def _write_right(axes: Axes, place: float, text: str) -> None:
+    axes.annotate(
+        text,
+        (1, place),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=COLOURS["transmix"],
+        annotation_clip=False,
+    )

@@ -1,0 +1,76 @@
+"""Figures of many models: arranged by family, small where there are several, labels apart, every gain in one."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from report_records import make_study, write_study
+
+from reports.collect import collect
+from reports.gains import gain_figure
+from reports.gallery import by_family
+from reports.page import build, report_folder, write
+from reports.style import LARGE, SMALL, draw, label_ends
+
+
+def test_families_have_lines_of_their_own_once_one_has_several_models():
+    assert by_family(["deit_t", "pvt_t", "xcit_t"]) == [["deit_t", "pvt_t", "xcit_t"]]
+    assert by_family(["deit_t", "pvt_t", "cait_xxs", "deit_s"]) == [["deit_t", "deit_s"], ["pvt_t"], ["cait_xxs"]]
+    assert by_family(["deit_t"]) == [["deit_t"]]
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+def test_labels_at_the_ends_of_lines_do_not_touch(size):
+    figures: list[Figure] = []
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0.0, 50.0])
+        label_ends(
+            axes, {"baseline": (1, 50.0), "transmix": (1, 49.9)}, {"baseline": "baseline", "transmix": "TransMix"}
+        )
+        figures.append(figure)
+
+    draw("demo", "alt", "", size, paint)
+    renderer = FigureCanvasAgg(figures[0]).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figures[0].axes[0].texts]
+    assert len(boxes) == 2
+    assert not boxes[0].overlaps(boxes[1])
+    assert all(box.x1 <= figures[0].bbox.x1 for box in boxes)
+
+
+def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke", "--rows", "all")
+    write_study(study, (1.5,))
+    report = build(collect(study))
+    for gallery in (*report.curves, *report.occlusion_curves):
+        assert [len(line) for line in gallery.lines] == [3, 4, 4, 1]
+        assert {picture.size for picture in gallery.pictures} == {(250, 187)}
+    names = [picture.name for picture in report.curves[0].pictures]
+    assert names[:4] == ["accuracy_deit_t", "accuracy_deit_s", "accuracy_deit_b", "accuracy_pvt_t"]
+    page = write(report, report_folder(study))
+    files = {path.name for path in (page.parent / "figures").iterdir()}
+    rows = (f"{kind}_{row}" for kind, row in itertools.product(("accuracy", "loss", "occlusion"), study.rows))
+    assert files == {f"{name}.{suffix}" for name in (*rows, "gains", "examples") for suffix in ("svg", "png")}
+    assert 'height="187"' in page.read_text()
+
+
+def test_a_single_row_has_large_figures(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke")
+    write_study(study, (1.5,))
+    report = build(collect(study))
+    assert {picture.size for gallery in report.curves for picture in gallery.pictures} == {(442, 288)}
+    assert report.gains is None
+
+
+def test_the_figure_of_gains_has_every_model_with_its_interval(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t,pvt_t,deit_s", "--seeds", "3")
+    write_study(study, (1.0, 2.0, 3.0))
+    picture = gain_figure(collect(study))
+    order = [picture.svg.index(f">{name}</text>") for name in ("DeiT-T", "DeiT-S", "PVT-T")]
+    assert order == sorted(order)
+    assert picture.svg.count("+2.00 ± 2.48") == 3
+    assert "DeiT-S +2.00 ± 2.48" in picture.alt

@@ -1,0 +1,198 @@
+"""Table 2, ways to mix: hand-computed intervals, claims within them, and what is missing said plainly."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from report_records import make_study, write_study, write_train
+
+from experiments.study import Study
+from reports import summary, table2
+from reports.collect import collect
+from reports.page import build, report_folder, write
+from reports.table import Table
+from transmix.mixing import MixPolicy, mix_batch
+
+# 95 % t-quantile of a printed table, two degrees of freedom
+T2 = 4.302653
+
+
+def make_records(results: Path, top1: dict[str, list[float]], *options: str, **changes) -> Study:
+    """A study at lab scale with DeiT-T's top-1 by method and seed."""
+    seeds = max(map(len, top1.values()))
+    study = make_study(results, "--scale", "lab", "--seeds", str(seeds), *options)
+    for run in study.shown_in("table2"):
+        if run.seed < len(top1.get(run.method, [])):
+            write_train(run, top1[run.method][run.seed], **changes)
+    return study
+
+
+def texts(table: Table) -> dict[str, dict[str, str]]:
+    """What the table's cells say, by method."""
+    return {row["name"].text: {key: cell.text for key, cell in row.items()} for row in table.rows}
+
+
+MEASURED = {
+    "none": [40.0, 44.0, 45.0],
+    "cutmix": [49.5, 51.5, 53.5],
+    "baseline": [50.0, 52.0, 54.0],
+    "transmix": [51.0, 54.0, 57.0],
+    "oracle": [53.0, 55.0, 57.5],
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    return make_records(tmp_path_factory.mktemp("table2"), MEASURED)
+
+
+def test_means_and_paired_differences_by_hand(study):
+    rows = texts(table2.build(collect(study)))
+    assert list(rows) == ["No mixing", "CutMix", "Mixup + CutMix", "TransMix", "Oracle"]
+    assert {row["seeds"] for row in rows.values()} == {"3"}
+    assert rows["Mixup + CutMix"]["top1"] == "52.00 ± 4.97"  # standard deviation 2
+    assert f"{T2 * 2 / math.sqrt(3):.2f}" == "4.97"
+    assert rows["TransMix"]["difference"] == "+2.00 ± 2.48"  # 1, 2, 3
+    assert rows["CutMix"]["difference"] == "−0.50 ± 0.00"
+    assert rows["Oracle"]["difference"] == "+3.17 ± 0.72"  # 3, 3, 3.5
+    assert f"{T2 * math.sqrt(1 / 12) / math.sqrt(3):.2f}" == "0.72"
+    assert rows["Mixup + CutMix"]["difference"] == "–"
+
+
+def test_verdicts_claim_what_the_intervals_allow(study):
+    notes = {note.split(": ")[0]: note for note in table2.build(collect(study)).notes}
+    assert list(notes) == ["No mixing", "CutMix", "TransMix", "Oracle"]
+    for name, finding in (("No mixing", "lower"), ("CutMix", "lower"), ("Oracle", "higher")):
+        assert f"The top-1 is {finding} here than with Mixup + CutMix, " in notes[name]
+    assert "No difference is shown: +2.00 points" in notes["TransMix"]
+    assert "3 seeds, −0.48 to +4.48, includes zero" in notes["TransMix"]
+
+
+def test_each_method_says_what_it_mixes_and_how_it_labels(study):
+    rows = texts(table2.build(collect(study)))
+    found = {name: (row["mixup"], row["cutmix"], row["labels"]) for name, row in rows.items()}
+    assert found == {
+        "No mixing": ("0", "0", "–"),
+        "CutMix": ("0", "60", "area"),
+        "Mixup + CutMix": ("12", "48", "area"),
+        "TransMix": ("12", "48", "mean of area and attention"),
+        "Oracle": ("12", "48", "true visible share"),
+    }
+
+
+@pytest.mark.parametrize("alphas", [(0.8, 1.0), (0.0, 1.0), (0.8, 0.0), (0.0, 0.0)])
+def test_shares_of_mixed_batches_are_those_that_are_drawn(alphas):
+    settings = dict(zip(("mixup_alpha", "cutmix_alpha"), alphas, strict=True)) | {"mix_prob": 0.6, "switch_prob": 0.8}
+    policy, rng = MixPolicy(*alphas, prob=0.6, switch_prob=0.8), np.random.default_rng(0)
+    mixes = [mix_batch(torch.zeros(2, 1, 4, 4), policy, rng) for _ in range(2000)]
+    by_cutmix = np.mean([mix.box is not None for mix in mixes])
+    by_mixup = np.mean([mix.box is None and mix.lam > 0 for mix in mixes])
+    assert table2.mixed_batches(settings) == pytest.approx((by_mixup, by_cutmix), abs=0.04)
+
+
+def regime(results: Path, none: list[float], baseline: list[float]) -> str:
+    return table2.regime(table2.mix_rows(collect(make_records(results, {"none": none, "baseline": baseline}))))
+
+
+def test_mixing_that_hurts_is_said_and_only_then(tmp_path):
+    assert regime(tmp_path / "a", [49.0, 50.0, 51.0], [50.0, 51.0, 52.0]) == ""
+    assert regime(tmp_path / "b", [51.0, 54.0, 57.0], [50.0, 52.0, 54.0]) == ""  # +2.00 ± 2.48
+    hurts = regime(tmp_path / "c", [53.0, 55.0, 57.5], [50.0, 52.0, 54.0])
+    assert hurts.startswith("Mixing hurts here")
+    assert "no mixing is 3.17 points above Mixup + CutMix" in hurts
+    assert "3 seeds, +2.45 to +3.88, excludes zero" in hurts
+    one = regime(tmp_path / "d", [51.5], [50.0])
+    assert one.startswith("In this one seed no mixing is 1.50 points above Mixup + CutMix: if more seeds confirm it")
+    assert regime(tmp_path / "e", [49.0], [50.0]) == ""
+    assert regime(tmp_path / "f", [49.0], []) == ""
+
+
+def test_mixing_that_hurts_is_said_at_the_top_too(tmp_path):
+    top1 = {"none": [53.0, 55.0], "baseline": [50.0, 52.0], "transmix": [50.5, 53.0]}
+    gain = dict(summary.lines(collect(make_records(tmp_path, top1))))["Gain"]
+    assert "No difference is shown: +0.75 points" in gain
+    assert "Mixing hurts here" in gain
+
+
+def test_one_seed_of_several_methods_is_one_note(tmp_path):
+    study = make_records(tmp_path, {method: values[:1] for method, values in MEASURED.items()})
+    table = table2.build(collect(study))
+    assert texts(table)["Oracle"]["difference"] == "+3.00"
+    (note,) = table.notes
+    assert note.startswith("No mixing, CutMix, TransMix, Oracle: One seed each says little")
+    assert "standard error of up to 1.58 points on 1,000 validation images" in note  # sqrt(.5 * .5 / 1000)
+
+
+def test_runs_on_different_data_are_not_compared(tmp_path):
+    study = make_records(tmp_path, {"baseline": [50.0], "transmix": [51.0]})
+    data = {"name": "x", "classes": 10, "images": {"train": 1, "val": 1}, "fingerprint": "0" * 16}
+    write_train(study.find("table1.deit_t.transmix.seed0"), 51.0, data=data)
+    table = table2.build(collect(study))
+    assert texts(table)["TransMix"]["difference"] == "not paired"
+    assert any("TransMix: Not compared" in note for note in table.notes)
+
+
+def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2", "--set", "epochs=4", "--set", "lr=1e-3")
+    for method in ("baseline", "transmix"):
+        write_train(study.find(f"table1.deit_t.{method}.seed0"), 50.0)
+    table = table2.build(collect(study))
+    rows = texts(table)
+    assert rows["TransMix"]["top1"] == "50.00"
+    assert rows["CutMix"]["top1"] == rows["CutMix"]["difference"] == "not run"
+    assert rows["Oracle"]["top1"] == "not in this study"
+    assert rows["Oracle"]["labels"] == ""
+    remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 lr=1e-3'"
+    assert f"No mixing, CutMix: not run; {remedy} runs what is missing." in table.notes
+    assert "Oracle: not run at scale tiny; make table2 SCALE=lab runs it." in table.notes
+
+
+def test_a_study_without_its_row_says_so(tmp_path):
+    table = table2.build(collect(make_study(tmp_path, "--scale", "tiny", "--rows", "pvt_t")))
+    assert {row["top1"] for row in texts(table).values()} == {"not in this study"}
+    assert table.notes == ("This study has no DeiT-T: make table2 SCALE=tiny runs it.",)
+
+
+def test_every_format_has_table_2(study):
+    folder = report_folder(study)
+    write(build(collect(study)), folder)
+    for name in ("index.html", "report.md"):
+        text = (folder / name).read_text()
+        assert "+3.17 ± 0.72" in text
+        assert "Not in the slides." in text
+    assert r"+3.17 $\pm$ 0.72" in (folder / "table2.tex").read_text()
+    lines = pandas.read_csv(folder / "table2.csv", index_col="method")
+    oracle = lines.loc["oracle"]
+    assert oracle["difference"] == pytest.approx(9.5 / 3)
+    assert oracle["difference_half_width_95"] == pytest.approx(T2 / 6, abs=1e-6)
+    assert oracle["top1"] == pytest.approx(165.5 / 3)
+    assert (oracle["label_rule"], oracle["seeds"], oracle["cutmix_batches"]) == ("oracle", 3, pytest.approx(0.48))
+    ids = [run.id for run in study.plan() if (run.table, run.method) == ("table2", "oracle")]
+    assert oracle["records"].split() == ids
+    assert math.isnan(lines.loc["baseline", "difference"])
+
+
+def test_another_label_rule_is_named_wherever_labels_are(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke", "--set", "label_rule=attention")
+    write_study(study, (1.0,))
+    report = build(collect(study))
+    assert texts(report.table2)["TransMix"]["labels"] == "attention"
+    assert texts(report.table2)["CutMix"]["labels"] == "area"
+    titles = {column.key: column.title for column in report.lambdas.columns}
+    assert (titles["error_attention"], titles["error_mean"]) == ("attention: the label", "mean")
+    assert "attention-λ, TransMix’s label, by 0.087, and their mean by 0.092" in report.lambdas.notes[0]
+    assert report.examples.names == {
+        "area": "area (CutMix)",
+        "attention": "attention: the label",
+        "mean": "mean",
+        "true": "true share",
+    }
+    folder = report_folder(study)
+    write(report, folder)
+    for name in ("index.html", "report.md"):
+        assert "mean: the label" not in (folder / name).read_text()
