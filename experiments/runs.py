@@ -53,6 +53,7 @@ class Run:
         data: what it runs on.
         results: folder of all results.
         needs: runs whose weights it reads.
+        part: what a row is fine-tuned as, e.g. ``segmenter_linear``; empty where a table's rows have one form.
         options: command-line options that lead to this run's plan.
     """
 
@@ -66,12 +67,13 @@ class Run:
     data: Data
     results: Path
     needs: tuple[Run, ...] = ()
+    part: str = ""
     options: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
-        """For people: ``table1.deit_s.transmix.seed0``."""
-        return f"{self.table}.{self.row}.{self.method}.seed{self.seed}"
+        """For people: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
+        return ".".join(filter(None, (self.table, self.row, self.part, self.method, f"seed{self.seed}")))
 
     @property
     def id(self) -> str:
