@@ -68,8 +68,9 @@ def batches(
     if masks is not None:
         masks = ObjectMasks(masks, samples.names(), recipe.image_size, recipe.eval_crop)
     order = rng.permutation(len(samples))[:mixes].tolist()
-    for start in range(0, len(order) - BATCH + 1, BATCH):
-        chosen = order[start : start + BATCH]
+    size = min(BATCH, len(order))
+    for start in range(0, len(order) - size + 1, size):
+        chosen = order[start : start + size]
         images, labels = zip(*(readable(samples, index) for index in chosen), strict=True)
         objects = None if masks is None else torch.stack([masks[index] for index in chosen])
         yield torch.stack(images), torch.tensor(labels), objects

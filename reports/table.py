@@ -97,5 +97,5 @@ class Table:
 
 
 def missing(status: str) -> Cell:
-    """The cell of a number that no record has: ``not run``, ``unreadable``, ``not in this study``, ..."""
+    """The cell of a number that there is no record for: `NOT_RUN`, `UNREADABLE`, `NOT_PLANNED` or `NOT_RECORDED`."""
     return Cell(status, "missing")

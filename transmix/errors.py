@@ -47,6 +47,8 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         if end.at_once:
             os._exit(end.status)
         sys.exit(end.status)
+    except BrokenPipeError:  # whoever read along, such as head, has seen enough
+        os._exit(128 + 13)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)
