@@ -45,6 +45,7 @@ class Task:
         title: of the section, without the table's number.
         metrics: what is measured, in words.
         columns: a column for every metric that is shown; its key is the metric's name in the records.
+        drawn: what its pictures show of a model.
         verdicts: metrics of which differences are judged, and their names.
         recorded: every metric of the records.
     """
@@ -53,6 +54,7 @@ class Task:
     title: str
     metrics: str
     columns: tuple[Column, ...]
+    drawn: str
     verdicts: dict[str, str]
     recorded: tuple[str, ...]
 

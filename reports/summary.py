@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.published import model_name, table1
-from reports import lambdas, occlusion, table2
+from reports import fine_tuning, lambdas, occlusion, table2, table3, table4
 from reports.collect import DONE, Collected
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
@@ -29,15 +29,18 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """Five lines, each a heading and a sentence: runs, data, gain, other measurements, what is missing."""
+    """Up to six lines, each a heading and a sentence: runs, data, gain, other measurements, what is missing."""
     rows = gain_rows(collected)
-    return [
+    tuned = " ".join(filter(None, (fine_tuning.summary(collected, module.TASK) for module in (table3, table4))))
+    found = [
         ("Runs", _runs(collected)),
         ("Data", _data(collected)),
         ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
+        ("Fine-tuned", tuned),
         ("Also", _others(collected)),
         ("Not run", _missing(collected, rows)),
     ]
+    return [(heading, sentence) for heading, sentence in found if sentence]
 
 
 def _runs(collected: Collected) -> str:
@@ -52,9 +55,10 @@ def _runs(collected: Collected) -> str:
 
 
 def _data(collected: Collected) -> str:
-    if not collected.records:
+    classified = [result.record["data"] for result in collected.results if result.record and not result.run.part]
+    if not classified:
         return f"{collected.study.classification_data.name}; nothing has been measured on it yet."
-    data = collected.records[0]["data"]
+    data = classified[0]
     images = data["images"]
     kind = "embedded synthetic scenes" if data.get("embedded") else data.get("source", "class folders")
     return (

@@ -21,6 +21,7 @@ TASK = fine_tuning.Task(
         Column("aAcc", "aAcc", MEASURED),
         Column("mIoU_ms", "mIoU, multi-scale", MEASURED),
     ),
+    drawn="classes of the pixels",
     verdicts={"mIoU": "mIoU"},
     recorded=SEGMENTATION_METRICS,
 )

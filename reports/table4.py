@@ -17,6 +17,7 @@ TASK = fine_tuning.Task(
         for what, title in (("box", "boxes"), ("mask", "masks"))
         for overlap in ("", "50", "75")
     ),
+    drawn="boxes, masks and classes of the objects",
     verdicts={"box_AP": "box AP", "mask_AP": "mask AP"},
     recorded=DETECTION_METRICS,
 )
