@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from experiments.published import model_name
 from reports.arms import Arm, Comparison, arm_of, compare, gain_cell, mean_cell
 from reports.collect import DONE, RANDOM, Collected, Result
 from reports.statistics import Estimate
-from reports.table import MEASURED, Cell, Column, Table, missing
-from reports.words import gain_text
+from reports.table import Cell, Column, Table
+from reports.words import gain_text, intervals_text, number
 
 WEIGHTS = {RANDOM: "random", "baseline": "baseline", "transmix": "TransMix"}
 GAIN, CHECKPOINT = ("baseline", "transmix"), (RANDOM, "baseline")  # what is compared: before, after
@@ -28,6 +29,7 @@ HEADS = {
     "mask_rcnn_3x": "Mask R-CNN 3x",
 }
 DATA_SETS = {"pascal_context": "Pascal Context"}
+LISTED = 4  # gains that the summary lists; of more it gives the range
 CAPTION = (
     "{task}, the weights of Table 1’s models fine-tuned: {metrics}, in percent on the validation images of this study. "
     "Weights: where the backbone starts. Mean over seeds, with two or more ± its 95 % interval (Student’s t), which "
@@ -120,7 +122,7 @@ def build(collected: Collected, task: Task) -> Table:
         Column("name", "Model", align="left"),
         Column("head", "Head", align="left"),
         Column("weights", "Weights", align="left"),
-        Column("seeds", "Seeds", MEASURED),
+        Column("seeds", "Seeds"),
         *task.columns,
     )
     found = setups(collected, task)
@@ -133,13 +135,13 @@ def _lines(setup: Setup, task: Task) -> Iterator[dict[str, Cell]]:
     names = {"name": Cell(model_name(setup.row)), "head": Cell(head_name(setup.part))}
     metrics = [column.key for column in task.columns]
     for method, arm in setup.arms.items():
-        seeds = Cell(f"{len(arm.results):,}", "measured") if arm.results else missing(arm.status)
+        seeds = Cell(f"{len(arm.results):,}")
         cells = {key: mean_cell(arm.of(key), interval=True, links=key == metrics[0]) for key in metrics}
         yield names | {"weights": Cell(WEIGHTS[method]), "seeds": seeds} | cells
     compared = {metric: setup.comparisons(metric) for metric in metrics}
     for step, first in compared[metrics[0]].items():
         cells = {metric: gain_cell(found[step]) for metric, found in compared.items()}
-        seeds = Cell(f"{first.gain.count:,}", "measured") if first.gain else missing(first.status)
+        seeds = Cell(f"{first.gain.count if first.gain else 0:,}")
         yield names | {"weights": Cell(step_name(step)), "seeds": seeds} | cells
 
 
@@ -148,13 +150,12 @@ def _notes(collected: Collected, task: Task, found: list[Setup]) -> tuple[str, .
     if not found:
         return (f"This study has no runs of {task.title.lower()}.",)
     notes, single = [], []
-    for setup in found:
-        for metric, name in task.verdicts.items():
-            for step, comparison in setup.comparisons(metric).items():
-                if comparison.single:
-                    single.append(setup.name)
-                elif comparison.verdict:
-                    notes.append(f"{setup.name}, {name}, {step_name(step)}: {comparison.verdict}")
+    for step, setup, (metric, name) in product(CLAIMS, found, task.verdicts.items()):
+        comparison = setup.comparisons(metric).get(step)
+        if comparison and comparison.single:
+            single.append(setup.name)
+        elif comparison and comparison.verdict:
+            notes.append(f"{setup.name}, {name}, {step_name(step)}: {comparison.verdict}")
     if single:
         names = ", ".join(dict.fromkeys(single))
         notes.append(f"{names}: One seed each says little about a difference, and gives no interval.")
@@ -183,10 +184,15 @@ def summary(collected: Collected, task: Task) -> str:
         return ""
     metric, name = next(iter(task.verdicts.items()))
     compared = {setup.name: setup.comparisons(metric).get(GAIN) for setup in found}
-    gains = [f"{setup} {gain_text(step.gain)}" for setup, step in compared.items() if step and step.gain]
+    gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
     if not gains:
         return f"{task.title}: not run with both weights."
-    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {', '.join(gains)} points."
+    listed = ", ".join(f"{setup} {gain_text(gain)}" for setup, gain in gains.items())
+    if len(gains) > LISTED:
+        means = sorted(gain.mean for gain in gains.values())
+        listed = f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"
+    counted = intervals_text(list(gains.values()))
+    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {listed} points{counted}."
 
 
 def numbers(collected: Collected, task: Task) -> list[dict[str, Any]]:

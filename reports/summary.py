@@ -8,7 +8,7 @@ from reports.collect import DONE, Collected
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows
-from reports.words import gain_text, number, plural
+from reports.words import gain_text, intervals_text, number, plural
 
 
 def banner(collected: Collected) -> str:
@@ -75,14 +75,7 @@ def _gains(rows: list[GainRow]) -> str:
         return f"{measured[0].published.model}: {measured[0].verdict}"
     gains = [row for row in measured if row.gain is not None]
     parts = ", ".join(f"{row.published.model} {gain_text(row.gain)}" for row in gains)
-    intervals = sum(row.gain.half_width is not None for row in gains)
-    shown = sum(row.gain.low > 0 for row in gains)
-    if not intervals:
-        return f"{parts} points of top-1; one seed each, so without intervals."
-    return (
-        f"{parts} points of top-1, with 95 % intervals over seeds; {shown} of "
-        f"{plural(intervals, 'interval')} {'lies' if shown == 1 else 'lie'} above zero."
-    )
+    return f"{parts} points of top-1{intervals_text([row.gain for row in gains])}."
 
 
 def _others(collected: Collected) -> str:
