@@ -121,7 +121,8 @@ def write(report: Report, folder: Path) -> Path:
         with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
     tables = [(report.table1, table1.numbers), (report.table2, table2.numbers)]
-    tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in report.fine_tuned]
+    planned = [found for found in report.fine_tuned if found.table.rows]
+    tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in planned]
     for table, numbers in tables:
         write_text(folder / f"{table.name}.tex", to_latex(table))
         write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))

@@ -304,3 +304,4 @@ def test_a_study_without_fine_tuning_has_a_page(tmp_path: Path):
     study = make_study(tmp_path, "--scale", "smoke")
     page = write(build(classified(study)), tmp_path / "report").read_text()
     assert "This study has no runs of semantic segmentation." in page
+    assert not list(tmp_path.glob("report/table[34].*"))
