@@ -53,7 +53,7 @@ class Run:
         data: what it runs on.
         results: folder of all results.
         needs: runs whose weights it reads.
-        part: what a row is fine-tuned as, e.g. ``segmenter_linear``; empty where a table's rows have one form.
+        part: what tells it from others of its table, row and method: a configuration's name.
         options: command-line options that lead to this run's plan.
     """
 

@@ -15,7 +15,7 @@ from reports.words import number
 
 FILE = "predictions.png"
 SIDE = (900, 2400)  # pixels at most: the page embeds the pictures
-OPEN = 2  # pictures of a table that are shown at once; the others wait behind a click
+OPEN = 1  # pictures of a table that are shown at once; the others wait behind a click
 _UNREADABLE = (OSError, ValueError, SyntaxError, zlib.error, Image.DecompressionBombError)
 
 
