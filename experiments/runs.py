@@ -54,6 +54,7 @@ class Run:
         data: what it runs on.
         results: folder of all results.
         needs: runs whose weights it reads.
+        part: what tells it from others of its table, row and method: a configuration's name.
         options: command-line options that lead to this run's plan.
         inputs: files and folders besides the data that it reads, by what they are to it.
     """
@@ -68,13 +69,14 @@ class Run:
     data: Data
     results: Path
     needs: tuple[Run, ...] = ()
+    part: str = ""
     options: tuple[str, ...] = field(default=(), compare=False)
     inputs: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
-        """For people: ``table1.deit_s.transmix.seed0``."""
-        return f"{self.table}.{self.row}.{self.method}.seed{self.seed}"
+        """For people: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
+        return ".".join(filter(None, (self.table, self.row, self.part, self.method, f"seed{self.seed}")))
 
     @property
     def id(self) -> str:

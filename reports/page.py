@@ -14,12 +14,27 @@ from experiments import published
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, sheet, summary, table1, table2, table5
+from reports import (
+    fine_tuning,
+    lambdas,
+    ledger,
+    occlusion,
+    provenance,
+    sheet,
+    summary,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+)
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import training_curves
+from reports.fine_tuning import Task
 from reports.gains import gain_figure
 from reports.gallery import Gallery
+from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves
 from reports.style import Picture
@@ -31,6 +46,21 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
+class FineTuned:
+    """A table of fine-tuned models, and what some of them predict.
+
+    Attributes:
+        task: what they are fine-tuned for.
+        table: the table.
+        predictions: a picture of each row and head that has one.
+    """
+
+    task: Task
+    table: Table
+    predictions: list[Prediction]
+
+
+@dataclass(frozen=True)
 class Report:
     """What is shown, in no format yet.
 
@@ -38,6 +68,7 @@ class Report:
         collected: the records.
         table1: Table 1.
         table2: Table 2.
+        fine_tuned: Tables 3 and 4.
         table5: Table 5.
         occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
@@ -52,6 +83,7 @@ class Report:
     collected: Collected
     table1: Table
     table2: Table
+    fine_tuned: list[FineTuned]
     table5: Table
     occlusion: Table
     lambdas: Table
@@ -66,10 +98,16 @@ class Report:
 def build(collected: Collected) -> Report:
     """All tables and figures of a study."""
     examples, problems = find_examples(collected)
+    fine_tuned = []
+    for task in (table3.TASK, table4.TASK):
+        predictions, unreadable = find_predictions(collected, task)
+        fine_tuned.append(FineTuned(task, fine_tuning.build(collected, task), predictions))
+        problems += unreadable
     return Report(
         collected=collected,
         table1=table1.build(collected),
         table2=table2.build(collected),
+        fine_tuned=fine_tuned,
         table5=table5.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
@@ -105,14 +143,13 @@ def write(report: Report, folder: Path) -> Path:
     if report.sheet is not None:
         with replacing(folder / "figures" / sheet.FILE) as temporary:
             temporary.write_bytes(report.sheet.png)
-    for table, module in (
-        (report.table1, table1),
-        (report.table2, table2),
-        (report.table5, table5),
-        (report.occlusion, occlusion),
-    ):
+    tables = [(report.table1, table1.numbers), (report.table2, table2.numbers)]
+    planned = [found for found in report.fine_tuned if found.table.rows]
+    tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in planned]
+    tables += [(report.table5, table5.numbers), (report.occlusion, occlusion.numbers)]
+    for table, numbers in tables:
         write_text(folder / f"{table.name}.tex", to_latex(table))
-        write_text(folder / f"{table.name}.csv", to_csv(module.numbers(report.collected)))
+        write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))
@@ -142,6 +179,7 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         entries=provenance.entries(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
+        shown_at_once=OPEN,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
         ledger=LEDGER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from experiments.protocols import CORRUPTIONS
 from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study, add_study_options, study_from
+from reports.collect import DETECTION_METRICS, SEGMENTATION_METRICS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -26,7 +28,7 @@ def make_study(results: Path, *options: str) -> Study:
 
 def record_of(run: Run, metrics: dict[str, Any], **extra: Any) -> dict[str, Any]:
     """A whole record around some metrics."""
-    names = ("id", "name", "table", "kind", "scale", "row", "method", "seed", "command")
+    names = ("id", "name", "table", "kind", "scale", "row", "method", "part", "seed", "command")
     return {
         "run": {name: getattr(run, name) for name in names} | {"needs": [need.id for need in run.needs]},
         "settings": run.settings,
@@ -169,6 +171,44 @@ def write_examples(path: Path, count: int, known: bool = True) -> None:
     )
 
 
+FINE_TUNING = {"table3": "segmentation", "table4": "detection"}
+
+
+def fine_tuning_run(study: Study, name: str) -> Run:
+    """A run that fine-tunes, by its name: ``table3.deit_t.upernet.transmix.seed0``."""
+    table, row, part, method, seed = name.split(".")
+    trained = study.find(f"table1.{row}.{'baseline' if method == 'random' else method}.{seed}")
+    return replace(
+        trained,
+        table=table,
+        part=part,
+        method=method,
+        kind=FINE_TUNING[table],
+        settings={"config": part},
+        needs=() if method == "random" else (trained,),
+    )
+
+
+def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (60, 40), **changes: Any) -> None:
+    """A fine-tuning run whose first metric is `first` percent, and each further one a point more."""
+    names = SEGMENTATION_METRICS if run.kind == "segmentation" else DETECTION_METRICS
+    metrics = {name: first + place for place, name in enumerate(names)}
+    metrics |= {"parameters": 5_800_000, "val_images": 200, "peak_memory_mib": 512.0}
+    extra = {"weights_report": None if run.method == "random" else {"loaded": 148, "dropped": [], "resized": []}}
+    if picture is not None:
+        extra["files"] = {"predictions.png": "0" * 64}
+        run.folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", picture, "teal").save(run.folder / "predictions.png")
+    record = record_of(run, metrics, **extra)
+    record["data"] = {
+        "name": f"dense-{run.kind}",
+        "classes": 11,
+        "images": {"train": 800, "val": 200},
+        "fingerprint": f"{run.kind}-print",
+    }
+    write_record(run.folder, record | changes)
+
+
 def write_study(study: Study, gains: tuple[float, ...]) -> None:
     """All records: baselines at 50 % top-1, TransMix better by a seed's gain."""
     for run in study.plan():
@@ -179,5 +219,7 @@ def write_study(study: Study, gains: tuple[float, ...]) -> None:
             write_occlusion(run, 50.0 + gain)
         elif run.kind == "natural":
             write_natural(run, 20.0 + gain)
+        elif run.kind in FINE_TUNING.values():
+            write_fine_tuned(run, 40.0 + gain)
         else:
             write_lambda(run, (0.125, 0.0875, 0.0925))
