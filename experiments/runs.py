@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.dense import DenseSpec
 from experiments.records import UnreadableRecord, read_record
 from transmix.errors import UserError
 from transmix.recipe import fingerprint
@@ -18,24 +19,28 @@ KINDS = {
     "train": "experiments.training",
     "lambda": "experiments.lambda_study",
     "occlusion": "robustness.occlusion",
+    "segmentation": "downstream.runs",
+    "detection": "downstream.runs",
 }
 
 
 @dataclass(frozen=True)
 class Data:
-    """A classification data set.
+    """A data set.
 
     Attributes:
         name: what identifies it; part of a run's identity.
         source: where its images are; None where the user has still to say.
         folder: what the suite itself writes for it: the scenes, or an index of somebody's shards.
         scenes: how to make it, if it is the embedded one.
+        remedy: how the user says where it is.
     """
 
     name: str
-    source: SourceSpec | None
+    source: SourceSpec | DenseSpec | None
     folder: Path
     scenes: ScenesSpec | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Run:
     Attributes:
         table: the make target it belongs to (``table1``, ``occlusion``, ...).
         row: row of the table, e.g. ``deit_s``.
-        method: ``baseline`` or ``transmix``.
+        method: one of `experiments.scales.METHODS`, or ``random``: no weights.
         kind: one of `KINDS`.
         scale: ``smoke``, ``tiny``, ``lab`` or ``paper``.
         seed: of every random draw.
@@ -53,6 +58,7 @@ class Run:
         data: what it runs on.
         results: folder of all results.
         needs: runs whose weights it reads.
+        part: what tells it from others of its table, row and method: a configuration's name.
         options: command-line options that lead to this run's plan.
     """
 
@@ -66,12 +72,13 @@ class Run:
     data: Data
     results: Path
     needs: tuple[Run, ...] = ()
+    part: str = ""
     options: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
-        """For people: ``table1.deit_s.transmix.seed0``."""
-        return f"{self.table}.{self.row}.{self.method}.seed{self.seed}"
+        """For people: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
+        return ".".join(filter(None, (self.table, self.row, self.part, self.method, f"seed{self.seed}")))
 
     @property
     def id(self) -> str:

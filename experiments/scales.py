@@ -8,7 +8,8 @@ from typing import Any
 
 from experiments.cait import cait_xxs
 from experiments.deit import deit_b, deit_s, deit_t
-from experiments.protocols import LambdaStudy, PatchDrop
+from experiments.fine_tuning import PAPER
+from experiments.protocols import FineTuning, LambdaStudy, PatchDrop
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
 from transmix.recipe import Recipe
@@ -27,7 +28,9 @@ METHODS: dict[str, dict[str, Any]] = {  # the settings in which runs of one row 
 }
 PAIR = ("baseline", "transmix")  # the columns of Table 1
 
-TABLES = ("table1", "table2", "occlusion", "lambda")
+FINE_TUNED = (*PAIR, "random")  # what downstream runs start from: weights of Table 1, or none
+
+TABLES = ("table1", "table2", "table3", "table4", "occlusion", "lambda")
 TABLE2_ROW = "deit_t"
 
 
@@ -52,6 +55,7 @@ class Scale:
         models: the model that stands in for each row's; empty for the paper's own.
         patch_drop: the occlusion protocol.
         lambda_study: the comparison of lambdas.
+        fine_tuning: the downstream runs, for those rows that they serve.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Scale:
     models: dict[str, str]
     patch_drop: PatchDrop
     lambda_study: LambdaStudy
+    fine_tuning: tuple[FineTuning, ...]
 
     @property
     def known_rows(self) -> tuple[str, ...]:
@@ -145,6 +150,13 @@ _LAB = {
     "xcit_l": "xcit_large_24_p8_224",
 }
 
+
+def _dense(config: str, iterations: int, batch_size: int = 8) -> FineTuning:
+    """A short fine-tuning on small images."""
+    multi_scale = config.startswith("ade20k/segmenter")
+    return FineTuning(config, batch_size, 1e-3, (128, 128), iterations=iterations, multi_scale=multi_scale)
+
+
 SCALES = {
     scale.name: scale
     for scale in (
@@ -160,6 +172,10 @@ SCALES = {
             models=_MICRO,
             patch_drop=PatchDrop(tenths=(0, 5), mask_seeds=2),
             lambda_study=LambdaStudy(mixes=32, examples=2),
+            fine_tuning=(
+                _dense("ade20k/segmenter_linear_deit", iterations=2),
+                _dense("coco/mask_rcnn_1x_deit", iterations=2),
+            ),
         ),
         Scale(
             name="tiny",
@@ -173,6 +189,11 @@ SCALES = {
             models=_MICRO,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(),
+            fine_tuning=(
+                _dense("ade20k/segmenter_linear_deit", iterations=120),
+                _dense("ade20k/upernet_xcit", iterations=120),
+                _dense("coco/mask_rcnn_1x_xcit", iterations=150),
+            ),
         ),
         Scale(
             name="lab",
@@ -186,6 +207,11 @@ SCALES = {
             models=_LAB,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(mixes=4096),
+            fine_tuning=(
+                _dense("ade20k/segmenter_linear_deit", iterations=4000, batch_size=16),
+                _dense("ade20k/upernet_deit", iterations=4000, batch_size=16),
+                _dense("coco/mask_rcnn_1x_deit", iterations=4000, batch_size=16),
+            ),
         ),
         Scale(
             name="paper",
@@ -199,6 +225,7 @@ SCALES = {
             models={},
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(mixes=10_000),
+            fine_tuning=PAPER,
         ),
     )
 }

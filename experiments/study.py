@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.dense import OPTIONS, DenseSpec
+from experiments.protocols import FineTuning
 from experiments.runs import Data, Run
-from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
+from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
 from transmix.recipe import override, parse_settings, settings
 from transmix.sources import SourceSpec
+
+IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Study:
         rows: rows of Table 1.
         seeds: number of seeds, counted from 0.
         imagenet: images to use instead of the scale's own data.
+        dense: data sets to use for segmentation and detection instead of the scale's own, by layout.
         changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
         results: folder of all results.
         data: folder of all embedded data sets, and of indexes of other data.
@@ -34,6 +39,7 @@ class Study:
     rows: tuple[str, ...]
     seeds: int
     imagenet: SourceSpec | None
+    dense: dict[str, DenseSpec]
     changed: dict[str, Any]
     results: Path
     data: Path
@@ -47,14 +53,24 @@ class Study:
             name = self.imagenet.identity
             return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
         if scenes is None:
-            return Data("imagenet", None, self.data / "imagenet")
+            return Data("imagenet", None, self.data / "imagenet", remedy=IMAGENET)
         folder = self.data / scenes.key
         return Data(scenes.key, SourceSpec("", "", folder / "imagenet"), folder, scenes)
 
+    def dense_data(self, layout: str) -> Data:
+        """The user's data set in a layout of `experiments.dense` where given, else that of the scale's scenes."""
+        scenes, spec = self.scale.scenes, self.dense.get(layout)
+        if spec is not None:
+            return Data(spec.identity, spec, self.data / spec.identity)
+        if scenes is None:
+            return Data(layout, None, self.data / layout, remedy=OPTIONS[layout])
+        folder = self.data / scenes.key
+        return Data(scenes.key, DenseSpec(layout, folder / layout), folder, scenes)
+
     def check_data(self) -> None:
-        """Raise `UserError` early if the user's folder is not there. (A report needs records only.)"""
-        if self.imagenet is not None:
-            self.imagenet.check()
+        """Raise `UserError` early if one of the user's folders is not there. (A report needs records only.)"""
+        for source in filter(None, (self.imagenet, *self.dense.values())):
+            source.check()
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
@@ -65,6 +81,9 @@ class Study:
                 runs += trained.values()
                 runs += [self._measurement("occlusion", "occlusion", trained[method]) for method in PAIR]
                 runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
+                for protocol in self.scale.fine_tuning:
+                    if protocol.serves(row):
+                        runs += [self._fine_tuning(protocol, row, method, trained, seed) for method in FINE_TUNED]
         return runs
 
     def shown_in(self, table: str) -> list[Run]:
@@ -100,6 +119,14 @@ class Study:
         protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]
         jsonable = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(protocol).items()}
         return self._run(table, trained.row, trained.method, kind, trained.seed, jsonable, (trained,))
+
+    def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
+        model = trained["baseline"].settings["model"]
+        needs = (trained[method],) if method in trained else ()
+        run = self._run(
+            protocol.table, row, method, protocol.kind, seed, {"model": model, **protocol.settings()}, needs
+        )
+        return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
 
     def _run(
         self,
@@ -137,6 +164,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME:]PATH",
         help="class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set: torch/cifar100, wds, hfds, ...",
     )
+    for layout, remedy in OPTIONS.items():
+        parser.add_argument(
+            f"--{layout.replace('_', '-')}", type=Path, metavar="PATH", help=f"as published: {remedy.split()[0]}"
+        )
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="change a recipe setting")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
@@ -157,12 +188,14 @@ def study_from(args: argparse.Namespace) -> Study:
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one seed is needed")
     options = ["--scale", scale.name]
-    for name in ("rows", "seeds", "imagenet"):
+    for name in ("rows", "seeds", "imagenet", *OPTIONS):
         if getattr(args, name) is not None:
-            options += [f"--{name}", str(getattr(args, name))]
+            options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     for name in ("results", "data"):
         if getattr(args, name) != Path(name):
             options += [f"--{name}", str(getattr(args, name))]
     for pair in args.set:
         options += ["--set", pair]
-    return Study(scale, rows, seeds, args.imagenet, parse_settings(args.set), args.results, args.data, tuple(options))
+    dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
+    changed = parse_settings(args.set)
+    return Study(scale, rows, seeds, args.imagenet, dense, changed, args.results, args.data, tuple(options))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from downstream.scenes import scenes_config
 
 from downstream.draws import CountingInfiniteSampler, CountingSampler, SeedIteration
 from downstream.fine_tune import WEIGHTS, fine_tune
 from downstream.openmmlab import load_config
 from downstream.resume import STATE
-from downstream.scenes import scenes_config
 from transmix.checkpoints import read_weights, save_weights
 from transmix.distributed import Processes
 from transmix.errors import UserError
