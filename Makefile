@@ -41,7 +41,7 @@ lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
 	@$(PYTHON) -m experiments plan $(STUDY)
 
-check-paper: $(VENV)  ## build, count and try the paper's twelve models (minutes)
+check-paper: $(VENV)  ## build and try the paper's twelve models and what they are fine-tuned as (minutes)
 	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(ROWS))
 
 page: $(VENV)  ## the report from the records that are there

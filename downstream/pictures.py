@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.utils.data import Dataset
 
+from downstream.openmmlab import quiet
+
 ROWS = 4  # validation images, evenly spaced, so that every run of a data set shows the same
 SIDE = 256  # longer side of a picture, in pixels
 GAP, LINE = 8, 22  # between pictures, and of a heading
@@ -33,10 +35,12 @@ def predictions(model: nn.Module, images: Dataset) -> Image.Image:
         model: of mmseg or mmdet.
         images: a test data set of that library.
     """
-    chosen = sorted({round(i * (len(images) - 1) / max(1, ROWS - 1)) for i in range(min(ROWS, len(images)))})
+    count = min(ROWS, len(images))
+    chosen = [round(row * (len(images) - 1) / max(1, count - 1)) for row in range(count)]
     names = images.metainfo["classes"]
     segments = hasattr(model, "decode_head")
-    rows = [_row(model, images[index], names, segments) for index in chosen]
+    with quiet():
+        rows = [_row(model, images[index], names, segments) for index in chosen]
     titles = list(TITLES)
     titles[2] += " (where a class is known)" if segments else f" (score {SCORE} and more)"
     return _sheet(rows, titles)

@@ -88,8 +88,8 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
     )
     if any(run.kind in ("segmentation", "detection") for run, _ in costs):
         yield (
-            "Fine-tuning: the backbone's cost at 224 px, in proportion to the pixels of a training image; attention, which "
-            "grows faster, and necks and heads come on top. Validation images count as training images do, in size."
+            "Fine-tuning: the backbone's cost at 224 px, in proportion to the pixels of a training image; attention, "
+            "which grows faster, and necks and heads come on top. Validation images count as training images do."
         )
     yield (
         "Disk: weights, training state (weights and AdamW's two moments), their moving averages where a recipe keeps "

@@ -183,16 +183,17 @@ SCALES = {
             scenes=ScenesSpec(),
             rows=("deit_t", "pvt_t", "xcit_t", "cait_xxs"),  # one of each family
             mix_methods=("none", "cutmix"),
-            tables=("table1", "occlusion", "lambda"),
+            tables=("table1", "table3", "table4", "occlusion", "lambda"),
             seeds=1,
             training=_SHORT | {"epochs": 8},
             models=_MICRO,
             patch_drop=PatchDrop(),
             lambda_study=LambdaStudy(),
             fine_tuning=(
-                _dense("ade20k/segmenter_linear_deit", iterations=120),
-                _dense("ade20k/upernet_xcit", iterations=120),
-                _dense("coco/mask_rcnn_1x_xcit", iterations=150),
+                # XCiT's maps say the most about classes, so that starting from its weights shows in so few steps
+                _dense("ade20k/upernet_xcit", iterations=80),
+                _dense("ade20k/semantic_fpn_xcit", iterations=120),
+                _dense("coco/mask_rcnn_1x_xcit", iterations=200),
             ),
         ),
         Scale(
