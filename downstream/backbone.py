@@ -23,7 +23,7 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import Cait, VisionTransformer, Xcit, cait, checkpoint, vision_transformer, xcit
 from torch import Tensor, nn
 
-from downstream.weights import load_weights
+from downstream.weights import KeyReport, load_weights
 from transmix.errors import UserError
 from transmix.models import create_model, pvt
 
@@ -111,6 +111,7 @@ class TimmTransformer(BaseModule):
         with_cp: bool = False,
     ) -> None:
         super().__init__()
+        self.report: KeyReport | None = None  # once weights are loaded
         self.name, self.weights, self.final_norm = model, weights, final_norm
         self.out_indices = list(out_indices)
         arguments = {"drop_path_rate": drop_path_rate} | ({"img_size": img_size} if img_size else {})
@@ -129,8 +130,8 @@ class TimmTransformer(BaseModule):
             return
         with torch.device("meta"):
             whole = create_model(self.name, **self._arguments)
-        report = load_weights(self.model, self.name, whole, FAMILIES[type(whole)].convert, self.weights)
-        print_log(str(report), logger="current")
+        self.report = load_weights(self.model, self.name, whole, FAMILIES[type(whole)].convert, self.weights)
+        print_log(str(self.report), logger="current")
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, height, width) to one map (B, C, H, W) for each of `out_indices`."""

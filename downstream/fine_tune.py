@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import time
 from contextlib import redirect_stdout
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.registry import HOOKS, MODELS
+from mmengine.runner import Runner, TestLoop
 from rich.progress import Progress, TaskID
+from torch import nn
+from torch.utils.data import Dataset
 
 from downstream.draws import count_draws
 from downstream.openmmlab import prepare, quiet
-from downstream.resume import STATE, bare
+from downstream.resume import STATE, SaveState, bare
+from downstream.weights import KeyReport
 from transmix.checkpoints import save_weights
 from transmix.distributed import Processes
 from transmix.errors import UserError
@@ -31,16 +36,35 @@ WEIGHTS = "model.safetensors"
 _runs = count()  # of this process
 PUBLISHED_GPUS = 8  # for which the configurations give the images per GPU
 
-# names under which the libraries report what the tables show, all in per cent
-METRICS = {
-    "mmseg": {"mIoU": "mIoU", "aAcc": "aAcc", "mAcc": "mAcc"},
+_AREAS = {"": "", "50": "_50", "75": "_75", "s": "_s", "m": "_m", "l": "_l"}
+METRICS = {  # the names under which the libraries report what the tables show
+    "mmseg": {"mIoU": "mIoU", "mAcc": "mAcc", "aAcc": "aAcc"},
     "mmdet": {
-        "box_ap": "coco/bbox_mAP",
-        "box_ap50": "coco/bbox_mAP_50",
-        "mask_ap": "coco/segm_mAP",
-        "mask_ap50": "coco/segm_mAP_50",
+        f"{ours}_AP{area}": f"coco/{theirs}_mAP{suffix}"
+        for ours, theirs in (("box", "bbox"), ("mask", "segm"))
+        for area, suffix in _AREAS.items()
     },
 }
+NONE_THERE = -1.0  # COCO's AP where no object is of that size
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a finished fine-tuning leaves.
+
+    Attributes:
+        metrics: in per cent: mIoU, mAcc, aAcc, and mIoU_ms if asked for; or COCO's twelve. None: not defined.
+        seconds: over all the sessions that it took.
+        model: the whole model, on its device.
+        images: the data set that it was evaluated on, as the library reads it.
+        weights: what became of the classifier's tensors; None if there were none.
+    """
+
+    metrics: dict[str, float | None]
+    seconds: float
+    model: nn.Module
+    images: Dataset
+    weights: KeyReport | None
 
 
 def fine_tune(
@@ -51,7 +75,8 @@ def fine_tune(
     seed: int,
     processes: Processes,
     runtime: Runtime | None = None,
-) -> dict[str, float]:
+    multi_scale: bool = False,
+) -> FineTuned:
     """Train `config` to its end, or continue that, then evaluate once.
 
     The same arguments give the same metrics, interrupted or not, with any number of loader processes. The number of
@@ -65,9 +90,7 @@ def fine_tune(
         seed: of every draw.
         processes: this process among the run's.
         runtime: how it is carried out.
-
-    Returns:
-        mIoU, aAcc and mAcc, or box and mask AP (and AP50), in per cent.
+        multi_scale: evaluate a segmentation once more, by the ``tta_pipeline`` of `config`.
 
     Raises:
         UserError: no such data, weights of another model, or a state of another run.
@@ -80,11 +103,34 @@ def fine_tune(
         with progress_bar(runtime.progress and processes.leads) as bar:
             runner.register_hook(ShowProgress(bar, out.name))
             runner.train()
-            measured = runner.test()
+            images = runner.test_dataloader.dataset
+            metrics = _in_per_cent(runner.test(), library)
+            if multi_scale:
+                metrics["mIoU_ms"] = _in_per_cent(_test_multi_scale(runner, config), library)["mIoU"]
+    model = bare(runner.model)
     if processes.leads:
-        save_weights(bare(runner.model), out / WEIGHTS, {"run": out.name})
-    scale = 100 if library == "mmdet" else 1
-    return {name: scale * float(measured[key]) for name, key in METRICS[library].items() if key in measured}
+        save_weights(model, out / WEIGHTS, {"run": out.name})
+    (state,) = (hook for hook in runner.hooks if isinstance(hook, SaveState))
+    return FineTuned(metrics, time.monotonic() - state.began, model, images, model.backbone.report)
+
+
+def _in_per_cent(measured: dict[str, float], library: str) -> dict[str, float | None]:
+    """The library's metrics by the names of the tables."""
+    found = {name: float(measured[key]) for name, key in METRICS[library].items()}
+    if library == "mmseg":
+        return found
+    return {name: None if value == NONE_THERE else round(100 * value, 1) for name, value in found.items()}
+
+
+def _test_multi_scale(runner: Runner, config: Config) -> dict[str, float]:
+    """Evaluate a trained segmentation with the mean of its predictions on several views of an image."""
+    loader = deepcopy(runner.cfg.test_dataloader)
+    loader.dataset.pipeline = config.tta_pipeline
+    single, runner.model = runner.model, MODELS.build({"type": "SegTTAModel", "module": bare(runner.model)})
+    try:
+        return TestLoop(runner, loader, runner.cfg.test_evaluator).run()
+    finally:
+        runner.model = single
 
 
 class Nowhere(io.TextIOBase):
@@ -166,7 +212,7 @@ class ShowProgress(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """The second bar."""
-        self.line = self.bar.add_task(f"{self.name}: evaluation", total=len(runner.test_dataloader), note="")
+        self.line = self.bar.add_task(f"{self.name}: evaluation", total=len(runner.test_loop.dataloader), note="")
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """One batch more."""

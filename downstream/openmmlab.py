@@ -33,6 +33,7 @@ MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 _HARMLESS = (
     "Default ``avg_non_ignore`` is False",
     "`reduce_zero_label` will be deprecated",
+    "The shape of value will convert",  # mmseg's own, of predictions that are the mean of several views
     "__array__ implementation doesn.t accept a copy keyword",
 )
 

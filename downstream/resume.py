@@ -35,13 +35,16 @@ class SaveState(Hook):
         path: of the state.
         identity: what it must have been made by: a hash of configuration, data, seed and processes.
         seconds: time between states within an epoch; 0 saves after every iteration.
+
+    Attributes:
+        began: when the run would have begun, by the monotonic clock, had it never been interrupted.
     """
 
     priority = "LOWEST"  # after the schedulers' step
 
     def __init__(self, path: str, identity: str, seconds: float = 60.0) -> None:
         self.path, self.identity, self.seconds = Path(path), identity, seconds
-        self.last = time.monotonic()
+        self.last = self.began = time.monotonic()
         self.loss: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -63,6 +66,7 @@ class SaveState(Hook):
         for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(values)
         runner.train_loop._epoch, runner.train_loop._iter = state["epoch"], state["iteration"]
+        self.began -= state["seconds"]
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
         runner.logger.info(f"continued from iteration {runner.iter}")
 
@@ -91,6 +95,7 @@ class SaveState(Hook):
                 "model": bare(runner.model).state_dict(),
                 "optimizer": runner.optim_wrapper.state_dict(),
                 "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
+                "seconds": time.monotonic() - self.began,
             }
             save_state(self.path, state)
         self.last = time.monotonic()

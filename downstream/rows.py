@@ -6,6 +6,7 @@ them, and lets the heads' channels follow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -79,6 +80,26 @@ def put_backbone(config: Config, **settings: Any) -> None:
         model.rpn_head.anchor_generator.strides = strides
         for name in ("bbox_roi_extractor", "mask_roi_extractor"):
             model.roi_head[name].featmap_strides = strides[:4]  # the coarsest map proposes only
+
+
+def put_classes(config: Config, names: Sequence[str]) -> None:
+    """Change the classes of `config`, in its data sets and in its heads.
+
+    Args:
+        config: an mmseg or mmdet configuration.
+        names: in label order. For mmseg, the annotations' 0 is no class and not counted, as in ADE20K.
+    """
+    names = tuple(names)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        dataset = config[loader].dataset
+        if config.default_scope == "mmseg":
+            dataset.update(type="BaseSegDataset", reduce_zero_label=True)
+        dataset.metainfo = {"classes": names, "palette": [(0, 0, 0)] * len(names)}
+    model = config.model
+    for head in filter(None, (model.get("decode_head"), model.get("auxiliary_head"))):
+        head.num_classes = len(names)
+    if "roi_head" in model:
+        model.roi_head.bbox_head.num_classes = model.roi_head.mask_head.num_classes = len(names)
 
 
 def _fit_neck(neck: dict[str, Any], channels: list[int], strides: list[int]) -> tuple[list[int], list[int]]:

@@ -99,13 +99,14 @@ def print_ledger() -> None:
 
 def write_data(study: Study) -> None:
     """Write the study's scenes, or say whose data it takes."""
-    data = study.classification_data
-    if data.scenes is None:
-        print(f"{data.name}: not embedded, nothing to write")
+    embedded = {run.data.folder: run.data.scenes for run in study.plan() if run.data.scenes}
+    if not embedded:
+        print(f"{study.classification_data.name}: not embedded, nothing to write")
         return
     from transmix.scenes.write import write_scenes
 
-    write_scenes(data.scenes, data.folder)
+    for folder, scenes in embedded.items():
+        write_scenes(scenes, folder)
 
 
 def update(path: Path, text: str) -> None:

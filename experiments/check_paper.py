@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from transmix.errors import UserError, unknown_name
 from transmix.progress import progress_bar
 
-PARTS = ("experiments.check_table1",)
+PARTS = ("experiments.check_table1", "downstream.check_configs")
 
 
 @dataclass(frozen=True)
@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> None:
                     print(failures[-1], flush=True)
                 bar.advance(line)
     if failures:
-        raise UserError(f"{len(failures)} of {len(names)} models are not as expected: {'; '.join(failures)}")
-    print(f"{len(names)} of {len(names)} models are as expected")
+        raise UserError(f"{len(failures)} of {len(names)} checks are not as expected: {'; '.join(failures)}")
+    print(f"{len(names)} of {len(names)} checks are as expected")

@@ -24,6 +24,13 @@ UTILISATION = 0.3
 GPUS = 8  # one node
 TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000  # ImageNet-1k (ILSVRC 2012)
 NATURAL_IMAGES, OUTLIER_IMAGES = 7_500, 2_000  # ImageNet-A and ImageNet-O
+DENSE_IMAGES = {  # for training and validation; of COCO 2017, those with a box
+    "ade20k": (20_210, 2_000),
+    "pascal_context": (4_998, 5_105),
+    "coco": (117_266, 5_000),
+}
+REFERENCE_SIZE = 224  # at which the paper's models were measured
+MULTI_SCALE_PIXELS = 2 * sum(scale**2 for scale in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75))  # each also flipped
 
 FLOAT_BYTES = 4
 EPOCH_BYTES = 1024  # of an epoch in log.jsonl and in record.json
@@ -72,6 +79,7 @@ class Work:
         evaluated: images that go forward only.
         precision: of the arithmetic, as a recipe says it.
         disk: bytes that the finished run leaves.
+        relative_size: pixels of these images over those that `macs` is for.
     """
 
     macs: int
@@ -79,11 +87,12 @@ class Work:
     evaluated: int
     precision: str
     disk: int
+    relative_size: float = 1.0
 
     @property
     def passes(self) -> float:
-        """Images to train on that would be as much work."""
-        return self.trained + self.evaluated / PASSES
+        """Images to train on, of the size that `macs` is for, that would be as much work."""
+        return self.relative_size * (self.trained + self.evaluated / PASSES)
 
 
 @dataclass(frozen=True)
@@ -164,12 +173,32 @@ def _measurement(run: Run, images: int, disk: int) -> Work | None:
     return None if cost is None else Work(cost.macs, 0, images, "fp32", disk)
 
 
+def _fine_tuning(run: Run, given: Assumptions) -> Work | None:
+    settings = run.settings
+    cost = _costs().get((settings["model"], REFERENCE_SIZE))
+    if cost is None:
+        return None
+    train_images, val_images = DENSE_IMAGES[settings["config"].partition("/")[0]]
+    steps = settings["iterations"] or settings["epochs"] * (train_images // settings["batch_size"])
+    height, width = settings["image_size"]
+    return Work(
+        macs=cost.macs,
+        trained=steps * settings["batch_size"],
+        evaluated=round(val_images * (1 + settings["multi_scale"] * MULTI_SCALE_PIXELS)),
+        precision="fp32",
+        disk=(1 + 3) * cost.parameters * FLOAT_BYTES,  # weights; in the state, weights and AdamW's two moments
+        relative_size=height * width / REFERENCE_SIZE**2,
+    )
+
+
 # by kind of run (`experiments.runs.KINDS`)
 WORK: dict[str, Callable[[Run, Assumptions], Work | None]] = {
     "train": _training,
     "occlusion": _occlusion,
     "natural": _natural,
     "lambda": _lambda,
+    "segmentation": _fine_tuning,
+    "detection": _fine_tuning,
 }
 
 

@@ -21,14 +21,14 @@ def fragment(study: Study) -> str:
     for table in (*TABLES, "report"):
         records = [record_path(run) for run in study.shown_in(table)]
         lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
-    data = study.classification_data
-    if data.scenes is not None:
+    folders = {run.data.folder for run in runs if run.data.scenes}
+    for folder in sorted(folders):
         # order-only everywhere: a data folder's name is a hash of its content, so newer never means other
         write = shlex.join(["experiments", "data", *study.options])
-        lines += ["", f"{data.folder}/manifest.json: | $(VENV)", f"\t$(PY) -m {write}"]
+        lines += ["", f"{folder}/manifest.json: | $(VENV)", f"\t$(PY) -m {write}"]
     for run in runs:
         needs = " ".join(record_path(need) for need in run.needs)
-        first = " ".join(["$(VENV)"] + ([f"{data.folder}/manifest.json"] if data.scenes else []))
+        first = " ".join(["$(VENV)"] + ([f"{run.data.folder}/manifest.json"] if run.data.scenes else []))
         command = shlex.join(["experiments", "run", run.id, *run.options])
         lines += ["", f"{record_path(run)}: {needs} | {first}", f"\t$(LAUNCH) -m {command}"]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total, trained_by
+from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total
 from experiments.runs import Run
 from experiments.study import Study
 
@@ -29,7 +29,7 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
         yield from _totals(costs, [(run, cost) for run, cost in costs if status[run.id] != "done"], given)
         yield ""
         yield from _wrapped(_assumptions(costs, given))
-    unknown = dict.fromkeys(_model(run) for run, cost in costs if cost is None)
+    unknown = dict.fromkeys(_model(run) for run, cost in costs if cost is None and run.kind == "train")
     if unknown:
         yield from _wrapped([f"No estimate, as experiments/model_costs.csv has no cost of it: {', '.join(unknown)}."])
 
@@ -46,7 +46,7 @@ def _numbers(cost: Estimate | None) -> str:
 
 
 def _model(run: Run) -> str:
-    return "{model} at {image_size} px".format_map(trained_by(run).settings)
+    return "{model} at {image_size} px".format_map(run.settings)
 
 
 def _gpus(given: Assumptions) -> str:
@@ -90,6 +90,11 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
         f"Images: {given.train_images:,} for training, {given.val_images:,} for validation (--train-images, "
         f"--val-images). Days: {_gpus(given)} at work all the time (--gpus)."
     )
+    if any(run.kind in ("segmentation", "detection") for run, _ in costs):
+        yield (
+            "Fine-tuning: the backbone's cost at 224 px, in proportion to the pixels of a training image; attention, "
+            "which grows faster, and necks and heads come on top. Validation images count as training images do."
+        )
     yield (
         "Disk: weights, training state (weights and AdamW's two moments), their moving averages where a recipe keeps "
         "them, all in float32; 1 kB of log and record an epoch; the lambda study's pictures. Not the data set."

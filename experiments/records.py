@@ -4,7 +4,7 @@ A record is JSON with these keys:
 
 =============  =====================================================================================
 format         1
-run            id, name, table, kind, scale, row, method, seed, needs, command (makes it again)
+run            id, name, table, kind, scale, row, part, method, seed, needs, command (makes it again)
 settings       the recipe or protocol; with data, seed and needs they give the hash in the run's id
 data           name, source, classes, images, fingerprint
 metrics        what was measured; its keys depend on the kind

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from experiments.dense import DenseSource, DenseSpec, embedded_source
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.runs import KINDS, Data, Run
 from experiments.study import Study
@@ -28,6 +29,8 @@ from transmix.scenes import check_complete
 from transmix.sources import ImageSource, read_source
 from transmix.train import Runtime
 
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,6 +40,8 @@ class Outcome:
     files: tuple[str, ...] = ()
     wall_seconds: float | None = None  # where the run knows better than the clock of this session
     extra: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)  # versions beside those that every run has
+    operators: str | None = None  # what computed mmcv's operators, where they were used
 
 
 def run(study: Study, args: argparse.Namespace) -> None:
@@ -62,7 +67,7 @@ def run(study: Study, args: argparse.Namespace) -> None:
         carry_out(task, source, processes, runtime)
 
 
-def carry_out(task: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> None:
+def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:
     """Run it and write its record."""
     started, clock = datetime.now(timezone.utc), time.monotonic()
     if processes.leads:
@@ -77,7 +82,7 @@ def carry_out(task: Run, source: ImageSource, processes: Processes, runtime: Run
         "settings": task.settings,
         "data": describe_data(task.data, source),
         "metrics": outcome.metrics,
-        "environment": environment(processes),
+        "environment": environment(processes, outcome),
         "files": {name: sha256(task.folder / name) for name in outcome.files},
         "started": started.isoformat(timespec="seconds"),
         "wall_seconds": round(seconds, 1),
@@ -96,17 +101,21 @@ def is_done(task: Run) -> bool:
         raise
 
 
-def prepare(data: Data, processes: Processes) -> ImageSource:
+def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:
     """Make sure that the data is there and whole."""
     if data.source is None:
-        raise UserError("SCALE=paper has no embedded data: give IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)")
+        raise UserError(f"SCALE=paper has no embedded data: give {data.remedy}")
     if data.scenes is not None:
         from transmix.scenes.write import write_scenes
 
         if processes.leads:
             write_scenes(data.scenes, data.folder)
         processes.wait()
-        check_complete(data.folder, data.scenes)
+        manifest = check_complete(data.folder, data.scenes)
+        if isinstance(data.source, DenseSpec):
+            return embedded_source(manifest)
+    if isinstance(data.source, DenseSpec):
+        return data.source.read()
     source = read_source(data.source, data.folder) if processes.leads else None
     processes.wait()  # what the first process has indexed, the others find
     return source or read_source(data.source, data.folder)
@@ -120,32 +129,33 @@ def default_workers(processes: Processes) -> int:
 
 def describe(task: Run) -> dict[str, Any]:
     """Who this run is."""
-    names = ("id", "name", "table", "kind", "scale", "row", "method", "seed", "command")
+    names = ("id", "name", "table", "kind", "scale", "row", "part", "method", "seed", "command")
     return {name: getattr(task, name) for name in names} | {"needs": [need.id for need in task.needs]}
 
 
-def describe_data(data: Data, source: ImageSource) -> dict[str, Any]:
+def describe_data(data: Data, source: ImageSource | DenseSource) -> dict[str, Any]:
     """What it ran on."""
     return {
         "name": data.name,
         "embedded": data.scenes is not None,
         "source": data.source.title,
-        "classes": len(source.classes),
+        "classes": source.num_classes,
         "images": source.counts,
         "fingerprint": source.fingerprint,
     }
 
 
-def environment(processes: Processes) -> dict[str, Any]:
+def environment(processes: Processes, outcome: Outcome) -> dict[str, Any]:
     """What it ran with."""
     cuda = processes.device.type == "cuda"
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "pillow")},
+        "packages": {name: version(name) for name in PACKAGES} | outcome.packages,
         "device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "processes": processes.world,
+        **({"operators": outcome.operators} if outcome.operators else {}),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.dense import DenseSpec
 from experiments.records import UnreadableRecord, read_record
 from transmix.errors import UserError
 from transmix.recipe import fingerprint
@@ -19,24 +20,28 @@ KINDS = {
     "lambda": "experiments.lambda_study",
     "occlusion": "robustness.occlusion",
     "natural": "robustness.natural",
+    "segmentation": "downstream.runs",
+    "detection": "downstream.runs",
 }
 
 
 @dataclass(frozen=True)
 class Data:
-    """A classification data set.
+    """A data set.
 
     Attributes:
         name: what identifies it; part of a run's identity.
         source: where its images are; None where the user has still to say.
         folder: what the suite itself writes for it: the scenes, or an index of somebody's shards.
         scenes: how to make it, if it is the embedded one.
+        remedy: how the user says where it is.
     """
 
     name: str
-    source: SourceSpec | None
+    source: SourceSpec | DenseSpec | None
     folder: Path
     scenes: ScenesSpec | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Run:
     Attributes:
         table: the make target it belongs to (``table1``, ``occlusion``, ...).
         row: row of the table, e.g. ``deit_s``.
-        method: ``baseline`` or ``transmix``.
+        method: one of `experiments.scales.METHODS`, or ``random``: no weights.
         kind: one of `KINDS`.
         scale: ``smoke``, ``tiny``, ``lab`` or ``paper``.
         seed: of every random draw.

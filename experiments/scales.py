@@ -8,7 +8,8 @@ from typing import Any
 
 from experiments.cait import cait_xxs
 from experiments.deit import deit_b, deit_s, deit_t
-from experiments.protocols import LambdaStudy, Sweep
+from experiments.fine_tuning import PAPER
+from experiments.protocols import FineTuning, LambdaStudy, Sweep
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
 from transmix.recipe import Recipe
@@ -27,7 +28,9 @@ METHODS: dict[str, dict[str, Any]] = {  # the settings in which runs of one row 
 }
 PAIR = ("baseline", "transmix")  # the columns of Table 1
 
-TABLES = ("table1", "table2", "table5", "occlusion", "lambda")
+FINE_TUNED = (*PAIR, "random")  # what downstream runs start from: weights of Table 1, or none
+
+TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
 TABLE2_ROW = "deit_t"
 
 
@@ -52,6 +55,7 @@ class Scale:
         models: the model that stands in for each row's; empty for the paper's own.
         sweep: what is done to images to see how robust a model is.
         lambda_study: the comparison of lambdas.
+        fine_tuning: the downstream runs, for those rows that they serve.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Scale:
     models: dict[str, str]
     sweep: Sweep
     lambda_study: LambdaStudy
+    fine_tuning: tuple[FineTuning, ...]
 
     @property
     def known_rows(self) -> tuple[str, ...]:
@@ -146,6 +151,13 @@ _LAB = {
     "xcit_l": "xcit_large_24_p8_224",
 }
 
+
+def _dense(config: str, iterations: int, batch_size: int = 8) -> FineTuning:
+    """A short fine-tuning on small images."""
+    multi_scale = config.startswith("ade20k/segmenter")
+    return FineTuning(config, batch_size, 1e-3, (128, 128), iterations=iterations, multi_scale=multi_scale)
+
+
 SCALES = {
     scale.name: scale
     for scale in (
@@ -161,6 +173,10 @@ SCALES = {
             models=_MICRO,
             sweep=Sweep(tenths=(5,), cells=((4, 4),), severities=(3,), draws=2),
             lambda_study=LambdaStudy(mixes=32, examples=2),
+            fine_tuning=(
+                _dense("ade20k/segmenter_linear_deit", iterations=2),
+                _dense("coco/mask_rcnn_1x_deit", iterations=2),
+            ),
         ),
         Scale(
             name="tiny",
@@ -168,12 +184,18 @@ SCALES = {
             scenes=ScenesSpec(),
             rows=("deit_t", "pvt_t", "xcit_t", "cait_xxs"),  # one of each family
             mix_methods=("none", "cutmix"),
-            tables=("table1", "table5", "occlusion", "lambda"),
+            tables=("table1", "table3", "table4", "table5", "occlusion", "lambda"),
             seeds=1,
             training=_SHORT | {"epochs": 8},
             models=_MICRO,
             sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=256),
             lambda_study=LambdaStudy(),
+            fine_tuning=(
+                # XCiT's maps say the most about classes, so that starting from its weights shows in so few steps
+                _dense("ade20k/upernet_xcit", iterations=80),
+                _dense("ade20k/semantic_fpn_xcit", iterations=120),
+                _dense("coco/mask_rcnn_1x_xcit", iterations=200),
+            ),
         ),
         Scale(
             name="lab",
@@ -187,6 +209,11 @@ SCALES = {
             models=_LAB,
             sweep=Sweep(cells=_CELLS_64),
             lambda_study=LambdaStudy(mixes=4096),
+            fine_tuning=(
+                _dense("ade20k/segmenter_linear_deit", iterations=4000, batch_size=16),
+                _dense("ade20k/upernet_deit", iterations=4000, batch_size=16),
+                _dense("coco/mask_rcnn_1x_deit", iterations=4000, batch_size=16),
+            ),
         ),
         Scale(
             name="paper",
@@ -200,6 +227,7 @@ SCALES = {
             models={},
             sweep=Sweep(),
             lambda_study=LambdaStudy(mixes=10_000),
+            fine_tuning=PAPER,
         ),
     )
 }

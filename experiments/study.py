@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.protocols import PROTOCOLS, STAND_INS, NaturalAdversarial, Sweep
+from experiments.dense import OPTIONS, DenseSpec
+from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdversarial, Sweep
 from experiments.runs import Data, Run
-from experiments.scales import METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
+from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
 from transmix.recipe import override, parse_settings, settings
 from transmix.sources import SourceSpec
+
+IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Study:
         rows: rows of Table 1.
         seeds: number of seeds, counted from 0.
         imagenet: images to use instead of the scale's own data.
+        dense: data sets to use for segmentation and detection instead of the scale's own, by layout.
         changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
         results: folder of all results.
         data: folder of all embedded data sets, and of indexes of other data.
@@ -39,6 +43,7 @@ class Study:
     rows: tuple[str, ...]
     seeds: int
     imagenet: SourceSpec | None
+    dense: dict[str, DenseSpec]
     changed: dict[str, Any]
     results: Path
     data: Path
@@ -56,14 +61,24 @@ class Study:
             name = self.imagenet.identity
             return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
         if scenes is None:
-            return Data("imagenet", None, self.data / "imagenet")
+            return Data("imagenet", None, self.data / "imagenet", remedy=IMAGENET)
         folder = self.data / scenes.key
         return Data(scenes.key, SourceSpec("", "", folder / "imagenet"), folder, scenes)
 
+    def dense_data(self, layout: str) -> Data:
+        """The user's data set in a layout of `experiments.dense` where given, else that of the scale's scenes."""
+        scenes, spec = self.scale.scenes, self.dense.get(layout)
+        if spec is not None:
+            return Data(spec.identity, spec, self.data / spec.identity)
+        if scenes is None:
+            return Data(layout, None, self.data / layout, remedy=OPTIONS[layout])
+        folder = self.data / scenes.key
+        return Data(scenes.key, DenseSpec(layout, folder / layout), folder, scenes)
+
     def check_data(self) -> None:
-        """Raise `UserError` early if the user's folder is not there. (A report needs records only.)"""
-        if self.imagenet is not None:
-            self.imagenet.check()
+        """Raise `UserError` early if one of the user's folders is not there. (A report needs records only.)"""
+        for source in filter(None, (self.imagenet, *self.dense.values())):
+            source.check()
         for path in (self.imagenet_a, self.imagenet_o):
             if path is not None and not path.is_dir():
                 raise UserError(f"no such data folder: {path} (it should hold <class>/*)")
@@ -72,15 +87,19 @@ class Study:
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
-        runs = []
+        runs, masked = [], self.classification_data.scenes is not None  # the oracle looks at the scenes' masks
         for row in self.rows:
             for seed in range(self.seeds):
-                trained = {method: self._training(row, method, seed) for method in self.scale.methods(row)}
+                methods = [name for name in self.scale.methods(row) if name != "oracle" or masked]
+                trained = {method: self._training(row, method, seed) for method in methods}
                 runs += trained.values()
                 for method in PAIR:
                     runs.append(self._measurement("occlusion", "occlusion", trained[method]))
                     runs.append(self._measurement("table5", "natural", trained[method]))
                 runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
+                for protocol in self.scale.fine_tuning:
+                    if protocol.serves(row):
+                        runs += [self._fine_tuning(protocol, row, method, trained, seed) for method in FINE_TUNED]
         return runs
 
     def shown_in(self, table: str) -> list[Run]:
@@ -147,6 +166,14 @@ class Study:
         run = self._run(table, trained.row, trained.method, kind, trained.seed, jsonable(asdict(protocol)), (trained,))
         return replace(run, inputs=inputs)
 
+    def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
+        model = trained["baseline"].settings["model"]
+        needs = (trained[method],) if method in trained else ()
+        run = self._run(
+            protocol.table, row, method, protocol.kind, seed, {"model": model, **protocol.settings()}, needs
+        )
+        return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
+
     def _run(
         self,
         table: str,
@@ -194,6 +221,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--imagenet-o", type=Path, metavar="PATH", help="class folders of ImageNet-O: PATH/<class>/*")
     parser.add_argument("--dino", type=Path, metavar="FILE", help="DINO ViT-S/16 weights: where the foreground is")
     parser.add_argument("--protocol", metavar="NAME", help=f"of the sweeps: {', '.join(PROTOCOLS)}")
+    for layout, remedy in OPTIONS.items():
+        parser.add_argument(
+            f"--{layout.replace('_', '-')}", type=Path, metavar="PATH", help=f"as published: {remedy.split()[0]}"
+        )
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="change a recipe setting")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
@@ -216,7 +247,7 @@ def study_from(args: argparse.Namespace) -> Study:
     options = ["--scale", scale.name]
     if args.protocol is not None and args.protocol not in PROTOCOLS:
         raise unknown_name("protocol", args.protocol, PROTOCOLS)
-    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", "dino", "protocol"):
+    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", "dino", "protocol", *OPTIONS):
         if getattr(args, name) is not None:
             options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     for name in ("results", "data"):
@@ -229,6 +260,7 @@ def study_from(args: argparse.Namespace) -> Study:
         rows=rows,
         seeds=seeds,
         imagenet=args.imagenet,
+        dense={layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None},
         changed=parse_settings(args.set),
         results=args.results,
         data=args.data,

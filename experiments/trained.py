@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,7 @@ from experiments.runs import Run
 from transmix.checkpoints import load_model
 from transmix.data import Normalizer
 from transmix.errors import UserError
+from transmix.files import sha256
 from transmix.recipe import Recipe
 
 
@@ -33,6 +35,20 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
     """The recipe that a run's or record's settings hold (JSON has lists where it has tuples)."""
     tuples = {field.name for field in fields(Recipe) if str(field.type).startswith("tuple")}
     return Recipe(**{name: tuple(value) if name in tuples else value for name, value in settings.items()})
+
+
+def weights_file(run: Run) -> Path:
+    """The weights that a finished training run reports.
+
+    Raises:
+        UserError: no record, or weights that are missing or not those of the record; says how to redo that run.
+    """
+    record = run.record()
+    path = run.folder / record["weights"]
+    if not path.is_file() or sha256(path) != record["files"][path.name]:
+        problem = "is not what its record describes" if path.is_file() else "does not exist"
+        raise UserError(f"weights file {path} {problem}: redo just that run with '{run.command} --restart'")
+    return path
 
 
 def load_trained(run: Run) -> TrainedModel:

@@ -62,12 +62,23 @@ def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str]:
 def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     runs = study(*options(done)).plan()
     records = {run.name: read_record(run.folder) for run in runs}
-    assert len(records) == 9
+    assert len(records) == 15
     for name, record in records.items():
         assert record["run"]["name"] == name
-        assert record["data"]["images"] == {"train": 64, "val": 32}
+        dense = record["run"]["table"] in ("table3", "table4")
+        assert record["data"]["images"] == ({"train": 4, "val": 2} if dense else {"train": 64, "val": 32})
         for file in record["files"]:
             assert (done["RESULTS"] / "smoke" / record["run"]["id"] / file).is_file()
+    segmented = records["table3.deit_t.segmenter_linear.transmix.seed0"]
+    assert segmented["metrics"].keys() >= {"mIoU", "mAcc", "aAcc", "mIoU_ms"}
+    assert segmented["run"]["part"] == "segmenter_linear"
+    assert segmented["weights_report"]["dropped"] == ["head.bias", "head.weight"]
+    assert segmented["environment"]["packages"].keys() >= {"mmengine", "mmcv", "mmseg"}
+    detected = records["table4.deit_t.mask_rcnn_1x.random.seed0"]
+    assert detected["metrics"].keys() >= {f"{kind}_AP{area}" for kind in ("box", "mask") for area in ("", "50", "l")}
+    assert detected["metrics"]["box_APl"] is detected["weights_report"] is None
+    assert detected["environment"]["operators"] in ("compiled", "torchvision")
+    assert "predictions.png" in detected["files"]
     occlusion = records["occlusion.deit_t.transmix.seed0"]["metrics"]
     trained = records["table1.deit_t.transmix.seed0"]["metrics"]
     assert occlusion["clean"] == trained["top1"]  # nothing dropped: the same accuracy

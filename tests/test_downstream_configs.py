@@ -7,13 +7,16 @@ import os
 import socket
 import subprocess
 
+import mmcv
 import mmengine.hub
 import pytest
 import torch
 
+from downstream.fine_tune import PUBLISHED_GPUS
 from downstream.openmmlab import config_names, load_config, multi_scale, prepare
 from downstream.rehearsal import learning_rates, rehearse
 from downstream.rows import put_backbone, row_config, rows_of
+from experiments.fine_tuning import PAPER
 from experiments.scales import ROWS
 from transmix.errors import UserError
 
@@ -137,6 +140,24 @@ SOURCES = {
         for family in ("deit", "xcit", "cait")
     },
 }
+
+
+def test_what_the_plan_restates_is_what_the_configurations_hold():
+    """Batch, rate, length and image size, from which the plan estimates; for every configuration and row."""
+    planned = [(protocol, row) for protocol in PAPER for row in ROWS if protocol.serves(row)]
+    served = sorted((name, row) for name in config_names() for row in rows_of(name))
+    assert sorted((protocol.config, row) for protocol, row in planned) == served
+    for protocol, row in planned:
+        config = row_config(protocol.config, row)
+        assert config.train_dataloader.batch_size * PUBLISHED_GPUS == protocol.batch_size
+        assert config.optim_wrapper.optimizer.lr == protocol.lr
+        assert config.train_cfg.get("max_iters") == protocol.iterations
+        assert config.train_cfg.get("max_epochs") == protocol.epochs
+        if protocol.kind == "segmentation":
+            assert tuple(config.model.data_preprocessor.size) == protocol.image_size
+        else:  # 640 x 480 pixels, resized
+            resize = next(step for step in config.test_dataloader.dataset.pipeline if step["type"] == "Resize")
+            assert mmcv.rescale_size((640, 480), resize["scale"]) == protocol.image_size[::-1]
 
 
 @every_config

@@ -14,6 +14,7 @@ import timm
 import torch
 
 from experiments.makefile import fragment
+from experiments.protocols import FineTuning
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.scales import PAIR, ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
@@ -83,7 +84,7 @@ def test_table_2_varies_one_row_by_how_it_mixes():
         assert {name for name in base if base[name] != recipe[name]} == expected
     assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
     shown = {run.table for run in study("--scale", "tiny").shown_in("report")}
-    assert shown == {"table1", "table5", "occlusion", "lambda"}
+    assert shown == {"table1", "table3", "table4", "table5", "occlusion", "lambda"}
 
 
 def test_what_robustness_is_measured_on(tmp_path):
@@ -187,7 +188,8 @@ def test_a_setting_out_of_range_is_named():
 def test_a_changed_recipe_is_another_run_and_everything_that_needs_it_too():
     before, after = study().plan(), study("--set", "lr=1e-3").plan()
     assert [run.name for run in before] == [run.name for run in after]
-    assert not {run.id for run in before} & {run.id for run in after}
+    same = {run.id for run in before} & {run.id for run in after}
+    assert same == {run.id for run in before if run.method == "random"}  # which has nothing of Table 1
     assert [run.id for run in before] == [run.id for run in study().plan()]
 
 
@@ -206,12 +208,60 @@ def test_where_results_and_data_lie_does_not_change_what_a_run_is():
 def test_own_data_is_another_run(tmp_path):
     own = study("--imagenet", str(tmp_path))
     assert own.classification_data.name.startswith(tmp_path.name)
-    assert not {run.id for run in own.plan()} & {run.id for run in study().plan()}
+    same = {run.id for run in own.plan()} & {run.id for run in study().plan()}
+    assert same == {run.id for run in own.plan() if run.method == "random"}
+
+
+def test_own_dense_data_is_another_run(tmp_path):
+    own = study("--ade20k", str(tmp_path), "--coco", str(tmp_path / "birds"))
+    runs = {run.name: run for run in own.plan()}
+    for name, run in {run.name: run for run in study().plan()}.items():
+        assert (runs[name].id == run.id) == (run.table not in ("table3", "table4"))
+    detection = next(run for run in own.plan() if run.kind == "detection")
+    assert detection.data.name.startswith("birds-")
+    assert str(tmp_path / "birds") in detection.command
+    with pytest.raises(UserError, match=r"is not laid out as ade20k: images/training is missing"):
+        own.check_data()
+
+
+def test_fine_tuning_starts_from_both_weights_of_table_1_or_from_none():
+    runs = {run.name: run for run in study().plan()}
+    by_method = {m: runs[f"table4.xcit_t.mask_rcnn_1x.{m}.seed0"] for m in ("baseline", "transmix", "random")}
+    assert [need.name for need in by_method["transmix"].needs] == ["table1.xcit_t.transmix.seed0"]
+    assert [need.name for need in by_method["baseline"].needs] == ["table1.xcit_t.baseline.seed0"]
+    assert by_method["random"].needs == ()
+    assert len({str(run.settings) for run in by_method.values()}) == 1  # they differ in nothing else
+    assert FineTuning.of(by_method["random"].settings) in SCALES["tiny"].fine_tuning
+    assert [run.part for run in runs.values() if run.table == "table4"] == ["mask_rcnn_1x"] * 3
+
+
+def test_every_row_of_the_paper_is_fine_tuned_on_both_tasks():
+    parts = {}
+    for run in study("--scale", "paper").plan():
+        if run.part and run.method == "random":
+            parts.setdefault(run.row, []).append(run.part)
+    segmenter = ["segmenter_linear", "segmenter_mask"]
+    context = [f"pascal_context-{part}" for part in segmenter]
+    both = ["mask_rcnn_1x", "mask_rcnn_3x"]
+    assert parts["deit_s"] == ["upernet", *segmenter, *context, *both]
+    assert parts["xcit_l"] == ["upernet", "semantic_fpn", *both]
+    assert parts["cait_xxs"] == ["upernet", *both]
+    assert parts["pvt_s"] == parts["pvt_l"] == ["semantic_fpn", "mask_rcnn_1x"]
+    assert parts.keys() == ROWS.keys()
+    large = study("--scale", "paper").find("table4.pvt_l.mask_rcnn_1x.random.seed0")
+    assert large.settings["batch_size"] == 8
+
+
+def test_data_that_is_not_given_is_asked_for():
+    run = study("--scale", "paper").find("table4.deit_t.mask_rcnn_1x.random.seed0")
+    assert run.data.source is None
+    assert run.data.remedy == "COCO=/path/to/coco (--coco PATH)"
 
 
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
-    assert len(runs) == len(ROWS) * 2 * 7 + 2 * 2  # and two more ways to mix, for one row
+    dense = sum(run.table in ("table3", "table4") for run in runs)
+    assert len(runs) == len(ROWS) * 2 * 7 + 2 * 2 + dense  # and two more ways to mix, for one row
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ class Processes:
     def wait(self) -> None:
         """Until every process is here."""
         self.largest(0)
+
+    def peak_memory_mib(self) -> float:
+        """The most memory that this process has used: of its GPU, or of the machine where it computes on the CPU."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 @contextmanager

@@ -7,7 +7,6 @@ the work: they belong to a micro-batch, and a process takes as many micro-batche
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -171,7 +170,7 @@ class Trainer:
             self.task.trainable_module = self.task.trainable_module.module  # see join_processes
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
-        return Trained(accuracy, reported, seconds, self._peak_memory_mib(), parameters)
+        return Trained(accuracy, reported, seconds, self.processes.peak_memory_mib(), parameters)
 
     def _show(self, note: str) -> None:
         self._bar.update(self._line, completed=self.step, note=note)
@@ -288,8 +287,3 @@ class Trainer:
         if self.processes.rank < len(sums):
             self.sums.copy_(sums[self.processes.rank])
         self.history, self.seconds = state["history"], state["seconds"]
-
-    def _peak_memory_mib(self) -> float:
-        if self.processes.device.type == "cuda":
-            return torch.cuda.max_memory_allocated() / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

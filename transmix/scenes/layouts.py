@@ -19,13 +19,10 @@ from pycocotools import mask as coco_mask
 
 from transmix.scenes.classes import scene_class
 from transmix.scenes.compose import Scene, dense_scene, single_object_scene
-from transmix.scenes.spec import ScenesSpec
+from transmix.scenes.spec import ADE_SPLITS, COCO_SPLITS, ScenesSpec
 
 SHARD_IMAGES = {"imagenet": 250, "dense": 40}
 """Images a shard of each view; a killed writer loses at most this many images a process."""
-
-ADE_SPLITS = {"train": "training", "val": "validation"}
-COCO_SPLITS = {"train": "train2017", "val": "val2017"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ MANIFEST = "manifest.json"
 MAX_DENSE_CLASSES = 150
 """ADE20K's number of classes: label maps are 8-bit, and mmseg keeps 255 for "ignore"."""
 
+ADE_SPLITS = {"train": "training", "val": "validation"}
+COCO_SPLITS = {"train": "train2017", "val": "val2017"}
+
 _LIMITS = {
     "classes": (1, 1000),
     "seed": (0, 2**63 - 1),

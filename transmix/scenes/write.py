@@ -29,7 +29,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transmix.errors import UserError
 from transmix.scenes.classes import scene_class
 from transmix.scenes.layouts import (
-    COCO_SPLITS,
     Shard,
     ShardResult,
     coco_document,
@@ -39,6 +38,7 @@ from transmix.scenes.layouts import (
 )
 from transmix.scenes.sheet import draw_sheet
 from transmix.scenes.spec import (
+    COCO_SPLITS,
     GENERATOR,
     MANIFEST,
     Manifest,

@@ -54,6 +54,11 @@ class ImageSource:
     fingerprint: str
     open: Callable[[str], Images]
 
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
 
 def find_split(split: str, names: Collection[str]) -> str | None:
     """What a data set with splits of these names calls ``train`` or ``val``; None if it has no such split."""

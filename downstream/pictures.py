@@ -1,0 +1,113 @@
+"""Predictions beside the truth, for people: a few validation images as rows, image | ground truth | prediction."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import BaseDataElement
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import nn
+from torch.utils.data import Dataset
+
+from downstream.openmmlab import quiet
+
+ROWS = 4  # validation images, evenly spaced, so that every run of a data set shows the same
+SIDE = 256  # longer side of a picture, in pixels
+GAP, LINE = 8, 22  # between pictures, and of a heading
+SCORE = 0.3  # below it a detection is not drawn
+IGNORED = 255
+MIN_NAMED = 0.01  # share of an image from which a class is named
+TITLES = ("image", "ground truth", "prediction")
+
+Pixels = NDArray[np.uint8]
+Mark = tuple[NDArray[np.bool_], int, str]  # where, of which class, and what to write there
+
+
+def predictions(model: nn.Module, images: Dataset) -> Image.Image:
+    """Draw what a fine-tuned model predicts on a few of the images it was evaluated on.
+
+    Args:
+        model: of mmseg or mmdet.
+        images: a test data set of that library.
+    """
+    count = min(ROWS, len(images))
+    chosen = [round(row * (len(images) - 1) / max(1, count - 1)) for row in range(count)]
+    names = images.metainfo["classes"]
+    segments = hasattr(model, "decode_head")
+    with quiet():
+        rows = [_row(model, images[index], names, segments) for index in chosen]
+    titles = list(TITLES)
+    titles[2] += " (where a class is known)" if segments else f" (score {SCORE} and more)"
+    return _sheet(rows, titles)
+
+
+@torch.inference_mode()
+def _row(model: nn.Module, item: dict, names: Sequence[str], segments: bool) -> list[Image.Image]:
+    (sample,) = model.test_step(pseudo_collate([item]))
+    photo = Image.open(sample.img_path).convert("RGB")
+    scale = SIDE / max(photo.size)
+    photo = photo.resize([round(side * scale) for side in photo.size], Image.Resampling.BICUBIC)
+    marks = _segments(sample, names) if segments else _objects(sample, names)
+    return [photo, *(_marked(photo, found, boxes=not segments) for found in marks)]
+
+
+def _segments(sample: BaseDataElement, names: Sequence[str]) -> list[list[Mark]]:
+    truth, found = (part.data.squeeze(0).cpu().numpy() for part in (sample.gt_sem_seg, sample.pred_sem_seg))
+    found = np.where(truth == IGNORED, IGNORED, found)
+    return [[(labels == c, c, names[c]) for c in np.unique(labels) if c != IGNORED] for labels in (truth, found)]
+
+
+def _objects(sample: BaseDataElement, names: Sequence[str]) -> list[list[Mark]]:
+    truth, found = sample.gt_instances, sample.pred_instances
+    kept = found[found.scores >= SCORE].cpu()
+    labels = zip(kept.labels.tolist(), kept.scores.tolist(), strict=True)
+    return [
+        [(mask > 0, c, names[c]) for mask, c in zip(truth.masks.masks, truth.labels.tolist(), strict=True)],
+        [(mask, c, f"{names[c]} {score:.2f}") for mask, (c, score) in zip(kept.masks.numpy(), labels, strict=True)],
+    ]
+
+
+def _marked(photo: Image.Image, marks: Iterable[Mark], boxes: bool) -> Image.Image:
+    """`photo` with its marks in the colours of their classes, objects in their boxes."""
+    pixels, writing = np.asarray(photo).astype(np.float32), []
+    for mask, label, text in marks:
+        mask = np.asarray(Image.fromarray(mask).resize(photo.size, Image.Resampling.NEAREST))
+        if not mask.any():
+            continue
+        pixels[mask] = 0.4 * pixels[mask] + 0.6 * np.array(_colour(label))
+        ys, xs = mask.nonzero()
+        writing.append((label, text, (xs.min(), ys.min(), xs.max(), ys.max()), mask.mean(), (xs.mean(), ys.mean())))
+    picture = Image.fromarray(pixels.astype(np.uint8))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
+    for label, text, box, share, centre in writing:
+        if boxes:
+            draw.rectangle(box, outline=_colour(label))
+            draw.text(box[:2], text, "white", font, stroke_width=1, stroke_fill="black")
+        elif share >= MIN_NAMED:
+            draw.text(centre, text, "white", font, anchor="mm", stroke_width=1, stroke_fill="black")
+    return picture
+
+
+def _colour(label: int) -> tuple[int, int, int]:
+    """Neighbouring labels lie a golden ratio of the colour circle apart."""
+    red, green, blue = colorsys.hsv_to_rgb(label * 0.618 % 1, 0.75, 0.95)
+    return int(255 * red), int(255 * green), int(255 * blue)
+
+
+def _sheet(rows: list[list[Image.Image]], titles: Sequence[str]) -> Image.Image:
+    step = SIDE + GAP
+    sheet = Image.new("RGB", (step * len(titles) + GAP, LINE + sum(row[0].height + GAP for row in rows)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, title in enumerate(titles):
+        draw.text((GAP + step * column, 4), title, "black", font)
+    top = LINE
+    for row in rows:
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (GAP + step * column, top))
+        top += row[0].height + GAP
+    return sheet

@@ -1,0 +1,68 @@
+"""Runs of kind ``segmentation`` and ``detection``: a classifier of Table 1, or random weights, fine-tuned."""
+
+from __future__ import annotations
+
+import importlib
+
+from mmengine.config import Config
+
+from downstream.fine_tune import WEIGHTS, fine_tune
+from downstream.openmmlab import load_config, prepare
+from downstream.pictures import predictions
+from downstream.rows import put_backbone, put_classes, row_config
+from downstream.small import small_config
+from experiments.dense import DenseSource
+from experiments.protocols import FineTuning
+from experiments.run import Outcome
+from experiments.runs import Run
+from experiments.scales import SCALES
+from experiments.trained import weights_file
+from transmix.distributed import Processes
+from transmix.files import replacing
+from transmix.train import Runtime
+
+PICTURE = "predictions.png"
+LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}
+
+
+def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtime) -> Outcome:
+    """Fine-tune (or continue), evaluate, and draw predictions beside the truth."""
+    config = config_of(run, source)
+    operators = prepare(config.default_scope)
+    weights = weights_file(run.needs[0]) if run.needs else None
+    multi_scale = run.settings["multi_scale"]
+    tuned = fine_tune(
+        config, weights, run.data.source.path, run.folder, run.seed, processes, runtime, multi_scale=multi_scale
+    )
+    if processes.leads:
+        with replacing(run.folder / PICTURE) as temporary:
+            predictions(tuned.model, tuned.images).save(temporary, "PNG")
+    metrics = {
+        **tuned.metrics,
+        "parameters": sum(parameter.numel() for parameter in tuned.model.parameters()),
+        "val_images": source.counts["val"],
+        "peak_memory_mib": round(processes.peak_memory_mib(), 1),
+    }
+    if run.kind == "segmentation":
+        metrics.setdefault("mIoU_ms", None)
+    report = tuned.weights and {
+        "loaded": len(tuned.weights.loaded),
+        "dropped": list(tuned.weights.dropped),
+        "resized": list(tuned.weights.resized),
+    }
+    versions = {name: importlib.import_module(name).__version__ for name in LIBRARIES[run.kind]}
+    return Outcome(
+        metrics, (WEIGHTS, PICTURE), tuned.seconds, {"weights_report": report}, packages=versions, operators=operators
+    )
+
+
+def config_of(run: Run, source: DenseSource) -> Config:
+    """The configuration that a run names, for its row, its scale and the classes of its data."""
+    protocol, model = FineTuning.of(run.settings), run.settings["model"]
+    if SCALES[run.scale].models:
+        return small_config(load_config(protocol.config), source.class_names, model, protocol)
+    config = row_config(protocol.config, run.row)
+    put_backbone(config, model=model)
+    if source.class_names is not None:
+        put_classes(config, source.class_names)
+    return config
