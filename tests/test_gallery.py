@@ -57,8 +57,10 @@ def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
     assert names[:4] == ["accuracy_deit_t", "accuracy_deit_s", "accuracy_deit_b", "accuracy_pvt_t"]
     page = write(report, report_folder(study))
     files = {path.name for path in (page.parent / "figures").iterdir()}
-    rows = (f"{kind}_{row}" for kind, row in itertools.product(("accuracy", "loss", "occlusion"), study.rows))
-    assert files == {f"{name}.{suffix}" for name in (*rows, "gains", "examples") for suffix in ("svg", "png")}
+    kinds = ("accuracy", "loss", "occlusion", "shuffle", "corruptions")
+    rows = (f"{kind}_{row}" for kind, row in itertools.product(kinds, study.rows))
+    drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "examples") for suffix in ("svg", "png")}
+    assert files == drawn | {"sheet.png"}
     assert 'height="187"' in page.read_text()
 
 
