@@ -1,6 +1,7 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
 #   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=[NAME:]/path/to/images
 #   ADE20K=dir   PASCAL_CONTEXT=dir   COCO=dir
+#   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
 #   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
 
 SCALE ?= tiny
@@ -17,15 +18,16 @@ MAKEFLAGS += -j$(JOBS)
 endif
 
 STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-  $(if $(IMAGENET),--imagenet '$(IMAGENET)') \
-  $(if $(ADE20K),--ade20k '$(ADE20K)') $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') \
-  $(if $(COCO),--coco '$(COCO)') $(foreach setting,$(SET),--set $(setting)) \
+  $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(IMAGENET_A),--imagenet-a '$(IMAGENET_A)') \
+  $(if $(IMAGENET_O),--imagenet-o '$(IMAGENET_O)') $(if $(DINO),--dino '$(DINO)') \
+  $(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(ADE20K),--ade20k '$(ADE20K)') $(if $(COCO),--coco '$(COCO)') \
+  $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') $(foreach setting,$(SET),--set $(setting)) \
   $(if $(filter-out results,$(RESULTS)),--results $(RESULTS)) $(if $(filter-out data,$(DATA)),--data $(DATA))
 PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 table2 table3 table4 occlusion lambda plan check-paper data test lint clean
+.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper bench data test lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +37,8 @@ table1: $(VENV)  ## ImageNet classification, without and with TransMix
 table2: $(VENV)  ## ways to mix: none, CutMix, Mixup + CutMix, TransMix, and the true labels where known
 table3: $(VENV)  ## fine-tuned for semantic segmentation, from baseline, TransMix and random weights
 table4: $(VENV)  ## fine-tuned for detection and instance segmentation, from the same
-occlusion: $(VENV)  ## robustness to random PatchDrop
+table5: $(VENV)  ## natural adversarial images: hard ones of known classes, and ones of unknown classes
+occlusion: $(VENV)  ## robustness to dropped and shuffled patches, noise, blur, low contrast, compression
 lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
@@ -46,6 +49,9 @@ check-paper: $(VENV)  ## build and try the paper's twelve models and what they a
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
+
+bench: $(VENV)  ## how much faster one pass over the images is than one a setting
+	$(PY) -m robustness.bench
 
 test: lint  ## lint and every test
 	$(PY) -m pytest
@@ -65,7 +71,7 @@ $(VENV): requirements.lock
 	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
-ifneq ($(filter report table1 table2 table3 table4 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter report table1 table2 table3 table4 table5 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
 $(error there is nothing to make, see the line above)
 endif
@@ -77,8 +83,9 @@ table1: $(RECORDS_table1)
 table2: $(RECORDS_table2)
 table3: $(RECORDS_table3)
 table4: $(RECORDS_table4)
+table5: $(RECORDS_table5)
 occlusion: $(RECORDS_occlusion)
 lambda: $(RECORDS_lambda)
-table1 table2 table3 table4 occlusion lambda:
+table1 table2 table3 table4 table5 occlusion lambda:
 	@$(PY) -m reports $(STUDY) --table $@
 endif

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from experiments.costs import ModelCost, known_costs
+from experiments.protocols import Sweep
 from experiments.runs import Run
 from experiments.scales import ROWS
 from transmix.errors import UserError, unknown_name
@@ -22,6 +23,7 @@ A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVI
 UTILISATION = 0.3
 GPUS = 8  # one node
 TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000  # ImageNet-1k (ILSVRC 2012)
+NATURAL_IMAGES, OUTLIER_IMAGES = 7_500, 2_000  # ImageNet-A and ImageNet-O
 DENSE_IMAGES = {  # for training and validation; of COCO 2017, those with a box
     "ade20k": (20_210, 2_000),
     "pascal_context": (4_998, 5_105),
@@ -151,8 +153,14 @@ def _training(run: Run, given: Assumptions) -> Work | None:
 
 
 def _occlusion(run: Run, given: Assumptions) -> Work | None:
-    passes = len(run.settings["tenths"]) * run.settings["mask_seeds"]
-    return _measurement(run, passes * given.val_images, disk=0)
+    sweep = Sweep.from_settings(run.settings)
+    passes, images = sweep.settings, min(given.val_images, sweep.images or given.val_images)
+    return _measurement(run, passes * images, disk=passes * images // 8)  # right or wrong, and packed
+
+
+def _natural(run: Run, given: Assumptions) -> Work | None:
+    images = NATURAL_IMAGES + OUTLIER_IMAGES + given.val_images
+    return _measurement(run, images, disk=8 * images)
 
 
 def _lambda(run: Run, given: Assumptions) -> Work | None:
@@ -187,6 +195,7 @@ def _fine_tuning(run: Run, given: Assumptions) -> Work | None:
 WORK: dict[str, Callable[[Run, Assumptions], Work | None]] = {
     "train": _training,
     "occlusion": _occlusion,
+    "natural": _natural,
     "lambda": _lambda,
     "segmentation": _fine_tuning,
     "detection": _fine_tuning,

@@ -270,10 +270,11 @@ LEDGER: dict[str, tuple[Entry, ...]] = {
             "Occlusion protocol",
             says={
                 "slides": "a heading, “Occlusion”: no protocol and no numbers",
-                "PatchDrop evaluate.py": "among others, 0 to 90 % of the patches dropped at random: a mask a batch, "
-                "one draw, no seed",
+                "PatchDrop evaluate.py": "0 to 90 % of the patches dropped at random: a mask a batch, one draw, no "
+                "seed; or the patches that hold 10 to 100 % of a DINO head’s attention dropped, or kept alone",
             },
-            choice="That protocol with several seeded draws of the masks; nothing published to compare with.",
+            choice="Several seeded draws, each image with its own, and on every curve a ratio is a share of patches; "
+            "PROTOCOL=published keeps to the script (robustness/README.md). Nothing published to compare with.",
         ),
     ),
 }

@@ -49,8 +49,12 @@ def _model(run: Run) -> str:
     return "{model} at {image_size} px".format_map(run.settings)
 
 
+def _gpus(given: Assumptions) -> str:
+    return f"{given.gpus} GPU{'s' if given.gpus > 1 else ''}"
+
+
 def _totals(costs: Costs, left: Costs, given: Assumptions) -> Iterator[str]:
-    yield _line("", _HEADS, f"{'days':>8} on {given.gpus} GPU{'s' if given.gpus > 1 else ''}")
+    yield _line("", _HEADS, f"{'days':>8} on {_gpus(given)}")
     groups: dict[str, Costs] = {}
     for attribute in ("row", "table"):
         for run, cost in costs:
@@ -84,7 +88,7 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
         )
     yield (
         f"Images: {given.train_images:,} for training, {given.val_images:,} for validation (--train-images, "
-        f"--val-images). Days: {given.gpus} GPUs at work all the time (--gpus)."
+        f"--val-images). Days: {_gpus(given)} at work all the time (--gpus)."
     )
     if any(run.kind in ("segmentation", "detection") for run, _ in costs):
         yield (
@@ -99,4 +103,4 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
 
 def _wrapped(sentences: Iterator[str] | list[str]) -> Iterator[str]:
     for sentence in sentences:
-        yield from textwrap.wrap(sentence, 120)
+        yield from textwrap.wrap(sentence, 120, break_on_hyphens=False)

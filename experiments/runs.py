@@ -19,6 +19,7 @@ KINDS = {
     "train": "experiments.training",
     "lambda": "experiments.lambda_study",
     "occlusion": "robustness.occlusion",
+    "natural": "robustness.natural",
     "segmentation": "downstream.runs",
     "detection": "downstream.runs",
 }
@@ -60,6 +61,7 @@ class Run:
         needs: runs whose weights it reads.
         part: what tells it from others of its table, row and method: a configuration's name.
         options: command-line options that lead to this run's plan.
+        inputs: files and folders besides the data that it reads, by what they are to it.
     """
 
     table: str
@@ -74,6 +76,7 @@ class Run:
     needs: tuple[Run, ...] = ()
     part: str = ""
     options: tuple[str, ...] = field(default=(), compare=False)
+    inputs: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:

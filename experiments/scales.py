@@ -9,7 +9,7 @@ from typing import Any
 from experiments.cait import cait_xxs
 from experiments.deit import deit_b, deit_s, deit_t
 from experiments.fine_tuning import PAPER
-from experiments.protocols import FineTuning, LambdaStudy, PatchDrop
+from experiments.protocols import FineTuning, LambdaStudy, Sweep
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
 from transmix.recipe import Recipe
@@ -30,7 +30,7 @@ PAIR = ("baseline", "transmix")  # the columns of Table 1
 
 FINE_TUNED = (*PAIR, "random")  # what downstream runs start from: weights of Table 1, or none
 
-TABLES = ("table1", "table2", "table3", "table4", "occlusion", "lambda")
+TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
 TABLE2_ROW = "deit_t"
 
 
@@ -53,7 +53,7 @@ class Scale:
         seeds: seeds that are run by default.
         training: settings that replace a paper recipe's.
         models: the model that stands in for each row's; empty for the paper's own.
-        patch_drop: the occlusion protocol.
+        sweep: what is done to images to see how robust a model is.
         lambda_study: the comparison of lambdas.
         fine_tuning: the downstream runs, for those rows that they serve.
     """
@@ -67,7 +67,7 @@ class Scale:
     seeds: int
     training: dict[str, Any]
     models: dict[str, str]
-    patch_drop: PatchDrop
+    sweep: Sweep
     lambda_study: LambdaStudy
     fine_tuning: tuple[FineTuning, ...]
 
@@ -121,6 +121,7 @@ _ONE_GPU = {
     "resident": True,
 }
 
+_CELLS_64 = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (16, 16))  # as published, but for 14 x 14
 _MICRO = {
     "deit_t": "deit_micro_tiny_patch8_64",
     "pvt_t": "pvt_micro_tiny_patch2_64",
@@ -170,7 +171,7 @@ SCALES = {
             seeds=1,
             training=_SHORT | {"epochs": 2, "batch_size": 16},
             models=_MICRO,
-            patch_drop=PatchDrop(tenths=(0, 5), mask_seeds=2),
+            sweep=Sweep(tenths=(5,), cells=((4, 4),), severities=(3,), draws=2),
             lambda_study=LambdaStudy(mixes=32, examples=2),
             fine_tuning=(
                 _dense("ade20k/segmenter_linear_deit", iterations=2),
@@ -183,11 +184,11 @@ SCALES = {
             scenes=ScenesSpec(),
             rows=("deit_t", "pvt_t", "xcit_t", "cait_xxs"),  # one of each family
             mix_methods=("none", "cutmix"),
-            tables=("table1", "table3", "table4", "occlusion", "lambda"),
+            tables=("table1", "table3", "table4", "table5", "occlusion", "lambda"),
             seeds=1,
             training=_SHORT | {"epochs": 8},
             models=_MICRO,
-            patch_drop=PatchDrop(),
+            sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=256),
             lambda_study=LambdaStudy(),
             fine_tuning=(
                 # XCiT's maps say the most about classes, so that starting from its weights shows in so few steps
@@ -206,7 +207,7 @@ SCALES = {
             seeds=5,
             training=_SHORT | _ONE_GPU,
             models=_LAB,
-            patch_drop=PatchDrop(),
+            sweep=Sweep(cells=_CELLS_64),
             lambda_study=LambdaStudy(mixes=4096),
             fine_tuning=(
                 _dense("ade20k/segmenter_linear_deit", iterations=4000, batch_size=16),
@@ -224,7 +225,7 @@ SCALES = {
             seeds=1,
             training={},
             models={},
-            patch_drop=PatchDrop(),
+            sweep=Sweep(),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=PAPER,
         ),

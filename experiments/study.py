@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import OPTIONS, DenseSpec
-from experiments.protocols import FineTuning
+from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdversarial, Sweep
 from experiments.runs import Data, Run
 from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.errors import UserError, unknown_name
@@ -33,6 +33,10 @@ class Study:
         results: folder of all results.
         data: folder of all embedded data sets, and of indexes of other data.
         options: the command-line options that give this study again.
+        imagenet_a: class folders of ImageNet-A, or of other hard images of known classes.
+        imagenet_o: class folders of ImageNet-O, or of other images of unknown classes.
+        dino: weights of DINO's ViT-S/16, to find the foreground with.
+        protocol: of the sweeps (`experiments.protocols.Sweep`); None for the scale's.
     """
 
     scale: Scale
@@ -44,6 +48,10 @@ class Study:
     results: Path
     data: Path
     options: tuple[str, ...]
+    imagenet_a: Path | None = None
+    imagenet_o: Path | None = None
+    dino: Path | None = None
+    protocol: str | None = None
 
     @property
     def classification_data(self) -> Data:
@@ -71,6 +79,11 @@ class Study:
         """Raise `UserError` early if one of the user's folders is not there. (A report needs records only.)"""
         for source in filter(None, (self.imagenet, *self.dense.values())):
             source.check()
+        for path in (self.imagenet_a, self.imagenet_o):
+            if path is not None and not path.is_dir():
+                raise UserError(f"no such data folder: {path} (it should hold <class>/*)")
+        if self.dino is not None and not self.dino.is_file():
+            raise UserError(f"no such weights file: {self.dino}")
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
@@ -79,7 +92,9 @@ class Study:
             for seed in range(self.seeds):
                 trained = {method: self._training(row, method, seed) for method in self.scale.methods(row)}
                 runs += trained.values()
-                runs += [self._measurement("occlusion", "occlusion", trained[method]) for method in PAIR]
+                for method in PAIR:
+                    runs.append(self._measurement("occlusion", "occlusion", trained[method]))
+                    runs.append(self._measurement("table5", "natural", trained[method]))
                 runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
                 for protocol in self.scale.fine_tuning:
                     if protocol.serves(row):
@@ -90,9 +105,35 @@ class Study:
         """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
         runs = self.plan()
         if table == "report":
-            return [run for run in runs if run.table in self.scale.tables]
+            known = self.scale.tables if len(self.misleading) == 2 else {*self.scale.tables} - {"table5"}
+            return [run for run in runs if run.table in known]
         shared = [run for run in runs if table == "table2" and run.table == "table1" and run.row == TABLE2_ROW]
         return shared + [run for run in runs if run.table == table]
+
+    @property
+    def sweep(self) -> Sweep:
+        """The scale's sweep, with the foreground from the best source there is: DINO, the scenes' masks, the model."""
+        own = "attention" if self.classification_data.scenes is None else "objects"
+        return replace(
+            self.scale.sweep,
+            saliency="dino" if self.dino else own,
+            protocol=self.protocol or self.scale.sweep.protocol,
+        )
+
+    @property
+    def misleading(self) -> dict[str, Path]:
+        """Folders of hard images of known classes and of images of unknown ones: the user's, or the scenes'."""
+        data = self.classification_data
+        scenes = {} if data.scenes is None else {name: data.folder / stand_in for name, stand_in in STAND_INS.items()}
+        given = {"natural": self.imagenet_a, "outliers": self.imagenet_o}
+        return scenes | {name: path.absolute() for name, path in given.items() if path is not None}
+
+    def _natural(self) -> NaturalAdversarial:
+        given = {"natural": self.imagenet_a, "outliers": self.imagenet_o}
+        names = dict(STAND_INS) if self.classification_data.scenes else {}
+        if self.scale.scenes is not None:
+            names |= {name: SourceSpec("", "", path).identity for name, path in given.items() if path is not None}
+        return NaturalAdversarial(**names)
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
@@ -116,16 +157,20 @@ class Study:
         return self._run(table_of(method), row, method, "train", seed, settings(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
-        protocol = {"occlusion": self.scale.patch_drop, "lambda": self.scale.lambda_study}[kind]
-        jsonable = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(protocol).items()}
-        return self._run(table, trained.row, trained.method, kind, trained.seed, jsonable, (trained,))
+        protocol, inputs = {
+            "occlusion": (self.sweep, {"dino": self.dino} if self.dino else {}),
+            "natural": (self._natural(), self.misleading),
+            "lambda": (self.scale.lambda_study, {}),
+        }[kind]
+        run = self._run(table, trained.row, trained.method, kind, trained.seed, jsonable(asdict(protocol)), (trained,))
+        return replace(run, inputs=inputs)
 
     def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
         model = trained["baseline"].settings["model"]
         needs = (trained[method],) if method in trained else ()
-        run = self._run(
-            protocol.table, row, method, protocol.kind, seed, {"model": model, **protocol.settings()}, needs
-        )
+        settings = {"model": model, **jsonable(asdict(protocol))}
+        del settings["rows"]  # says where it is planned, nothing about the run
+        run = self._run(protocol.table, row, method, protocol.kind, seed, settings, needs)
         return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
 
     def _run(
@@ -153,6 +198,13 @@ class Study:
         )
 
 
+def jsonable(value: Any) -> Any:
+    """The same with lists for tuples, as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    return [jsonable(item) for item in value] if isinstance(value, tuple) else value
+
+
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     """The options that describe a study."""
     parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
@@ -164,6 +216,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME:]PATH",
         help="class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set: torch/cifar100, wds, hfds, ...",
     )
+    parser.add_argument("--imagenet-a", type=Path, metavar="PATH", help="class folders of ImageNet-A: PATH/<class>/*")
+    parser.add_argument("--imagenet-o", type=Path, metavar="PATH", help="class folders of ImageNet-O: PATH/<class>/*")
+    parser.add_argument("--dino", type=Path, metavar="FILE", help="DINO ViT-S/16 weights: where the foreground is")
+    parser.add_argument("--protocol", metavar="NAME", help=f"of the sweeps: {', '.join(PROTOCOLS)}")
     for layout, remedy in OPTIONS.items():
         parser.add_argument(
             f"--{layout.replace('_', '-')}", type=Path, metavar="PATH", help=f"as published: {remedy.split()[0]}"
@@ -188,7 +244,9 @@ def study_from(args: argparse.Namespace) -> Study:
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one seed is needed")
     options = ["--scale", scale.name]
-    for name in ("rows", "seeds", "imagenet", *OPTIONS):
+    if args.protocol is not None and args.protocol not in PROTOCOLS:
+        raise unknown_name("protocol", args.protocol, PROTOCOLS)
+    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", *OPTIONS, "dino", "protocol"):
         if getattr(args, name) is not None:
             options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     for name in ("results", "data"):
@@ -197,5 +255,18 @@ def study_from(args: argparse.Namespace) -> Study:
     for pair in args.set:
         options += ["--set", pair]
     dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
-    changed = parse_settings(args.set)
-    return Study(scale, rows, seeds, args.imagenet, dense, changed, args.results, args.data, tuple(options))
+    return Study(
+        scale=scale,
+        rows=rows,
+        seeds=seeds,
+        imagenet=args.imagenet,
+        dense=dense,
+        changed=parse_settings(args.set),
+        results=args.results,
+        data=args.data,
+        options=tuple(options),
+        imagenet_a=args.imagenet_a,
+        imagenet_o=args.imagenet_o,
+        dino=args.dino,
+        protocol=args.protocol,
+    )

@@ -1,15 +1,15 @@
-"""Trained rows and what their differences show: the pieces of every table of top-1."""
+"""Trained rows and what their differences show: the pieces of every table of trained models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.scales import table_of
 from reports.collect import DONE, Collected, Result
 from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
-from reports.table import Cell, Source, missing
+from reports.table import NOT_RECORDED, Cell, Source, missing
 from reports.words import estimate_text, gain_text, interval_text, number
 
 
@@ -21,26 +21,40 @@ class Arm:
         status: ``done``, ``not run`` or ``unreadable``.
         settings: the recipe of its planned runs; None where none is planned.
         results: those that have a record.
+        metric: what of them is looked at, in percent.
     """
 
     status: str
     settings: dict[str, Any] | None
     results: tuple[Result, ...]
+    metric: str = "top1"
+
+    def of(self, metric: str) -> Arm:
+        """The same runs by another metric."""
+        return replace(self, metric=metric)
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """Top-1 in percent."""
-        return {result.run.seed: result.metrics["top1"] for result in self.results}
+        """The metric in percent, of the records that have it."""
+        values = {result.run.seed: result.metrics[self.metric] for result in self.results}
+        return {seed: value for seed, value in values.items() if value is not None}
 
     @property
-    def top1(self) -> Estimate | None:
-        """In percent, over the seeds; None without a record."""
-        return mean_interval(list(self.by_seed.values())) if self.results else None
+    def mean(self) -> Estimate | None:
+        """In percent, over the seeds; None without a value."""
+        return mean_interval(list(self.by_seed.values())) if self.by_seed else None
+
+    @property
+    def lack(self) -> str:
+        """Why there is no mean: ``not run``, ``unreadable`` or ``not recorded``; empty where there is one."""
+        if self.mean is not None:
+            return ""
+        return NOT_RECORDED if self.results else self.status
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The records behind `top1`."""
-        return tuple(result.source for result in self.results)
+        """The records behind `mean`."""
+        return tuple(result.source for result in self.results if result.run.seed in self.by_seed)
 
     @property
     def model(self) -> str | None:
@@ -60,7 +74,7 @@ class Arm:
     @property
     def error(self) -> float:
         """Binomial standard error, in points, of the top-1 of one of its runs."""
-        return binomial_standard_error(self.top1.mean, self.images)
+        return binomial_standard_error(self.mean.mean, self.images)
 
     @property
     def images(self) -> int:
@@ -99,7 +113,7 @@ class Comparison:
         """``done`` if there is a gain; else why not."""
         if self.gain is not None:
             return DONE
-        return next((arm.status for arm in self.arms if arm.status != DONE), "not paired")
+        return next((arm.lack for arm in self.arms if arm.lack), "not paired")
 
     @property
     def single(self) -> bool:
@@ -109,7 +123,11 @@ class Comparison:
 
 def arm(collected: Collected, row: str, method: str) -> Arm:
     """What a study has of one row trained by one method."""
-    key = (table_of(method), row, method)
+    return arm_of(collected, table_of(method), row, method)
+
+
+def arm_of(collected: Collected, *key: str) -> Arm:
+    """What a study has of a table, row, method and, where the table has them, part."""
     planned = collected.of(*key)
     return Arm(
         status=collected.status(*key),
@@ -126,6 +144,8 @@ def compare(before: Arm, after: Arm, claim: str) -> Comparison:
         after: what is compared.
         claim: the sentence for a difference that the interval allows to claim, with ``{}`` where ``higher`` or
             ``lower`` goes: ``"With TransMix the top-1 is {} here"``.
+
+    Both arms look at the same metric.
     """
     prints = {result.record["data"]["fingerprint"] for arm in (before, after) for result in arm.results}
     if len(prints) > 1:
@@ -139,7 +159,7 @@ def _verdict(gain: Estimate, arms: tuple[Arm, Arm], claim: str) -> str:
     """One sentence that claims no more than the interval allows."""
     size = f"{number(gain.mean, sign=True)} points"
     if gain.half_width is None:
-        return f"One seed says little: the difference is {size}, while {_noise(arms)}."
+        return f"One seed says little: the difference is {size}, {_noise(arms)}."
     if gain.low > 0:
         return f"{claim.format('higher')}, {size}: {interval_text(gain)}."
     if gain.high < 0:
@@ -148,9 +168,12 @@ def _verdict(gain: Estimate, arms: tuple[Arm, Arm], claim: str) -> str:
 
 
 def _noise(arms: Iterable[Arm]) -> str:
+    arms = list(arms)
+    if arms[0].metric != "top1":
+        return "without an interval"
     error, images = max((arm.error, arm.images) for arm in arms)
     return (
-        f"the top-1 of a single run alone has a binomial standard error of up to {number(error)} points on "
+        f"while the top-1 of a single run alone has a binomial standard error of up to {number(error)} points on "
         f"{images:,} validation images"
     )
 
@@ -162,16 +185,16 @@ def verdict_notes(comparisons: Mapping[str, Comparison]) -> tuple[str, ...]:
     notes = [f"{name}: {found.verdict}" for name, found in comparisons.items() if found.verdict and name not in merged]
     if merged:
         noise = _noise(arm for found in merged.values() for arm in found.arms)
-        notes.append(f"{', '.join(merged)}: One seed each says little about a difference, while {noise}.")
+        notes.append(f"{', '.join(merged)}: One seed each says little about a difference, {noise}.")
     return tuple(notes)
 
 
-def top1_cell(arm: Arm, interval: bool = False) -> Cell:
-    """The mean top-1 in percent, with its interval if asked for, and the records behind it."""
-    if arm.top1 is None:
-        return missing(arm.status)
-    text = estimate_text(arm.top1) if interval else number(arm.top1.mean)
-    return Cell(text, "measured", arm.sources, links=True)
+def mean_cell(arm: Arm, interval: bool = False, links: bool = True) -> Cell:
+    """The mean in percent, with its interval and links to its records if asked for."""
+    if arm.mean is None:
+        return missing(arm.lack)
+    text = estimate_text(arm.mean) if interval else number(arm.mean.mean)
+    return Cell(text, "measured", arm.sources, links=links)
 
 
 def gain_cell(comparison: Comparison) -> Cell:

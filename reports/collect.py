@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from experiments.study import Study
 from reports.table import NOT_RUN, UNREADABLE, Source
 
 DONE = "done"
+RANDOM = "random"  # the method of fine-tuning without a checkpoint
+# in percent, as the records name them; None where the data or the run leaves one out
+SEGMENTATION_METRICS = ("mIoU", "mAcc", "aAcc", "mIoU_ms")
+DETECTION_METRICS = tuple(f"{what}_AP{which}" for what in ("box", "mask") for which in ("", "50", "75", "s", "m", "l"))
 
 
 @dataclass(frozen=True)
@@ -51,23 +56,23 @@ class Collected:
     study: Study
     results: tuple[Result, ...]
 
-    def of(self, table: str, row: str, method: str) -> list[Result]:
-        """The results of one row and method of a table, one a seed."""
-        wanted = (table, row, method)
-        return [result for result in self.results if (result.run.table, result.run.row, result.run.method) == wanted]
+    def of(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
+        """The results of one row and method of a table, one a seed; `part` where a table has several of a row."""
+        wanted = (table, row, method, part)
+        return [result for result in self.results if key(result.run) == wanted]
 
-    def done(self, table: str, row: str, method: str) -> list[Result]:
+    def done(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """Those of them that have a record."""
-        return [result for result in self.of(table, row, method) if result.status == DONE]
+        return [result for result in self.of(table, row, method, part) if result.status == DONE]
 
     def values(self, table: str, row: str, method: str, metric: str) -> dict[int, float]:
         """A metric by seed, from the records that have it."""
         found = {result.run.seed: result.metrics.get(metric) for result in self.done(table, row, method)}
         return {seed: value for seed, value in found.items() if value is not None}
 
-    def status(self, table: str, row: str, method: str) -> str:
+    def status(self, table: str, row: str, method: str, part: str = "") -> str:
         """``done`` if there is any record, else ``unreadable`` if one is broken, else ``not run``."""
-        found = {result.status for result in self.of(table, row, method)}
+        found = {result.status for result in self.of(table, row, method, part)}
         return next((status for status in (DONE, UNREADABLE) if status in found), NOT_RUN)
 
     @property
@@ -85,6 +90,11 @@ class Collected:
     def records(self) -> list[dict[str, Any]]:
         """All records there are."""
         return [result.record for result in self.results if result.record is not None]
+
+
+def key(run: Run) -> tuple[str, str, str, str]:
+    """What runs that differ in their seed only have in common."""
+    return run.table, run.row, run.method, run.part
 
 
 def collect(study: Study) -> Collected:
@@ -160,11 +170,23 @@ def _check_train(record: dict[str, Any]) -> None:
 
 def _check_occlusion(record: dict[str, Any]) -> None:
     metrics = record["metrics"]
-    _need(_is_number(metrics["area_under_curve"]), "metrics.area_under_curve")
-    _need(_is_number(metrics["tokens"]) and metrics["tokens"] > 0, "metrics.tokens")
-    curves = np.array(metrics["top1"], dtype=float)
-    expected = len(metrics["tenths"])
-    _need(curves.ndim == 2 and curves.shape[1] == expected == len(metrics["dropped"]), "metrics.top1")
+    _need(isinstance(record["settings"]["protocol"], str), "settings.protocol")
+    for name in ("clean", "images"):
+        _need(_is_number(metrics[name]), f"metrics.{name}")
+    _need(len(metrics["grid"]) == 2 and all(map(_is_number, metrics["grid"])), "metrics.grid")
+    for name, curve in metrics["curves"].items():
+        top1 = np.array(curve["top1"], dtype=float)
+        _need(top1.ndim == 2 and top1.shape[1] == len(curve["severities"]), f"metrics.curves.{name}.top1")
+        _need(_is_number(curve["area"]), f"metrics.curves.{name}.area")
+        _need(isinstance(curve["starts_clean"], bool), f"metrics.curves.{name}.starts_clean")
+
+
+def _check_natural(record: dict[str, Any]) -> None:
+    metrics = record["metrics"]
+    for name in ("natural_top1", "rms_calibration_error", "aurra", "aupr"):
+        _need(_is_number(metrics[name]), f"metrics.{name}")
+    published = metrics["rms_calibration_error_published"]
+    _need(published is None or _is_number(published), "metrics.rms_calibration_error_published")
 
 
 def _check_lambda(record: dict[str, Any]) -> None:
@@ -176,8 +198,25 @@ def _check_lambda(record: dict[str, Any]) -> None:
     _need(all(isinstance(name, str) for name in record["classes"]), "classes")
 
 
+def _check_fine_tuned(record: dict[str, Any], names: tuple[str, ...]) -> None:
+    metrics = record["metrics"]
+    for name in names:
+        value = metrics[name]
+        _need(value is None or (_is_number(value) and 0 <= value <= 100), f"metrics.{name}")
+    _need(_is_number(metrics["parameters"]), "metrics.parameters")
+    _need(isinstance(record["files"], dict), "files")
+    weights = record["weights_report"]
+    if record["run"]["method"] == RANDOM:
+        _need(weights is None, "weights_report")
+    else:  # a checkpoint of which nothing fits would be random weights under another name
+        _need(_is_number(weights["loaded"]) and weights["loaded"] > 0, "weights_report.loaded")
+
+
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "train": _check_train,
     "occlusion": _check_occlusion,
+    "natural": _check_natural,
     "lambda": _check_lambda,
+    "segmentation": partial(_check_fine_tuned, names=SEGMENTATION_METRICS),
+    "detection": partial(_check_fine_tuned, names=DETECTION_METRICS),
 }

@@ -1,119 +1,149 @@
-"""Occlusion: top-1 against the share of patches dropped, as a table and as curves."""
+"""Robustness to what is done to images: areas under the curves of top-1 against how much of it is done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
-from reports.collect import Collected
-from reports.statistics import mean_interval, paired_difference
+from reports.answers import ImageInterval, area_difference
+from reports.collect import Collected, Result
+from reports.statistics import Estimate, mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import gain_text, interval_text, number
 
 METHOD_NAMES = {"baseline": "baseline", "transmix": "TransMix"}
-PROTOCOL = (
-    "Random PatchDrop as published with “Intriguing Properties of Vision Transformers”: patches drawn at "
-    "random are painted black, and all images of a batch lose the same ones."
-)
+LINES = {  # lines of the table, and the curves that each one is the mean of
+    "random patches dropped": ("random",),
+    "foreground dropped first": ("salient",),
+    "background dropped first": ("non_salient",),
+    "cells shuffled": ("shuffle",),
+    "corruptions, mean": CORRUPTIONS,
+}
 CAPTION = (
-    "Top-1 in percent by the share of patches dropped: mean over mask draws and seeds. The area under the "
-    "curve is the mean over the shares."
+    "Area under the curve: top-1 in percent, mean over the points of a curve that begins with the clean images. "
+    "Difference in points, with two or more seeds ± its 95 % interval over seeds (Student’s t); the interval over "
+    "images is a paired bootstrap, with these very models."
 )
+_SHARING = {
+    "per_image": (
+        "Every image has draws of its own, and a ratio is a share of patches on each curve (protocol per_image)."
+    ),
+    "published": (
+        "As published, the images of a batch share their draws, and on the two salient curves a ratio is a share of "
+        "saliency (protocol published), so that their axes differ from that of random dropping."
+    ),
+}
+_SALIENCY = {
+    "objects": "the objects’ masks in the data",
+    "attention": "the class attention of the model under test",
+    "dino": "one head of a DINO ViT-S/16",
+}
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Top-1 of one row and method against the share of dropped patches.
-
-    Attributes:
-        dropped: shares from 0 to 1, as they really were (whole patches).
-        top1: in percent: (draws, shares), a draw being one seed's model under one draw of the masks.
-        chance: top-1 in percent of guessing.
-        draws: mask draws a model.
-        models: models, one a seed.
-    """
-
-    dropped: np.ndarray
-    top1: np.ndarray
-    chance: float
-    draws: int
-    models: int
-
-
-def curve(collected: Collected, row: str, method: str) -> Curve | None:
-    """The curve over all seeds that have a record; None without any."""
-    done = collected.done("occlusion", row, method)
-    if not done:
-        return None
-    metrics = done[0].metrics
-    draws = [np.array(result.metrics["top1"], dtype=float) for result in done]
-    return Curve(
-        dropped=np.array(metrics["dropped"]) / metrics["tokens"],
-        top1=np.concatenate(draws),
-        chance=100 / done[0].record["data"]["classes"],
-        draws=len(draws[0]),
-        models=len(done),
+def protocol(sweep: Sweep) -> str:
+    """What was done, in plain words."""
+    return (
+        f"Patches are dropped (painted {sweep.fill}) at random, the foreground first, or the background first, before "
+        f"normalisation, as in “Intriguing Properties of Vision Transformers”; then images are cut into cells and "
+        f"shuffled, and corrupted by {', '.join(CORRUPTIONS).replace('_', ' ')}. {_SHARING[sweep.protocol]} The "
+        f"foreground comes from {_SALIENCY[sweep.saliency]}."
     )
 
 
-def areas(collected: Collected, row: str, method: str) -> dict[int, float]:
-    """Area under the curve by seed, in percent."""
-    return collected.values("occlusion", row, method, "area_under_curve")
+def areas(collected: Collected, row: str, method: str, curves: tuple[str, ...] = ("random",)) -> dict[int, float]:
+    """Area under the curve by seed, in percent; mean over some curves."""
+    done = collected.done("occlusion", row, method)
+    return {result.run.seed: area(result, curves) for result in done if _has(result, curves)}
+
+
+def area(result: Result, curves: tuple[str, ...]) -> float:
+    """Area under the curve of one run, in percent; mean over some curves."""
+    return float(np.mean([result.metrics["curves"][curve]["area"] for curve in curves]))
+
+
+def _has(result: Result, curves: tuple[str, ...]) -> bool:
+    return all(curve in result.metrics["curves"] for curve in curves)
 
 
 def build(collected: Collected) -> Table:
-    """A line for each row and method of the study, and their difference where both were measured."""
-    tenths = collected.study.scale.patch_drop.tenths
+    """A line for each row of the study and each kind of perturbation."""
     columns = (
         Column("name", "Model", align="left"),
-        Column("method", "Method", align="left"),
-        *(Column(f"tenth{tenth}", f"{10 * tenth} %", "dropped") for tenth in tenths),
-        Column("area", "Area under curve"),
+        Column("what", "What is done to the images", align="left"),
+        *(Column(method, name, "area under the curve") for method, name in METHOD_NAMES.items()),
+        Column("gain", "Difference"),
+        Column("images", "95 % over images"),
     )
-    rows = [line for row in collected.study.rows for line in _lines(collected, row, tenths)]
+    rows = [_line(collected, row, what) for row in collected.study.rows for what in LINES]
     return Table("occlusion", CAPTION, columns, tuple(rows), _notes(collected))
 
 
+def _line(collected: Collected, row: str, what: str) -> dict[str, Cell]:
+    curves = LINES[what]
+    done = {method: collected.done("occlusion", row, method) for method in METHOD_NAMES}
+    values = {method: areas(collected, row, method, curves) for method in METHOD_NAMES}
+    cells = {"name": Cell(model_name(row)), "what": Cell(what)}
+    for method, results in done.items():
+        sources = tuple(result.source for result in results)
+        status = collected.status("occlusion", row, method)
+        none = missing("not in the sweep" if results else status)
+        mean = number(mean_interval(list(values[method].values())).mean) if values[method] else ""
+        cells[method] = Cell(mean, "measured", sources, links=what == next(iter(LINES))) if mean else none
+    gain = paired_difference(*values.values())
+    if gain is None:
+        none = next(cell for cell in (*cells.values(), missing("not paired")) if cell.kind == "missing")
+        return cells | {"gain": none, "images": none}
+    sources = tuple(result.source for results in done.values() for result in results)
+    found = area_difference(*done.values(), curves)
+    cells["gain"] = Cell(gain_text(gain), "measured", sources)
+    cells["images"] = Cell(found.text, "measured", sources) if found else missing("no answers")
+    return cells
+
+
 def _notes(collected: Collected) -> tuple[str, ...]:
-    """For each row measured with both methods, what may be concluded from the areas."""
+    """For each row measured with both methods, what may be concluded about random dropping."""
     notes = []
     for row in collected.study.rows:
+        done = [collected.done("occlusion", row, method) for method in METHOD_NAMES]
         gain = paired_difference(*(areas(collected, row, method) for method in METHOD_NAMES))
         if gain is not None:
-            reach = "one seed, so without an interval" if gain.half_width is None else interval_text(gain)
-            size = number(gain.mean, sign=True)
-            notes.append(f"{model_name(row)}: the area under the curve differs by {size} points; {reach}.")
+            notes.append(f"{model_name(row)}: {_conclusion(gain, area_difference(*done, ('random',)))}")
     return tuple(notes)
 
 
-def _lines(collected: Collected, row: str, tenths: tuple[int, ...]) -> list[dict[str, Cell]]:
-    curves = {method: curve(collected, row, method) for method in METHOD_NAMES}
-    lines = [_line(collected, row, method, curves[method], tenths) for method in METHOD_NAMES]
-    gain = paired_difference(*(areas(collected, row, method) for method in METHOD_NAMES))
-    if gain is not None:
-        before, after = (curves[method].top1.mean(0) for method in METHOD_NAMES)
-        done = [result for method in METHOD_NAMES for result in collected.done("occlusion", row, method)]
-        sources = tuple(result.source for result in done)
-        cells = [Cell(number(value, sign=True), "measured", sources) for value in after - before]
-        labels = {"name": Cell(model_name(row)), "method": Cell("difference")}
-        lines.append(labels | _values(tenths, cells) | {"area": Cell(gain_text(gain), "measured", sources)})
+def _conclusion(gain: Estimate, found: ImageInterval | None) -> str:
+    text = f"with random patches dropped the area differs by {number(gain.mean, sign=True)} points; "
+    if gain.half_width is not None:
+        return f"{text}{interval_text(gain)}."
+    text += "one seed, so nothing is known about other trainings"
+    if found is None:
+        return f"{text}."
+    finding = "excludes zero" if found.low > 0 or found.high < 0 else "includes zero"
+    return f"{text}; for these two models the 95 % interval over images {finding}."
+
+
+def numbers(collected: Collected) -> list[dict[str, Any]]:
+    """Every point of every curve for programs, unrounded: one line a run, curve and severity."""
+    lines = []
+    for result in collected.results:
+        if result.run.kind == "occlusion" and result.record is not None:
+            clean = {"curve": "clean", "severity": "0", "draws": 1, "top1": result.metrics["clean"]}
+            for point in (clean | {"half_width_95_over_draws": None}, *_points(result)):
+                lines.append({name: getattr(result.run, name) for name in ("row", "method", "seed", "id")} | point)
     return lines
 
 
-def _line(
-    collected: Collected, row: str, method: str, measured: Curve | None, tenths: tuple[int, ...]
-) -> dict[str, Cell]:
-    labels = {"name": Cell(model_name(row)), "method": Cell(METHOD_NAMES[method])}
-    if measured is None:
-        none = missing(collected.status("occlusion", row, method))
-        return labels | _values(tenths, [none] * len(tenths)) | {"area": none}
-    sources = tuple(result.source for result in collected.done("occlusion", row, method))
-    area = mean_interval(list(areas(collected, row, method).values()))
-    cells = [Cell(number(value), "measured", sources) for value in measured.top1.mean(0)]
-    return labels | _values(tenths, cells) | {"area": Cell(number(area.mean), "measured", sources, links=True)}
-
-
-def _values(tenths: tuple[int, ...], cells: list[Cell]) -> dict[str, Cell]:
-    return {f"tenth{tenth}": cell for tenth, cell in zip(tenths, cells, strict=True)}
+def _points(result: Result) -> list[dict[str, Any]]:
+    points = []
+    for name, curve in result.metrics["curves"].items():
+        for severity, values in zip(curve["severities"], zip(*curve["top1"], strict=True), strict=True):
+            found = mean_interval(values)
+            shown = "x".join(map(str, severity)) if isinstance(severity, list) else str(severity)
+            points.append(
+                {"curve": name, "severity": shown, "draws": len(values), "top1": found.mean}
+                | {"half_width_95_over_draws": found.half_width}
+            )
+    return points

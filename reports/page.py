@@ -14,19 +14,50 @@ from experiments import published
 from experiments.entries import chosen, listed
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
-from reports import lambdas, ledger, occlusion, provenance, summary, table1, table2
+from reports import (
+    fine_tuning,
+    lambdas,
+    ledger,
+    occlusion,
+    provenance,
+    sheet,
+    summary,
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+)
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
-from reports.figures import occlusion_curves, training_curves
+from reports.figures import training_curves
+from reports.fine_tuning import Task
 from reports.gains import gain_figure
 from reports.gallery import Gallery
+from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
+from reports.robustness_figures import robustness_curves
 from reports.style import Picture
 from reports.table import Table
 from transmix.files import replacing, write_text
 from transmix.recipe import fingerprint
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A table of fine-tuned models, and what some of them predict.
+
+    Attributes:
+        task: what they are fine-tuned for.
+        table: the table.
+        predictions: a picture of each row and head that has one.
+    """
+
+    task: Task
+    table: Table
+    predictions: list[Prediction]
 
 
 @dataclass(frozen=True)
@@ -37,11 +68,14 @@ class Report:
         collected: the records.
         table1: Table 1.
         table2: Table 2.
-        occlusion: the occlusion table.
+        fine_tuned: Tables 3 and 4.
+        table5: Table 5.
+        occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
         gains: the figure of Table 1, if it has several models.
         curves: training curves, a gallery of each kind.
-        occlusion_curves: occlusion figures.
+        occlusion_curves: figures of robustness, a gallery of each kind.
+        sheet: what a sweep does to an image, if there was one.
         examples: pictures of the lambda study, if there are any.
         problems: one line for every file that could not be read.
     """
@@ -49,11 +83,14 @@ class Report:
     collected: Collected
     table1: Table
     table2: Table
+    fine_tuned: list[FineTuned]
+    table5: Table
     occlusion: Table
     lambdas: Table
     gains: Picture | None
     curves: list[Gallery]
     occlusion_curves: list[Gallery]
+    sheet: sheet.Sheet | None
     examples: Examples | None
     problems: list[str]
 
@@ -61,15 +98,23 @@ class Report:
 def build(collected: Collected) -> Report:
     """All tables and figures of a study."""
     examples, problems = find_examples(collected)
+    fine_tuned = []
+    for task in (table3.TASK, table4.TASK):
+        predictions, unreadable = find_predictions(collected, task)
+        fine_tuned.append(FineTuned(task, fine_tuning.build(collected, task), predictions))
+        problems += unreadable
     return Report(
         collected=collected,
         table1=table1.build(collected),
         table2=table2.build(collected),
+        fine_tuned=fine_tuned,
+        table5=table5.build(collected),
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
         gains=gain_figure(collected),
         curves=training_curves(collected),
-        occlusion_curves=occlusion_curves(collected),
+        occlusion_curves=robustness_curves(collected),
+        sheet=sheet.find_sheet(collected),
         examples=examples,
         problems=collected.problems + problems,
     )
@@ -95,7 +140,14 @@ def write(report: Report, folder: Path) -> Path:
         write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
         with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
-    for table, numbers in ((report.table1, table1.numbers), (report.table2, table2.numbers)):
+    if report.sheet is not None:
+        with replacing(folder / "figures" / sheet.FILE) as temporary:
+            temporary.write_bytes(report.sheet.png)
+    tables = [(report.table1, table1.numbers), (report.table2, table2.numbers)]
+    planned = [found for found in report.fine_tuned if found.table.rows]
+    tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in planned]
+    tables += [(report.table5, table5.numbers), (report.occlusion, occlusion.numbers)]
+    for table, numbers in tables:
         write_text(folder / f"{table.name}.tex", to_latex(table))
         write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
@@ -120,13 +172,14 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
     return environment.get_template(template).render(
         report=report,
         study=collected.study,
-        protocol=occlusion.PROTOCOL,
+        protocol=occlusion.protocol(collected.study.sweep),
         command=shlex.join(["python", "-m", "reports", *collected.study.options]),
         banner=summary.banner(collected),
         summary=summary.lines(collected),
         entries=provenance.entries(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
+        shown_at_once=OPEN,
         lambda_colours=BAR_COLOURS,
         source=published.table1()[0].source,
         ledger=LEDGER,

@@ -19,6 +19,8 @@ _LATEX = {
     "±": r"$\pm$",
     "−": "$-$",
     "→": r"$\rightarrow$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
     "λ": r"$\lambda$",
     "–": "--",
 } | {character: f"\\{character}" for character in "&%$#_{}"}

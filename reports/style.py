@@ -59,7 +59,7 @@ _RC = {
 _DPI = 200
 LARGE, SMALL = (4.6, 3.0), (2.6, 1.95)  # inches; small ones stand side by side, one a model
 # inches at the left, right, bottom and top: axes side by side line up, and labels at the ends of lines have room
-_MARGINS = (0.39, 0.97, 0.465, 0.3)
+_MARGINS = (0.44, 0.95, 0.465, 0.3)
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,11 @@ def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str
     if len(order) == 2 and heights[order[1]] - heights[order[0]] < gap:
         middle = sum(heights.values()) / 2
         heights = {order[0]: middle - gap / 2, order[1]: middle + gap / 2}
+    above = max(0, max(heights.values()) - (high - gap / 2))  # would touch the title
     for method in order:
         axes.annotate(
             texts[method],
-            (ends[method][0], heights[method]),
+            (ends[method][0], heights[method] - above),
             xytext=(7, 0),
             textcoords="offset points",
             va="center",

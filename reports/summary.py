@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from experiments.published import model_name, table1
-from reports import lambdas, occlusion, table2
+from reports import fine_tuning, lambdas, occlusion, table2, table3, table4
 from reports.collect import DONE, Collected
 from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows
-from reports.words import gain_text, number, plural
+from reports.words import gain_text, intervals_text, number, plural
 
 
 def banner(collected: Collected) -> str:
@@ -29,15 +29,18 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """Five lines, each a heading and a sentence: runs, data, gain, other measurements, what is missing."""
+    """Up to six lines, each a heading and a sentence: runs, data, gain, other measurements, what is missing."""
     rows = gain_rows(collected)
-    return [
+    tuned = " ".join(filter(None, (fine_tuning.summary(collected, module.TASK) for module in (table3, table4))))
+    found = [
         ("Runs", _runs(collected)),
         ("Data", _data(collected)),
         ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
+        ("Fine-tuned", tuned),
         ("Also", _others(collected)),
         ("Not run", _missing(collected, rows)),
     ]
+    return [(heading, sentence) for heading, sentence in found if sentence]
 
 
 def _runs(collected: Collected) -> str:
@@ -52,9 +55,10 @@ def _runs(collected: Collected) -> str:
 
 
 def _data(collected: Collected) -> str:
-    if not collected.records:
+    classified = [result.record["data"] for result in collected.results if result.record and not result.run.part]
+    if not classified:
         return f"{collected.study.classification_data.name}; nothing has been measured on it yet."
-    data = collected.records[0]["data"]
+    data = classified[0]
     images = data["images"]
     kind = "embedded synthetic scenes" if data.get("embedded") else data.get("source", "class folders")
     return (
@@ -71,14 +75,7 @@ def _gains(rows: list[GainRow]) -> str:
         return f"{measured[0].published.model}: {measured[0].verdict}"
     gains = [row for row in measured if row.gain is not None]
     parts = ", ".join(f"{row.published.model} {gain_text(row.gain)}" for row in gains)
-    intervals = sum(row.gain.half_width is not None for row in gains)
-    shown = sum(row.gain.low > 0 for row in gains)
-    if not intervals:
-        return f"{parts} points of top-1; one seed each, so without intervals."
-    return (
-        f"{parts} points of top-1, with 95 % intervals over seeds; {shown} of "
-        f"{plural(intervals, 'interval')} {'lies' if shown == 1 else 'lie'} above zero."
-    )
+    return f"{parts} points of top-1{intervals_text([row.gain for row in gains])}."
 
 
 def _others(collected: Collected) -> str:

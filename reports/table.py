@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 NOT_RUN = "not run"
 NOT_PLANNED = "not in this study"
@@ -90,6 +90,11 @@ class Table:
             else:
                 merged.append((column, cell, 1))
         return merged
+
+    def continues(self, above: dict[str, Cell], row: dict[str, Cell]) -> bool:
+        """Whether a row is about the same as the one above: the same in all names on the left but the last."""
+        left = [column.key for column in takewhile(lambda column: column.align == "left", self.columns)]
+        return len(left) > 1 and all(above[key] == row[key] for key in left[:-1])
 
     def without(self, *keys: str) -> Table:
         """The same table without some columns."""

@@ -8,7 +8,7 @@ from typing import Any
 from experiments import published
 from experiments.published import PublishedRow
 from experiments.scales import PAIR
-from reports.arms import Arm, Comparison, arm, compare, gain_cell, top1_cell, verdict_notes
+from reports.arms import Arm, Comparison, arm, compare, gain_cell, mean_cell, verdict_notes
 from reports.collect import Collected
 from reports.statistics import Estimate
 from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Table, missing
@@ -112,8 +112,8 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": _gmacs(ours) if ours else none,
-        "baseline": top1_cell(row.baseline),
-        "transmix": top1_cell(row.transmix),
+        "baseline": mean_cell(row.baseline),
+        "transmix": mean_cell(row.transmix),
         "gain": gain_cell(row.comparison),
     }
 
@@ -143,8 +143,8 @@ def _numbers(row: GainRow) -> dict[str, Any]:
         "measured_model": ours.model if ours else None,
         "measured_parameters": ours.parameters if ours else None,
         "measured_gmacs": ours.gmacs if ours else None,
-        "measured_baseline": row.baseline.top1.mean if row.baseline.top1 else None,
-        "measured_transmix": row.transmix.top1.mean if row.transmix.top1 else None,
+        "measured_baseline": row.baseline.mean.mean if row.baseline.mean else None,
+        "measured_transmix": row.transmix.mean.mean if row.transmix.mean else None,
         "measured_gain": gain.mean if gain else None,
         "gain_half_width_95": gain.half_width if gain else None,
         "paired_seeds": gain.count if gain else 0,

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.published import model_name
 from experiments.scales import METHODS, SCALES, TABLE2_ROW
-from reports.arms import Arm, Comparison, arm, compare, gain_cell, top1_cell, verdict_notes
+from reports.arms import Arm, Comparison, arm, compare, gain_cell, mean_cell, verdict_notes
 from reports.collect import Collected
 from reports.table import MEASURED, NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.words import LABEL_RULES, interval_text, number
@@ -129,7 +129,7 @@ def _cells(row: MixRow) -> dict[str, Cell]:
         "cutmix": Cell(f"{100 * cutmix:.3g}"),
         "labels": Cell(LABEL_RULES[settings["label_rule"]] if cutmix else "–"),
         "seeds": Cell(f"{count:,}", "measured", row.arm.sources) if count else missing(row.status),
-        "top1": top1_cell(row.arm, interval=True),
+        "top1": mean_cell(row.arm, interval=True),
         "difference": gain_cell(row.comparison) if row.comparison else Cell("–"),
     }
 
@@ -140,7 +140,7 @@ def numbers(collected: Collected) -> list[dict[str, Any]]:
 
 
 def _numbers(row: MixRow) -> dict[str, Any]:
-    settings, top1 = row.arm.settings, row.arm.top1
+    settings, top1 = row.arm.settings, row.arm.mean
     mixup, cutmix = mixed_batches(settings) if settings else (None, None)
     gain = row.comparison.gain if row.comparison else None
     return {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports import lambdas, occlusion, table1, table2
+from reports import lambdas, occlusion, table1, table2, table3, table4, table5
 from reports.collect import Collected
 from reports.table import Table
 
 TABLES: dict[str, Callable[[Collected], Table]] = {
     "table1": table1.build,
     "table2": table2.build,
+    "table3": table3.build,
+    "table4": table4.build,
+    "table5": table5.build,
     "occlusion": occlusion.build,
     "lambda": lambdas.build,
 }

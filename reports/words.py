@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reports.statistics import Estimate
 
 LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
@@ -32,6 +34,16 @@ def estimate_text(estimate: Estimate, sign: bool = False) -> str:
 def gain_text(gain: Estimate) -> str:
     """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
     return estimate_text(gain, sign=True)
+
+
+def intervals_text(gains: Sequence[Estimate]) -> str:
+    """How many of several gains' intervals lie above zero, to follow a list of the gains."""
+    intervals = sum(gain.half_width is not None for gain in gains)
+    if not intervals:
+        return "; one seed each, so without intervals"
+    shown = sum(gain.low > 0 for gain in gains)
+    lie = f"{shown} of {plural(intervals, 'interval')} {'lies' if shown == 1 else 'lie'} above zero"
+    return f", with 95 % intervals over seeds; {lie}"
 
 
 def interval_text(gain: Estimate, digits: int = 2) -> str:

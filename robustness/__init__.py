@@ -1,1 +1,1 @@
-"""How robust a trained model is: occlusion by random PatchDrop."""
+"""How robust a model is to what is done to images, and to images chosen to mislead. See README.md in this folder."""

@@ -1,63 +1,39 @@
-"""Runs of kind ``occlusion``: top-1 against the share of patches dropped."""
+"""Runs of kind ``occlusion``: one trained model under every setting of a sweep."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-import torch
-
-from experiments.protocols import PatchDrop
+from experiments.protocols import Sweep
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import load_trained
-from robustness.patch_drop import drop_patches, dropped_count, random_patches
-from transmix.attention import token_grid
-from transmix.data import Shard, eval_loader
+from robustness.answers import NAME as ANSWERS
+from robustness.answers import Answers
+from robustness.models import load_dino
+from robustness.saliency import needs_dino
+from robustness.settings import settings_of
+from robustness.sheet import NAME as SHEET
+from robustness.sheet import write_sheet
+from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
 from transmix.distributed import Processes
-from transmix.progress import progress_bar
-from transmix.seeding import derive_seed
+from transmix.files import sha256
 from transmix.sources import ImageSource
 from transmix.train import Runtime
 
 
-@torch.inference_mode()
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
-    """Sweep the ratios and mask seeds; every image is read and decoded once for all of them."""
-    protocol, trained, device = PatchDrop(**run.settings), load_trained(run.needs[0]), processes.device
-    model, normalise = trained.model.to(device), trained.normalise.to(device)
-    grid = (protocol.grid, protocol.grid) if protocol.grid else token_grid(model)
-    counts = [dropped_count(grid[0] * grid[1], tenths) for tenths in protocol.tenths]
-    batches = eval_loader(
-        replace(trained.recipe, eval_batch_size=protocol.batch_size),
-        source.open("val"),
-        runtime.workers,
-        Shard(processes.rank, processes.world),
-        device.type == "cuda",
-        order_seed=run.seed,  # a batch shares its mask, so it should not be all of one class
-    )
-    hits = torch.zeros(protocol.mask_seeds, len(counts), device=device)
-    images_seen = torch.zeros(1, device=device)
-    with progress_bar(runtime.progress and processes.leads) as bar:
-        line = bar.add_task(run.name, total=len(batches), note="")
-        for number, (images, labels) in enumerate(batches):
-            images, labels = images.to(device), labels.to(device)
-            for seed in range(protocol.mask_seeds):
-                rng = np.random.default_rng(derive_seed(run.seed, "masks", seed, processes.rank, number))
-                for setting, count in enumerate(counts):
-                    dropped = drop_patches(images, random_patches(rng, grid, count))
-                    hits[seed, setting] += (model(normalise(dropped)).argmax(1) == labels).sum()
-            images_seen += len(labels)
-            bar.advance(line)
-    images = int(processes.total(images_seen).item())
-    top1 = 100 * processes.total(hits).double().cpu().numpy() / images
-    metrics = {
-        "images": images,
-        "tokens": grid[0] * grid[1],
-        "grid": list(grid),
-        "tenths": list(protocol.tenths),
-        "dropped": counts,
-        "top1": top1.tolist(),
-        "area_under_curve": float(top1.mean()),
-    }
-    return Outcome(metrics)
+    """Sweep, or go on with a sweep; the record comes with all answers and a contact sheet."""
+    sweep, trained, images = Sweep.from_settings(run.settings), load_trained(run.needs[0]), source.open("val")
+    grid = grid_of(sweep, trained)
+    settings = settings_of(sweep, grid)
+    dino, extra = None, {}
+    if needs_dino(sweep):
+        weights = run.inputs["dino"]
+        dino = load_dino(weights, trained.recipe.image_size).to(processes.device)
+        extra = {"dino_sha256": sha256(weights)}
+    saliency = find_saliency(sweep, trained.recipe, images, grid, dino)
+    answers = Answers(run.folder, settings, choose_images(sweep, len(images)))
+    subject = Subject(run.name, trained, answers)
+    measure([subject], images, sweep, settings, saliency, processes, runtime)
+    if processes.leads:
+        write_sheet(run.folder / SHEET, subject, images, sweep, settings, saliency)
+    return Outcome(metrics_of(sweep, settings, answers, grid), (ANSWERS, SHEET), extra=extra)

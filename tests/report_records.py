@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from experiments.protocols import CORRUPTIONS
 from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study, add_study_options, study_from
+from reports.collect import DETECTION_METRICS, SEGMENTATION_METRICS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -24,7 +28,7 @@ def make_study(results: Path, *options: str) -> Study:
 
 def record_of(run: Run, metrics: dict[str, Any], **extra: Any) -> dict[str, Any]:
     """A whole record around some metrics."""
-    names = ("id", "name", "table", "kind", "scale", "row", "method", "seed", "command")
+    names = ("id", "name", "table", "kind", "scale", "row", "method", "part", "seed", "command")
     return {
         "run": {name: getattr(run, name) for name in names} | {"needs": [need.id for need in run.needs]},
         "settings": run.settings,
@@ -75,20 +79,64 @@ def write_train(run: Run, top1: float, **changes: Any) -> None:
     write_record(run.folder, record_of(run, metrics, history=history, weights="weights.safetensors") | changes)
 
 
+IMAGES = 200
+
+
 def write_occlusion(run: Run, start: float) -> None:
-    """Top-1 that falls evenly from `start` percent; the mask draws lie half a point apart."""
-    tenths, draws = run.settings["tenths"], run.settings["mask_seeds"]
-    top1 = [[start * (10 - tenth) / 10 + draw / 2 for tenth in tenths] for draw in range(draws)]
+    """Top-1 that falls evenly from `start` percent, a tenth of it a point; the second draw is a point above the first.
+
+    Of the images, the first `start` percent are recognised when clean, and so on: answers that agree with the top-1.
+    """
+    names = ("random", "salient", "non_salient", "shuffle", *CORRUPTIONS)
+    severities = {"shuffle": run.settings["cells"], **dict.fromkeys(CORRUPTIONS, run.settings["severities"])}
+    keys, right, curves = ["clean/0/0"], [answers(start)], {}
+    for name in names:
+        points = severities.get(name, run.settings["tenths"])
+        draws = run.settings["draws"] if name in ("random", "shuffle") else 1
+        top1 = [[start * (10 - place) / 10 + draw for place in range(1, len(points) + 1)] for draw in range(draws)]
+        for draw, line in enumerate(top1):
+            for point, value in zip(points, line, strict=True):
+                keys.append(f"{name}/{point}/{draw}".replace(" ", ""))
+                right.append(answers(value))
+        area = float(np.mean([start, *np.mean(top1, axis=0)]))
+        curves[name] = {"severities": list(points), "top1": top1, "area": area, "starts_clean": True}
+        if name not in severities:
+            curves[name]["patches"] = [64 * tenth // 10 for tenth in points]
+    metrics = {"images": IMAGES, "clean": start, "grid": [8, 8], "curves": curves}
+    write_record(run.folder, record_of(run, metrics))
+    np.savez_compressed(
+        run.folder / "answers.npz", keys=np.array(keys), indices=np.arange(IMAGES), right=np.array(right, np.int8)
+    )
+    Image.new("RGB", (4, 4)).save(run.folder / "sheet.png")
+
+
+def answers(percent: float) -> list[int]:
+    """For each image whether it was recognised, when `percent` of them were."""
+    return [int(100 * image < percent * IMAGES) for image in range(IMAGES)]
+
+
+def write_natural(run: Run, top1: float) -> None:
+    """Scores of a model with that top-1 on the hard images."""
+    correct = np.array(answers(top1), bool)
     metrics = {
-        "images": 1000,
-        "tokens": 64,
-        "grid": [8, 8],
-        "tenths": list(tenths),
-        "dropped": [64 * tenth // 10 for tenth in tenths],
-        "top1": top1,
-        "area_under_curve": float(np.mean(top1)),
+        "natural_images": IMAGES,
+        "natural_top1": top1,
+        "rms_calibration_error": 0.25,
+        "rms_calibration_error_published": 0.125,
+        "aurra": 0.375 + top1 / 1000,
+        "outlier_images": 100,
+        "familiar_images": 300,
+        "aupr": 0.5 + top1 / 1000,
     }
     write_record(run.folder, record_of(run, metrics))
+    scores = np.full(IMAGES, 0.5)
+    np.savez_compressed(
+        run.folder / "scores.npz",
+        natural_confidence=scores,
+        natural_correct=correct,
+        outlier_confidence=scores,
+        familiar_confidence=scores,
+    )
 
 
 def write_lambda(run: Run, errors: tuple[float, float, float] | None, examples: int = 6) -> None:
@@ -123,6 +171,44 @@ def write_examples(path: Path, count: int, known: bool = True) -> None:
     )
 
 
+FINE_TUNING = {"table3": "segmentation", "table4": "detection"}
+
+
+def fine_tuning_run(study: Study, name: str) -> Run:
+    """A run that fine-tunes, by its name: ``table3.deit_t.upernet.transmix.seed0``."""
+    table, row, part, method, seed = name.split(".")
+    trained = study.find(f"table1.{row}.{'baseline' if method == 'random' else method}.{seed}")
+    return replace(
+        trained,
+        table=table,
+        part=part,
+        method=method,
+        kind=FINE_TUNING[table],
+        settings={"config": part},
+        needs=() if method == "random" else (trained,),
+    )
+
+
+def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (60, 40), **changes: Any) -> None:
+    """A fine-tuning run whose first metric is `first` percent, and each further one a point more."""
+    names = SEGMENTATION_METRICS if run.kind == "segmentation" else DETECTION_METRICS
+    metrics = {name: first + place for place, name in enumerate(names)}
+    metrics |= {"parameters": 5_800_000, "val_images": 200, "peak_memory_mib": 512.0}
+    extra = {"weights_report": None if run.method == "random" else {"loaded": 148, "dropped": [], "resized": []}}
+    if picture is not None:
+        extra["files"] = {"predictions.png": "0" * 64}
+        run.folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", picture, "teal").save(run.folder / "predictions.png")
+    record = record_of(run, metrics, **extra)
+    record["data"] = {
+        "name": f"dense-{run.kind}",
+        "classes": 11,
+        "images": {"train": 800, "val": 200},
+        "fingerprint": f"{run.kind}-print",
+    }
+    write_record(run.folder, record | changes)
+
+
 def write_study(study: Study, gains: tuple[float, ...]) -> None:
     """All records: baselines at 50 % top-1, TransMix better by a seed's gain."""
     for run in study.plan():
@@ -131,5 +217,9 @@ def write_study(study: Study, gains: tuple[float, ...]) -> None:
             write_train(run, 50.0 + gain)
         elif run.kind == "occlusion":
             write_occlusion(run, 50.0 + gain)
+        elif run.kind == "natural":
+            write_natural(run, 20.0 + gain)
+        elif run.kind in FINE_TUNING.values():
+            write_fine_tuned(run, 40.0 + gain)
         else:
             write_lambda(run, (0.125, 0.0875, 0.0925))

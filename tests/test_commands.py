@@ -62,7 +62,7 @@ def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str]:
 def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     runs = study(*options(done)).plan()
     records = {run.name: read_record(run.folder) for run in runs}
-    assert len(records) == 13
+    assert len(records) == 15
     for name, record in records.items():
         assert record["run"]["name"] == name
         dense = record["run"]["table"] in ("table3", "table4")
@@ -81,8 +81,10 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     assert "predictions.png" in detected["files"]
     occlusion = records["occlusion.deit_t.transmix.seed0"]["metrics"]
     trained = records["table1.deit_t.transmix.seed0"]["metrics"]
-    assert occlusion["top1"][0][0] == occlusion["top1"][1][0] == trained["top1"]  # nothing dropped: the same accuracy
-    assert occlusion["dropped"] == [0, 32]
+    assert occlusion["clean"] == trained["top1"]  # nothing dropped: the same accuracy
+    assert occlusion["curves"]["random"]["patches"] == [32]
+    natural = records["table5.deit_t.transmix.seed0"]["metrics"]
+    assert (natural["natural_images"], natural["outlier_images"], natural["familiar_images"]) == (16, 16, 32)
     patches, block = 64 * (8 * 8 * 3) * 64, 65 * 12 * 64**2 + 2 * 65**2 * 64  # four blocks, four classes
     assert trained["gmacs"] == (patches + 4 * block + 64 * 4) / 1e9
     page = (done["RESULTS"] / "smoke" / "report" / "index.html").read_text()
@@ -209,6 +211,9 @@ def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
         (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
         (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),
         (["run", "table1.deit_s.transmix.seed0", "--scale", "paper"], "give IMAGENET=/path/to/imagenet"),
+        (["plan", "--imagenet-a", "/nowhere"], "no such data folder: /nowhere"),
+        (["plan", "--dino", "nowhere.pth"], "no such weights file: nowhere.pth"),
+        (["plan", "--protocol", "publish"], "unknown protocol 'publish': did you mean 'published'?"),
         (["run", "lambda.deit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
     ],
 )

@@ -51,9 +51,12 @@ def test_pvt_keeps_no_moving_average():
 
 def test_measurements_are_forward_passes():
     macs = 1_253_683_200
-    occlusion = estimate(planned("occlusion.deit_t.baseline.seed0"), ROUND)  # ten ratios, three draws
-    assert occlusion.gpu_hours == pytest.approx(10 * 3 * 10_000 * 2 * macs / 5e12 / 3600)
-    assert occlusion.disk == 0
+    occlusion = estimate(planned("occlusion.deit_t.baseline.seed0"), ROUND)
+    passes = 1 + 9 * 3 + 9 + 9 + 7 * 3 + 4 * 5  # clean, three orders of patches, grids, corruptions
+    assert occlusion.gpu_hours == pytest.approx(passes * 10_000 * 2 * macs / 5e12 / 3600)
+    assert occlusion.disk == passes * 10_000 // 8
+    natural = estimate(planned("table5.deit_t.baseline.seed0"), ROUND)
+    assert natural.gpu_hours == pytest.approx((7_500 + 2_000 + 10_000) * 2 * macs / 5e12 / 3600)
     labels = estimate(planned("lambda.deit_t.transmix.seed0"), ROUND)
     assert labels.gpu_hours == pytest.approx(10_000 * 2 * macs / 5e12 / 3600)
     assert labels.disk == 6 * 3 * 3 * 224 * 224
@@ -169,6 +172,7 @@ def test_the_plan_states_what_it_rests_on():
     text = " ".join(plan_lines(study(*PAPER), Assumptions(rates, 0.4, {"deit_s": 2500.0}, 64)))
     for words in ("deit_s 2,500 training images/s", "40 % of", "fp32 67, bf16 989 (as given)", "64 GPUs at work"):
         assert words in text
+    assert "1 GPU at work" in " ".join(plan_lines(study(*PAPER), Assumptions(gpus=1)))
     assert "timm" not in text  # the benchmark is the default's source, not this one's
 
 

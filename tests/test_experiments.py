@@ -83,7 +83,28 @@ def test_table_2_varies_one_row_by_how_it_mixes():
         recipe = settings(SCALES["lab"].recipe("deit_t", method))
         assert {name for name in base if base[name] != recipe[name]} == expected
     assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
-    assert "table2" not in {run.table for run in study("--scale", "tiny").shown_in("report")}
+    shown = {run.table for run in study("--scale", "tiny").shown_in("report")}
+    assert shown == {"table1", "table3", "table4", "table5", "occlusion", "lambda"}
+
+
+def test_what_robustness_is_measured_on(tmp_path):
+    """Table 5 needs images that mislead: the scenes bring them, other data does not, and a report does without."""
+    scenes = study("--scale", "tiny")
+    (natural,) = {tuple(run.settings.items()) for run in scenes.plan() if run.kind == "natural"}
+    assert dict(natural) == {"natural": "scenes-A", "outliers": "scenes-O"}
+    assert scenes.sweep.saliency == "objects"
+    own = study("--scale", "tiny", "--imagenet", str(tmp_path))
+    assert own.sweep.saliency == "attention"
+    assert "table5" not in {run.table for run in own.shown_in("report")}
+    assert not own.misleading
+    both = ("--imagenet-a", str(tmp_path / "a"), "--imagenet-o", str(tmp_path / "o"))
+    given = study("--scale", "paper", "--imagenet", str(tmp_path), *both)
+    runs = [run for run in given.shown_in("report") if run.kind == "natural"]
+    assert runs[0].settings == {"natural": "imagenet-a", "outliers": "imagenet-o"}
+    assert runs[0].inputs == {"natural": tmp_path / "a", "outliers": tmp_path / "o"}
+    assert runs[0].command.endswith(f"--imagenet-a {tmp_path / 'a'} --imagenet-o {tmp_path / 'o'}")
+    published = study("--scale", "lab", "--protocol", "published", "--dino", str(tmp_path / "dino.pth"))
+    assert (published.sweep.protocol, published.sweep.saliency) == ("published", "dino")
 
 
 def test_every_recipe_is_a_lab_book_entry():
@@ -240,7 +261,7 @@ def test_data_that_is_not_given_is_asked_for():
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
     dense = sum(run.table in ("table3", "table4") for run in runs)
-    assert len(runs) == len(ROWS) * 2 * 5 + 2 * 2 + dense  # and two more ways to mix, for one row
+    assert len(runs) == len(ROWS) * 2 * 7 + 2 * 2 + dense  # and two more ways to mix, for one row
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

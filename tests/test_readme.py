@@ -30,7 +30,7 @@ def test_commands_exist_and_parse(command, tmp_path):
         find = f"import importlib.util as u; assert u.find_spec('{words[2]}.__main__')"
         subprocess.run(["python3", "-c", find], check=True, cwd=ROOT)
         return
-    words = [f"IMAGENET={tmp_path}" if word.startswith("IMAGENET=") else word for word in words]
+    words = [f"{word.split('=')[0]}={tmp_path}" if word.startswith("IMAGENET") else word for word in words]
     words = [word for word in words if not word.startswith(("ADE20K=", "COCO=", "PASCAL_CONTEXT="))]
     out = subprocess.run([*words, "-n", f"RESULTS={tmp_path / 'results'}"], capture_output=True, text=True, cwd=ROOT)
     assert out.returncode == 0, out.stderr
@@ -41,7 +41,9 @@ def test_python_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("document", ["README.md", "transmix/README.md", "downstream/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", *(f"{p}/README.md" for p in ("transmix", "downstream", "robustness"))]
+)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
@@ -61,15 +63,7 @@ def test_study_options_are_the_ones_that_are_documented():
     parser = argparse.ArgumentParser(add_help=False)
     add_study_options(parser)
     options = {option for action in parser._actions for option in action.option_strings}
-    assert options == {
-        "--scale",
-        "--rows",
-        "--seeds",
-        "--imagenet",
-        "--ade20k",
-        "--coco",
-        "--pascal-context",
-        "--set",
-        "--results",
-        "--data",
-    }
+    study = {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
+    dense = {"--ade20k", "--coco", "--pascal-context"}
+    robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol"}
+    assert options == study | dense | robustness

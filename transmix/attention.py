@@ -115,13 +115,18 @@ class ClassAttention:
     A deep copy of the model (an EMA, say) takes along a copy of the reader that stays silent: read it with
     a reader of its own.
 
+    Args:
+        model: the bare model.
+        head: read this head of the block alone instead of the mean over all.
+
     Raises:
         UserError: the model has no class attention this suite can read; names the families that have.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, head: int | None = None) -> None:
         family, module = _family(model)
         self.grid = token_grid(model)
+        self._head = head
         self._query_key = family.query_key
         self._prefix = model.num_prefix_tokens
         self._attention: Tensor | None = None
@@ -141,7 +146,8 @@ class ClassAttention:
         plain = nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
         with torch.no_grad(), plain:
             attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
-            self._attention = attention[:, :, self._prefix :].mean(1)
+            attention = attention[:, :, self._prefix :]
+            self._attention = attention.mean(1) if self._head is None else attention[:, self._head]
 
     def take(self) -> Tensor:
         """The attention of the last forward pass, (B, P); each pass can be taken once."""

@@ -6,8 +6,7 @@ and robustness tests can change pixels before normalisation.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,17 +147,15 @@ def eval_loader(
     workers: int = 0,
     shard: Shard | None = None,
     pin_memory: bool = False,
-    order_seed: int | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> _EvalBatches:
     """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
 
-    Images come in the source's order, often class by class, or in the fixed random order of `order_seed`.
+    Images come in the source's order, often class by class; or those `chosen` by their indices, as they come.
     """
     shard = shard or Shard()
     samples = Samples(images, eval_transform(recipe))
-    order = list(range(len(samples)))
-    if order_seed is not None:
-        random.Random(order_seed).shuffle(order)
+    order = range(len(samples)) if chosen is None else chosen
     loader = DataLoader(
         samples,
         recipe.eval_batch_size,
@@ -223,7 +220,7 @@ class Normalizer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 in 0..255, or floats in [0, 1]."""
         pixels = images if images.is_floating_point() else images.float() / 255
-        normalised = (pixels - self.mean) / self.std
+        normalised = (pixels - self.mean).div_(self.std)
         if self.training and self.erasing:
             normalised = RandomErasing(self.erasing, mode="pixel", device=images.device)(normalised)
         return normalised

@@ -19,6 +19,7 @@ def masks_beside(images: Images) -> Path | None:
     folder = images.folder
     if folder is None:
         return None
+    folder = folder.absolute()
     masks = folder.parent.with_name(f"{folder.parent.name}_masks") / folder.name
     return masks if masks.is_dir() else None
 
@@ -41,9 +42,18 @@ class ObjectMasks(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        path = self.folder / Path(self.images[index]).with_suffix(".png")
+        return self._transform(self.picture(index))[0] > 127
+
+    def picture(self, index: int) -> Image.Image:
+        """The mask of image `index` as it lies on disk: white where the object is."""
+        return self.read(Path(self.images[index]).with_suffix(".png"))
+
+    def read(self, name: Path) -> Image.Image:
+        """A picture in the folder of masks."""
+        path = self.folder / name
         try:
             with Image.open(path) as mask:
-                return self._transform(mask)[0] > 127
+                mask.load()
         except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"object mask {path} cannot be read: write the data again") from error
+        return mask

@@ -41,10 +41,18 @@ def single_object_scene(spec: ScenesSpec, split: str, index: int) -> Scene:
     """Classification image `index` of a split ("train" or "val"): one object, of class index % classes."""
     rng = np.random.default_rng(derive_seed(spec.seed, "imagenet", split, index))
     label = index % spec.classes
-    share = float(rng.uniform(0.12, 0.54))
-    candidate = _place(scene_class(label), share, rng)
-    figure = _object(scene_class(label), candidate, rng)
-    return _compose([figure], (label,), spec.size, behind=int(rng.integers(2, 5)), rng=rng)
+    figure = draw_object(scene_class(label), float(rng.uniform(0.12, 0.54)), rng)
+    return compose_scene(figure, label, spec.size, behind=int(rng.integers(2, 5)), rng=rng)
+
+
+def draw_object(kind: SceneClass, share: float, rng: np.random.Generator) -> Figure:
+    """An object of a class that covers about `share` of the image, before it is painted."""
+    return _object(kind, _place(kind, share, rng), rng)
+
+
+def compose_scene(figure: Figure, label: int, size: int, behind: int, rng: np.random.Generator) -> Scene:
+    """A square image of one object in front of `behind` distractors."""
+    return _compose([figure], (label,), size, behind, rng)
 
 
 def dense_scene(spec: ScenesSpec, split: str, index: int) -> Scene:

@@ -107,12 +107,12 @@ def _imagenet_files(spec: ScenesSpec, shard: Shard) -> Iterable[tuple[str, bytes
     for index in range(shard.start, shard.stop):
         scene = single_object_scene(spec, shard.split, index)
         stem = f"{shard.split}/{scene_class(scene.labels[0]).name}/{shard.split}_{index:08d}"
-        yield f"imagenet/{stem}.JPEG", _jpeg(scene.image)
+        yield f"imagenet/{stem}.JPEG", jpeg(scene.image)
         yield f"imagenet_masks/{stem}.png", _png(scene.masks[0] * np.uint8(255))
 
 
 def _dense_files(scene: Scene, split: str, number: int) -> Iterable[tuple[str, bytes]]:
-    photo = _jpeg(scene.image)
+    photo = jpeg(scene.image)
     stem = f"{ADE_SPLITS[split]}/ADE_{split}_{number:08d}"
     yield f"ade20k/images/{stem}.jpg", photo
     yield f"ade20k/annotations/{stem}.png", _png(_label_map(scene))
@@ -164,7 +164,8 @@ def coco_document(spec: ScenesSpec, results: Iterable[ShardResult]) -> dict[str,
     }
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    """An image (H, W, 3) as the file that every view has of it."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()

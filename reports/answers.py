@@ -1,0 +1,116 @@
+"""Image by image: which images a model got right under each setting of a sweep, and what that says about a difference.
+
+A run keeps its answers in ``answers.npz`` beside its record (`robustness.answers`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.collect import Result
+from reports.statistics import CONFIDENCE
+from reports.words import number
+
+FILE = "answers.npz"
+UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers.
+
+    Attributes:
+        images: (N,) which images, by their places in the data set.
+        curves: for each curve (points, N): how often each image was recognised, as a share of the draws; the first
+            point is the clean image if the curve begins with it.
+    """
+
+    images: np.ndarray
+    curves: dict[str, np.ndarray]
+
+    def areas(self, curves: tuple[str, ...]) -> np.ndarray:
+        """(N,) in percent: each image's area under the curve, mean over some curves."""
+        return 100 * np.mean([self.curves[curve].mean(0) for curve in curves], axis=0)
+
+
+@dataclass(frozen=True)
+class ImageInterval:
+    """A 95 % interval of a mean over images, by the bootstrap; in the unit of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        """``+0.10 to +0.52``."""
+        return f"{number(self.low, sign=True)} to {number(self.high, sign=True)}"
+
+
+def read_answers(result: Result) -> Answers | None:
+    """The answers of a run that is done; None if the file is missing, or not as the run wrote it."""
+    try:
+        with np.load(result.run.folder / FILE, allow_pickle=False) as file:
+            rows = dict(zip(file["keys"].tolist(), file["right"], strict=True))
+            images = file["indices"]
+        curves = {name: _points(rows, name, curve) for name, curve in result.metrics["curves"].items()}
+    except UNREADABLE:
+        return None
+    whole = all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values())
+    return Answers(images, curves) if whole else None
+
+
+def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
+    draws = range(len(curve["top1"]))
+    keys = [f"{name}/{severity}/".replace(" ", "") for severity in curve["severities"]]
+    points = [np.mean([rows[f"{key}{draw}"] for draw in draws], axis=0) for key in keys]
+    return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
+
+
+def area_difference(before: list[Result], after: list[Result], curves: tuple[str, ...]) -> ImageInterval | None:
+    """Area under the curve, `after` minus `before`, in points."""
+
+    def read(result: Result) -> tuple[np.ndarray, np.ndarray] | None:
+        answers = read_answers(result)
+        return None if answers is None else (answers.images, answers.areas(curves))
+
+    return image_difference(before, after, read)
+
+
+def image_difference(
+    before: list[Result], after: list[Result], read: Callable[[Result], tuple[np.ndarray, np.ndarray] | None]
+) -> ImageInterval | None:
+    """Mean of ``after - before`` over images, with an interval over the images: the models are taken as given.
+
+    Runs are paired by seed, and images with themselves; None if there is no pair, or one of different images.
+
+    Args:
+        before: runs of one method.
+        after: runs of the other.
+        read: a run's images (N,) and the value of each (N,), or None where they cannot be read.
+    """
+    gains = []
+    for one, other in ((one, other) for one in before for other in after if one.run.seed == other.run.seed):
+        first, second = read(one), read(other)
+        if first is None or second is None or not np.array_equal(first[0], second[0]):
+            return None
+        gains.append(second[1] - first[1])
+    return bootstrap(np.mean(gains, axis=0)) if gains and len({len(gain) for gain in gains}) == 1 else None
+
+
+def bootstrap(values: np.ndarray) -> ImageInterval:
+    """Percentile bootstrap of the mean of one value an image.
+
+    Resampling equal values is drawing how often each of them comes: exact, and fast where few are distinct.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    rng = np.random.default_rng(0)
+    means = rng.multinomial(len(values), counts / len(values), _RESAMPLES) @ distinct / len(values)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return ImageInterval(float(values.mean()), float(low), float(high))

@@ -1,0 +1,86 @@
+"""Which of a model's classes the class folders of a benchmark are about."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from timm.data import ImageNetInfo
+
+from transmix.errors import UserError
+from transmix.sources.folders import IMAGE_SUFFIXES
+from transmix.sources.source import natural_key
+
+IMAGENET_A = "imagenet-a"
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The class folders in `folder`, in the order of the labels that timm gives them.
+
+    Raises:
+        UserError: there is no such folder, no class folder in it, or one without images.
+    """
+    if not folder.is_dir():
+        raise UserError(f"no such data folder: {folder} (it should hold <class>/*.JPEG)")
+    names = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), key=natural_key)
+    if not names:
+        raise UserError(f"no class folders in {folder} (expected {folder}/<class>/*.JPEG)")
+    for name in names:
+        if not any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in os.scandir(folder / name)):
+            raise UserError(f"class folder {folder / name} holds no images: fill it or remove it")
+    return tuple(names)
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """ImageNet-1k's classes by WordNet id, in the order of every published model's outputs."""
+    return tuple(ImageNetInfo().label_names())
+
+
+@cache
+def imagenet_a_classes() -> tuple[str, ...]:
+    """The 200 of them that ImageNet-A is about, from timm's list."""
+    indices = pkgutil.get_data("timm.data", "_info/imagenet_a_indices.txt").decode().split()
+    return tuple(imagenet_classes()[int(index)] for index in indices)
+
+
+def classes_of(outputs: int, folder: Path) -> tuple[str, ...]:
+    """The names of a model's classes, as far as its number of outputs and the folders to be classified tell.
+
+    Raises:
+        UserError: the folders are not the model's classes, nor some of ImageNet's if the model may be one of ImageNet.
+    """
+    names = class_names(folder)
+    if len(names) == outputs:
+        return names
+    if outputs == len(imagenet_classes()) and set(names) <= set(imagenet_classes()):
+        return imagenet_classes()
+    raise UserError(
+        f"{folder} has {len(names)} class folders and the model {outputs} classes: give the data that it was trained on"
+    )
+
+
+def positions(names: Sequence[str], known: Sequence[str], folder: Path) -> list[int]:
+    """Where a benchmark's classes are among those that a model knows.
+
+    Raises:
+        UserError: the model does not know one of them.
+    """
+    place = {name: index for index, name in enumerate(known)}
+    for name in names:
+        if name not in place:
+            raise UserError(f"class folder {folder / name} is none of the model's {len(known)} classes: remove it")
+    return [place[name] for name in names]
+
+
+def check_imagenet_a(names: Sequence[str], folder: Path) -> None:
+    """Raise `UserError` unless the folders are exactly ImageNet-A's classes."""
+    missing = sorted(set(imagenet_a_classes()).difference(names))
+    if missing:
+        raise UserError(f"{folder} is not ImageNet-A: class folder {missing[0]} is missing ({len(missing)} in all)")
+    others = sorted(set(names).difference(imagenet_a_classes()))
+    if others:
+        raise UserError(f"{folder} is not ImageNet-A: class folder {others[0]} is none of its 200 classes")

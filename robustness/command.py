@@ -1,0 +1,190 @@
+"""What ``python -m robustness`` does with its options: models of the user's own, a record for each."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections import defaultdict
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.protocols import SWEEPS, Sweep
+from experiments.records import write_record
+from experiments.run import default_workers, environment
+from experiments.study import jsonable
+from robustness import natural
+from robustness.answers import NAME as ANSWERS
+from robustness.answers import Answers
+from robustness.classes import class_names, classes_of, positions
+from robustness.models import load_dino, load_trained_model
+from robustness.patches import Grid
+from robustness.saliency import needs_dino
+from robustness.settings import check, settings_of
+from robustness.sheet import NAME as SHEET
+from robustness.sheet import write_sheet
+from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from transmix.distributed import Processes, join_processes
+from transmix.errors import UserError
+from transmix.files import sha256
+from transmix.recipe import fingerprint, settings
+from transmix.sources.folders import FolderImages
+from transmix.sources.source import find_split
+from transmix.train import Runtime
+
+
+class Command:
+    """The options, and what every part of them needs.
+
+    Raises:
+        UserError: whatever is wrong with a folder, a model or a weights file.
+    """
+
+    def __init__(self, args: argparse.Namespace, processes: Processes) -> None:
+        self.args, self.processes = args, processes
+        workers = default_workers(processes) if args.workers is None else args.workers
+        self.runtime = Runtime(workers, channels_last=args.channels_last)
+        self.folder = val_folder(args.data)
+        self.names = class_names(self.folder)
+        self.images = FolderImages(self.folder)
+        self.models = [
+            load_trained_model(name, weights, args.precision, args.batch_size)
+            for name, weights in zip(args.model, args.weights, strict=True)
+        ]
+        self.classes = [classes_of(trained.model.num_classes, self.folder) for trained in self.models]
+        self.started, self._clock = datetime.now(timezone.utc), time.monotonic()
+
+    def out(self, number: int, kind: str, protocol: dict[str, Any]) -> Path:
+        """The folder of one model's record: a hash in its name says what it depends on."""
+        decides = [sha256(self.args.weights[number]), str(self.folder.resolve()), protocol]
+        decides.append(settings(self.models[number].recipe))
+        return self.args.out / f"{self.args.model[number]}.{kind}-{fingerprint(decides)[:8]}"
+
+    def record(self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple) -> None:
+        """Write the record of one model."""
+        if not self.processes.leads:
+            return
+        name = self.args.model[number]
+        run = {"id": folder.name, "name": f"{kind}.{name}", "table": kind, "kind": kind, "scale": "own", "row": name}
+        run |= {"method": "own", "seed": self.args.seed, "needs": [], "command": command_line()}
+        weights = self.args.weights[number]
+        about = {
+            "run": run,
+            "settings": protocol,
+            "data": {"name": str(self.folder), "embedded": False, "classes": len(self.names)},
+            "metrics": metrics,
+            "environment": environment(self.processes),
+            "files": {file: sha256(folder / file) for file in files},
+            "started": self.started.isoformat(timespec="seconds"),
+            "wall_seconds": round(time.monotonic() - self._clock, 1),
+            "weights": {"path": str(weights), "sha256": sha256(weights)},
+            "recipe": settings(self.models[number].recipe),
+        }
+        write_record(folder, about)
+        print(f"record: {folder / 'record.json'}", file=sys.stderr)
+
+
+def measure_sweep(args: argparse.Namespace) -> None:
+    """Occlude, shuffle or corrupt; models that take images alike share a pass."""
+    sweep = Sweep(
+        curves=SWEEPS[args.sweep],
+        **{name: getattr(args, name) for name in ("protocol", "saliency", "fill", "grid", "draws", "images", "seed")},
+    )
+    check(sweep)
+    if needs_dino(sweep) and args.dino is None:
+        raise UserError("--saliency dino needs --dino FILE, the weights of DINO's ViT-S/16")
+    with join_processes(args.device) as processes:
+        command = Command(args, processes)
+        passes: dict[tuple, list[int]] = defaultdict(list)
+        for number, trained in enumerate(command.models):
+            recipe, grid = trained.recipe, grid_of(sweep, trained)
+            view = (recipe.image_size, recipe.interpolation, recipe.eval_crop, grid, command.classes[number])
+            passes[view].append(number)
+        lines = {}
+        for (*_, grid, _), numbers in passes.items():
+            lines |= one_pass(command, sweep, grid, numbers)
+        if processes.leads:
+            show(sweep, {number: lines[number] for number in sorted(lines)}, args.model)
+
+
+def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> dict[int, dict[str, Any]]:
+    """Measure some models in one pass over the images; the metrics by the models' numbers."""
+    images, processes, first = command.images, command.processes, command.models[numbers[0]]
+    every, dino = settings_of(sweep, grid), None
+    if needs_dino(sweep):
+        dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
+    saliency = find_saliency(sweep, first.recipe, images, grid, dino, command.args.masks)
+    protocol = jsonable(asdict(sweep))
+    # more draws of the same are further settings of the same answers
+    decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws")}
+    decides["dino"] = sha256(command.args.dino) if dino is not None else None
+    indices = choose_images(sweep, len(images))
+    subjects = []
+    for number in numbers:
+        out = command.out(number, command.args.sweep, decides)
+        subjects.append(Subject(command.args.model[number], command.models[number], Answers(out, every, indices)))
+    classes = positions(command.names, command.classes[numbers[0]], command.folder)
+    measure(subjects, images, sweep, every, saliency, processes, command.runtime, classes)
+    found = {}
+    for number, subject in zip(numbers, subjects, strict=True):
+        found[number] = metrics_of(sweep, every, subject.answers, grid)
+        if processes.leads:
+            out = subject.answers.folder
+            write_sheet(out / SHEET, subject, images, sweep, every, saliency)
+            command.record(number, out, command.args.sweep, protocol, found[number], (ANSWERS, SHEET))
+    return found
+
+
+def measure_natural(args: argparse.Namespace) -> None:
+    """ImageNet-A and ImageNet-O, or folders like them."""
+    with join_processes(args.device) as processes:
+        command = Command(args, processes)
+        protocol = {"natural": str(args.imagenet_a.resolve()), "outliers": str(args.imagenet_o.resolve())}
+        for number, trained in enumerate(command.models):
+            known = command.classes[number]
+            folders = (args.imagenet_a, args.imagenet_o)
+            runtime, names = command.runtime, command.names
+            scores = natural.measure(trained, known, *folders, command.images, processes, runtime, names)
+            metrics = natural.metrics_of(*scores)
+            if processes.leads:
+                out = command.out(number, args.sweep, protocol)
+                natural.save_scores(out / natural.SCORES, *scores)
+                command.record(number, out, args.sweep, protocol, metrics, (natural.SCORES,))
+                print(args.model[number])
+                for name, value in metrics.items():
+                    print(f"  {name:32} {'too few images' if value is None else f'{value:.6g}'}")
+
+
+def val_folder(data: Path) -> Path:
+    """The class folders to be classified: the validation split if there is one, else the folder itself."""
+    if not data.is_dir():
+        raise UserError(f"no such data folder: {data} (it should hold <class>/*.JPEG)")
+    split = find_split("val", {entry.name for entry in data.iterdir() if entry.is_dir()})
+    return data if split is None else data / split
+
+
+def command_line() -> str:
+    """What makes the record again."""
+    return shlex.join(["python", "-m", "robustness", *sys.argv[1:]])
+
+
+def show(sweep: Sweep, found: dict[int, dict[str, Any]], names: list[str]) -> None:
+    """Print top-1 by curve and severity, mean over draws, one line a model and curve."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    for curve in sweep.curves:
+        first = next(iter(found.values()))["curves"][curve]
+        table = Table(title=f"{curve.replace('_', ' ')}: top-1 (%)", title_justify="left", box=None)
+        for title in ("model", "clean", *map(str, first["severities"]), "area"):
+            table.add_column(title, justify="left" if title == "model" else "right")
+        for number, metrics in found.items():
+            line = metrics["curves"][curve]
+            means = [sum(values) / len(values) for values in zip(*line["top1"], strict=True)]
+            values = [metrics["clean"], *means, line["area"]]
+            table.add_row(names[number], *(f"{value:.2f}" for value in values))
+        console.print(table)

@@ -1,0 +1,88 @@
+"""Where the foreground of an image is: saliency maps on a grid of patches, from three sources.
+
+A source is called with the model that is evaluated, clean images in [0, 1] and their indices; it returns (B, P).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from experiments.protocols import Sweep
+from experiments.trained import TrainedModel
+from robustness.patches import Grid
+from robustness.settings import SALIENT
+from transmix.attention import ClassAttention
+from transmix.objects import ObjectMasks
+from transmix.precision import autocast
+
+DINO_HEAD = 1  # of its last block: the one that the published script reads
+
+
+class Saliency(Protocol):
+    """A source of saliency maps."""
+
+    def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
+        """(B, P) of clean images (B, C, H, W) in [0, 1], not negative."""
+
+
+class OwnAttention:
+    """The evaluated model's own class attention, mean over heads."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+
+    def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
+        """See `Saliency`."""
+        return attention_maps(trained.model, trained, images, self.grid, None)
+
+
+class DinoAttention:
+    """One head of a DINO ViT-S/16, which sees the images normalised for the evaluated model, as published."""
+
+    def __init__(self, dino: nn.Module, grid: Grid) -> None:
+        self.dino, self.grid = dino, grid
+
+    def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
+        """See `Saliency`."""
+        return attention_maps(self.dino, trained, images, self.grid, DINO_HEAD)
+
+
+class Objects:
+    """The share of each patch that the labelled object covers, from masks in the data."""
+
+    def __init__(self, masks: ObjectMasks, grid: Grid) -> None:
+        self.masks, self.grid = masks, grid
+
+    def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
+        """See `Saliency`."""
+        objects = torch.stack([self.masks[index] for index in indices])
+        return on_grid(objects.to(images.device).float(), self.grid)
+
+
+def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None) -> Tensor:
+    """Class attention (B, P) of `model` on images as `trained` takes them."""
+    reader = ClassAttention(model, head)
+    with autocast(images.device, trained.recipe.precision):
+        model(trained.normalise(images))
+    reader.remove()
+    return on_grid(reader.take().unflatten(1, reader.grid), grid)
+
+
+def on_grid(maps: Tensor, grid: Grid) -> Tensor:
+    """Maps (B, h, w), averaged over the patches of a grid: (B, P); a coarser map is repeated."""
+    return F.interpolate(maps[:, None], grid, mode="area").flatten(1)
+
+
+def needs_dino(sweep: Sweep) -> bool:
+    """Whether the sweep asks for DINO's weights."""
+    return needs_saliency(sweep) and sweep.saliency == "dino"
+
+
+def needs_saliency(sweep: Sweep) -> bool:
+    """Whether a curve of the sweep asks where the foreground is."""
+    return not set(SALIENT).isdisjoint(sweep.curves)

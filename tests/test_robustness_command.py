@@ -1,0 +1,165 @@
+"""``python -m robustness``: a user's own models with one command, and every kind of bad input in one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_sweep import model
+
+from robustness.__main__ import main
+from transmix.checkpoints import save_weights
+from transmix.errors import exit_on_user_error
+
+MODEL = "deit_micro_tiny_patch8_64"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """Weights of somebody's own training: a PyTorch file with the state dict in it."""
+    path = tmp_path_factory.mktemp("weights") / "checkpoint.pth"
+    torch.save({"epoch": 3, "state_dict": model().model.state_dict()}, path)
+    return path
+
+
+def run(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["robustness", *map(str, arguments), "--device", "cpu", "--workers", "0"])
+    try:
+        exit_on_user_error(main)
+        status = 0
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def records(out: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(out.glob("*/record.json"))]
+
+
+def test_a_users_own_timm_model_on_a_folder(weights, shared_folders, tmp_path, monkeypatch, capsys):
+    given = [MODEL, "--weights", weights, "--data", shared_folders, "--out", tmp_path, "--draws", 1]
+    status, printed, _ = run(monkeypatch, capsys, *given, "--sweep", "occlusion")
+    assert status == 0
+    (record,) = records(tmp_path)
+    curves = record["metrics"]["curves"]
+    assert list(curves) == ["random", "salient", "non_salient"]
+    assert record["metrics"]["images"] == 15
+    assert record["settings"]["protocol"] == "per_image"
+    assert record["weights"]["sha256"]
+    assert f"{curves['random']['area']:.2f}" in printed
+    folder = tmp_path / record["run"]["id"]
+    assert {path.name for path in folder.iterdir()} == {"record.json", "answers.npz", "sheet.png"}
+    answers = (folder / "answers.npz").read_bytes()
+    assert run(monkeypatch, capsys, *given, "--sweep", "occlusion")[0] == 0
+    assert (folder / "answers.npz").read_bytes() == answers
+    assert run(monkeypatch, capsys, *given, "--sweep", "occlusion", "--protocol", "published", "--fill", "mean")[0] == 0
+    assert len(records(tmp_path)) == 2
+
+
+def test_two_models_in_one_pass(weights, shared_folders, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other.safetensors"
+    about = {"model": MODEL, "num_classes": 3, "image_size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    save_weights(model(1).model, other, about)
+    given = ["--data", shared_folders / "val", "--sweep", "corruptions", "--out", tmp_path / "out"]
+    status, printed, _ = run(monkeypatch, capsys, MODEL, MODEL, "--weights", weights, other, *given)
+    assert status == 0
+    assert len(records(tmp_path / "out")) == 2
+    assert printed.count(MODEL) == 2 * 4  # models x curves
+
+
+def test_natural_adversarial_images(weights, shared_folders, tmp_path, monkeypatch, capsys):
+    val = shared_folders / "val"
+    given = ["--data", val, "--sweep", "natural", "--imagenet-a", val, "--imagenet-o", val, "--out", tmp_path]
+    status, printed, _ = run(monkeypatch, capsys, MODEL, "--weights", weights, *given)
+    assert status == 0
+    (record,) = records(tmp_path)
+    assert record["metrics"]["natural_images"] == 15
+    assert record["metrics"]["aupr"] == pytest.approx(0.5, abs=0.05)  # the same images are no outliers
+    assert "aurra" in printed
+    assert len(np.load(tmp_path / record["run"]["id"] / "scores.npz")["familiar_confidence"]) == 15
+
+
+def broken(root: Path, spoil: str) -> Path:
+    """Class folders with something wrong."""
+    for label in range(3):
+        (root / f"class{label}").mkdir(parents=True)
+        for index in range(2):
+            Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(root / f"class{label}" / f"{index}.png")
+    if spoil == "empty":
+        for path in (root / "class1").iterdir():
+            path.unlink()
+    if spoil == "unreadable":
+        (root / "class1" / "0.png").write_bytes(b"no image")
+    if spoil == "fewer":
+        for path in (root / "class1").iterdir():
+            path.unlink()
+        (root / "class1").rmdir()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--weights": "nowhere.pth"}, "no such weights file: nowhere.pth"),
+        ({"--weights": "torn.pth"}, "torn.pth is not readable"),
+        ({"--weights": "none.pth"}, "none.pth holds no state dict: save model.state_dict()"),
+        ({"--weights": "headless.pth"}, "headless.pth has no classifier head.weight"),
+        ({"--weights": "other.pth"}, f"other.pth does not fit {MODEL}"),
+        ({"model": "deit_mikro"}, "unknown model 'deit_mikro': did you mean"),
+        ({"--data": "nowhere"}, "no such data folder: nowhere"),
+        ({"--data": "empty"}, "class1 holds no images"),
+        ({"--data": "unreadable"}, "0.png cannot be read as an image"),
+        ({"--data": "fewer"}, "fewer has 2 class folders and the model 3 classes"),
+        ({"--sweep": "oclusion"}, "unknown sweep 'oclusion': did you mean 'occlusion'?"),
+        ({"--protocol": "publish"}, "did you mean 'published'?"),
+        ({"--saliency": "dino"}, "--saliency dino needs --dino FILE"),
+        ({"--saliency": "objects"}, "'objects' needs masks"),
+        ({"--sweep": "natural"}, "--sweep natural needs --imagenet-a PATH and --imagenet-o PATH"),
+        ({"--grid": "7"}, "does not divide into 7 x 7 cells"),
+        ({"--precision": "fp8"}, "unknown precision 'fp8'"),
+    ],
+)
+def test_bad_input_is_one_line(weights, tmp_path, monkeypatch, capsys, changes, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("whole", "empty", "unreadable", "fewer"):
+        broken(tmp_path / name, name)
+    state = model().model.state_dict()
+    (tmp_path / "torn.pth").write_bytes(weights.read_bytes()[:2000])
+    torch.save({"accuracy": 3}, "none.pth")
+    torch.save({name: tensor for name, tensor in state.items() if "head" not in name}, "headless.pth")
+    torch.save({"head.weight": state["head.weight"]}, "other.pth")
+    given = {"model": MODEL, "--weights": weights, "--data": "whole", "--sweep": "occlusion", "--out": "out"} | changes
+    arguments = [given.pop("model"), *(word for pair in given.items() for word in pair)]
+    status, _, error = run(monkeypatch, capsys, *arguments)
+    assert status == 2, error
+    assert len(error.strip().splitlines()) == 1
+    assert message in error
+
+
+def test_each_model_has_its_weights(weights, shared_folders, monkeypatch, capsys):
+    given = [MODEL, MODEL, "--weights", weights, "--data", shared_folders, "--sweep", "shuffle"]
+    status, _, error = run(monkeypatch, capsys, *given)
+    assert (status, error.strip()) == (2, "error: 2 models and 1 weights files: give one file a model")
+
+
+def test_dinos_head_from_a_file(weights, shared_folders, tmp_path, monkeypatch, capsys):
+    """A small stand-in for DINO's file: the same names, and no classifier."""
+    from robustness import models
+
+    monkeypatch.setattr(models, "DINO", MODEL)
+    state = {name: tensor for name, tensor in model(5).model.state_dict().items() if "head" not in name}
+    torch.save(state, tmp_path / "dino.pth")
+    given = [MODEL, "--weights", weights, "--data", shared_folders, "--out", tmp_path / "out", "--sweep", "occlusion"]
+    status, _, error = run(monkeypatch, capsys, *given, "--saliency", "dino", "--dino", tmp_path / "dino.pth")
+    assert status == 0, error
+    own = run(monkeypatch, capsys, *given)
+    assert own[0] == 0
+    sheets = {path.read_bytes() for path in (tmp_path / "out").glob("*/sheet.png")}
+    assert len(sheets) == 2  # another foreground drops other patches

@@ -1,0 +1,135 @@
+"""What a report says about robustness, from records and answers with known numbers."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas
+import pytest
+from report_records import IMAGES, make_study, write_natural, write_occlusion, write_study
+
+from experiments.study import Study
+from reports.answers import area_difference, bootstrap, read_answers
+from reports.collect import collect
+from reports.occlusion import LINES
+from reports.page import build, report_folder, write
+from reports.robustness_figures import line
+from reports.tables import TABLES
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Study:
+    """Three seeds with gains of 1, 2 and 3 points."""
+    study = make_study(tmp_path_factory.mktemp("three"), "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
+    write_study(study, (1.0, 2.0, 3.0))
+    return study
+
+
+def texts(study: Study, table: str) -> list[dict[str, str]]:
+    return [{key: cell.text for key, cell in row.items()} for row in TABLES[table](collect(study)).rows]
+
+
+def test_areas_are_means_over_points_draws_and_seeds(three):
+    rows = texts(three, "occlusion")
+    assert [row["what"] for row in rows] == list(LINES)
+    # random: ten points from 50 to 5, all but the clean one half a point higher in the mean of two draws
+    assert (rows[0]["baseline"], rows[0]["transmix"]) == ("27.95", "29.05")
+    assert rows[0]["gain"] == "+1.10 ± 1.37"  # gains 0.55, 1.10, 1.65
+    assert (rows[1]["baseline"], rows[2]["baseline"]) == ("27.50", "27.50")
+    # six grids and the clean images: (50 + 6 * 0.5 + 45 + ... + 20) / 7
+    assert rows[3]["baseline"] == f"{(50 + sum(range(20, 50, 5)) + 6 * 0.5) / 7:.2f}"
+    assert rows[4]["baseline"] == f"{(50 + 45 + 40 + 35) / 4:.2f}"
+
+
+def test_the_interval_over_images_is_a_paired_bootstrap(three):
+    collected = collect(three)
+    done = [collected.done("occlusion", "deit_t", method) for method in ("baseline", "transmix")]
+    found = area_difference(*done, ("salient",))
+    # the same differences, resampled one image at a time
+    gains = []
+    for one, other in zip(*done, strict=True):
+        before, after = (read_answers(result).curves["salient"].mean(0) for result in (one, other))
+        gains.append(100 * (after - before))
+    mean = np.mean(gains, axis=0)
+    rng = np.random.default_rng(1)
+    resampled = [rng.choice(mean, IMAGES).mean() for _ in range(4000)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert found.mean == pytest.approx(mean.mean())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+    assert texts(three, "occlusion")[1]["images"] == f"+{found.low:.2f} to +{found.high:.2f}"
+
+
+def test_the_bootstrap_covers_what_it_should():
+    rng = np.random.default_rng(0)
+    samples = [bootstrap(rng.choice([0.0, 50.0, 100.0], 300, p=[0.5, 0.25, 0.25])) for _ in range(200)]
+    covered = np.mean([sample.low <= 37.5 <= sample.high for sample in samples])
+    assert 0.90 < covered < 0.99
+
+
+def test_bands_are_over_images(three):
+    results = collect(three).done("occlusion", "deit_t", "baseline")
+    found = line(results[:1], ("salient",))
+    share = results[0].metrics["curves"]["salient"]["top1"][0][0] / 100
+    assert found.x[:2].tolist() == [0, 6 / 64]
+    assert found.top1[1] == pytest.approx(100 * share)
+    assert found.half_width[1] == pytest.approx(196 * np.sqrt(share * (1 - share) / IMAGES), rel=1e-3)
+
+
+def test_table5_has_both_benchmarks_and_says_that_they_are_stand_ins(three):
+    table = TABLES["table5"](collect(three))
+    baseline, transmix, difference = texts(three, "table5")
+    assert (baseline["natural_top1"], transmix["natural_top1"]) == ("20.00", "22.00")
+    assert difference["natural_top1"] == "+2.00 ± 2.48"
+    assert (baseline["rms_calibration_error"], baseline["rms_calibration_error_published"]) == ("25.00", "12.50")
+    assert (baseline["aurra"], transmix["aupr"]) == ("39.50", "52.20")
+    assert table.caption.startswith("Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O.")
+    assert {column.group for column in table.columns} == {"", "scenes-A", "scenes-O"}
+    (note,) = table.notes
+    assert "top-1 on scenes-A differs by +2.00 points" in note
+
+
+def test_the_real_benchmarks_are_named(tmp_path):
+    folders = [str(tmp_path), "--imagenet-a", str(tmp_path), "--imagenet-o", str(tmp_path)]
+    table = TABLES["table5"](collect(make_study(tmp_path, "--scale", "paper", "--imagenet", *folders)))
+    assert {column.group for column in table.columns} == {"", "imagenet-a", "imagenet-o"}
+    assert "Stand-ins" not in table.caption
+
+
+def test_missing_answers_cost_only_the_intervals(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    write_study(study, (1.0,))
+    runs = {run.name: run for run in study.plan()}
+    (runs["occlusion.deit_t.baseline.seed0"].folder / "answers.npz").write_bytes(b"torn")
+    (runs["table5.deit_t.baseline.seed0"].folder / "scores.npz").unlink()
+    rows = texts(study, "occlusion")
+    assert (rows[0]["gain"], rows[0]["images"]) == ("+0.55", "no answers")
+    assert not TABLES["table5"](collect(study)).notes
+    (note,) = TABLES["occlusion"](collect(study)).notes
+    assert note.endswith("one seed, so nothing is known about other trainings.")
+    assert len(build(collect(study)).occlusion_curves) == 3
+
+
+def test_one_seed_is_said_to_be_one(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    runs = {run.name: run for run in study.plan()}
+    write_occlusion(runs["occlusion.deit_t.baseline.seed0"], 40.0)
+    assert texts(study, "occlusion")[0]["gain"] == "not run"
+    write_occlusion(runs["occlusion.deit_t.transmix.seed0"], 60.0)
+    (note,) = TABLES["occlusion"](collect(study)).notes
+    assert "+11.00 points; one seed" in note
+    assert "for these two models the 95 % interval over images excludes zero" in note
+    write_natural(runs["table5.deit_t.transmix.seed0"], 30.0)
+    baseline, transmix = texts(study, "table5")
+    assert (baseline["aupr"], transmix["aupr"]) == ("not run", "53.00")
+
+
+def test_the_page_shows_the_sheet_and_csv_every_point(three):
+    folder = report_folder(three)
+    page = write(build(collect(three)), folder).read_text()
+    assert "One image, clean and under each setting of: random, salient, non salient" in page
+    assert (folder / "figures" / "sheet.png").exists()
+    rows = pandas.read_csv(io.StringIO((folder / "occlusion.csv").read_text()))
+    chosen = rows[(rows.method == "baseline") & (rows.seed == 0) & (rows.curve == "random")]
+    assert chosen.top1.tolist() == [50.0 * (10 - tenth) / 10 + 0.5 for tenth in range(1, 10)]
+    assert chosen.half_width_95_over_draws.iloc[0] == pytest.approx(12.706204736 * 0.5, rel=1e-6)

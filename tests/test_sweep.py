@@ -1,0 +1,310 @@
+"""A sweep against one image and one setting at a time; resuming, sharing a pass, and several processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from recipes import small_recipe
+
+from experiments.protocols import Sweep
+from experiments.trained import TrainedModel
+from robustness import sweep as sweep_module
+from robustness.answers import NAME, Answers
+from robustness.masks import Instances, LabelMaps, open_masks
+from robustness.models import load_trained_model
+from robustness.saliency import DinoAttention, Objects, OwnAttention
+from robustness.settings import settings_of
+from robustness.sheet import write_sheet
+from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from transmix.attention import ClassAttention
+from transmix.checkpoints import save_weights
+from transmix.data import Normalizer, Samples, eval_transform
+from transmix.distributed import Processes, join_processes
+from transmix.errors import UserError
+from transmix.models import create_model
+from transmix.objects import ObjectMasks
+from transmix.sources.folders import FolderImages
+from transmix.stopping import Stopped
+from transmix.train import Runtime
+
+spawn = multiprocessing.get_context("forkserver")
+spawn.set_forkserver_preload(["robustness.sweep"])
+ALONE = Processes(0, 1, torch.device("cpu"))
+SWEEP = Sweep(tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=2, saliency="attention")
+
+
+def model(seed: int = 0) -> TrainedModel:
+    """A model with random weights large enough to have opinions."""
+    torch.manual_seed(seed)
+    made = create_model("deit_micro_tiny_patch8_64", num_classes=3)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3)
+    recipe = small_recipe(eval_batch_size=4, ema_decay=None, report_ema=False)
+    return TrainedModel(made.eval(), Normalizer((0.5,) * 3, (0.25,) * 3).eval(), recipe)
+
+
+def swept(
+    out: Path, root: Path, trained: list[TrainedModel], sweep: Sweep = SWEEP, processes: Processes = ALONE, **runtime
+) -> list[Subject]:
+    images, grid = FolderImages(root / "val"), grid_of(sweep, trained[0])
+    settings = settings_of(sweep, grid)
+    indices = choose_images(sweep, len(images))
+    subjects = [Subject(str(i), one, Answers(out / str(i), settings, indices)) for i, one in enumerate(trained)]
+    saliency = find_saliency(sweep, trained[0].recipe, images, grid)
+    measure(subjects, images, sweep, settings, saliency, processes, Runtime(0, progress=False, **runtime))
+    return subjects
+
+
+@torch.no_grad()
+def by_hand(trained: TrainedModel, root: Path, sweep: Sweep) -> dict[str, list[bool]]:
+    """Every answer, one image and one setting at a time."""
+    samples = Samples(FolderImages(root / "val"), eval_transform(trained.recipe))
+    found: dict[str, list[bool]] = {}
+    order = choose_images(sweep, 15).tolist()
+    for setting in settings_of(sweep, (8, 8)):
+        found[setting.key] = []
+        for place, index in enumerate(order):
+            pixels, label = samples[0, 0, index]
+            image = torch.as_tensor(pixels)[None] / 255
+            owner = index if sweep.protocol == "per_image" else place // sweep.shared
+            reader = ClassAttention(trained.model)
+            trained.model(trained.normalise(image))
+            attention = reader.take()
+            reader.remove()
+            extra = (attention,) if setting.salient else ()
+            drawn = setting.draws(sweep.seed, torch.tensor([owner]))
+            image = setting.perturb(image, setting.severity, drawn, *extra)
+            found[setting.key].append(trained.model(trained.normalise(image)).argmax().item() == label)
+    return found
+
+
+@pytest.mark.parametrize("protocol", ["per_image", "published"])
+def test_every_answer_is_that_of_one_image_alone(shared_folders, tmp_path, protocol):
+    sweep = replace(SWEEP, protocol=protocol, shared=6)
+    (subject,) = swept(tmp_path, shared_folders, [model()], sweep)
+    expected = by_hand(model(), shared_folders, sweep)
+    right = dict(zip(subject.answers.keys, subject.answers.right.tolist(), strict=True))
+    assert right == {key: list(map(int, values)) for key, values in expected.items()}
+    assert 0 < subject.answers.right.mean() < 1
+    metrics = metrics_of(sweep, settings_of(sweep, (8, 8)), subject.answers, (8, 8))
+    clean = 100 * np.mean(expected["clean/0/0"])
+    assert metrics["clean"] == pytest.approx(clean)
+    random = metrics["curves"]["random"]
+    assert random["top1"][1] == pytest.approx([100 * np.mean(expected[f"random/{tenths}/1"]) for tenths in (3, 7)])
+    assert random["area"] == pytest.approx(np.mean([clean, *np.mean(random["top1"], 0)]))
+    assert random["patches"] == [19, 44]
+    other = metrics["curves"]["non_salient"]
+    points = [clean] * (protocol == "per_image") + other["top1"][0]
+    assert other["area"] == pytest.approx(np.mean(points))
+
+
+def test_models_that_share_a_pass_answer_as_they_do_alone(shared_folders, tmp_path):
+    together = swept(tmp_path / "both", shared_folders, [model(0), model(1)])
+    for number in range(2):
+        (alone,) = swept(tmp_path / f"alone{number}", shared_folders, [model(number)])
+        assert np.array_equal(alone.answers.right, together[number].answers.right)
+    assert not np.array_equal(together[0].answers.right, together[1].answers.right)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp_path, monkeypatch):
+    (whole,) = swept(tmp_path / "whole", shared_folders, [model()])
+    ask, asked = sweep_module.ask, []
+
+    def asking_at_most(limit: int):
+        def ask_or_die(*args):
+            if len(asked) == limit:
+                raise Interrupted
+            asked.append(args[3].start)
+            ask(*args)
+
+        return ask_or_die
+
+    cut = tmp_path / "cut" / "0"
+    monkeypatch.setattr(sweep_module, "ask", asking_at_most(2))
+    with pytest.raises(Interrupted):
+        swept(tmp_path / "cut", shared_folders, [model()], checkpoint_seconds=0)
+    assert [path.name for path in cut.iterdir()] == [f"rank0.{NAME}"]
+    monkeypatch.setattr(sweep_module, "ask", asking_at_most(100))
+    (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
+    assert asked == [0, 4, 8, 12]
+    assert np.array_equal(continued.answers.right, whole.answers.right)
+    assert (cut / NAME).read_bytes() == (tmp_path / "whole" / "0" / NAME).read_bytes()
+    assert [path.name for path in cut.iterdir()] == [NAME]
+
+
+def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, monkeypatch):
+    swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=1))
+    predict, passes = sweep_module.predict, []
+    monkeypatch.setattr(sweep_module, "predict", lambda *args: (passes.append(1), predict(*args))[1])
+    swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=1))
+    assert not passes
+    (more,) = swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=3))
+    assert len(passes) == 4 * (2 + 2 + 1 + 1)  # batches x settings: two more draws of two ratios and of one shuffle
+    (fresh,) = swept(tmp_path / "fresh", shared_folders, [model()], replace(SWEEP, draws=3))
+    assert np.array_equal(more.answers.right, fresh.answers.right)
+
+
+def test_a_signal_keeps_the_answers(shared_folders, tmp_path, monkeypatch):
+    ask = sweep_module.ask
+    monkeypatch.setattr(sweep_module, "ask", lambda *args: (ask(*args), os.kill(os.getpid(), signal.SIGUSR1)))
+    with pytest.raises(Stopped, match="run the same command again to continue"):
+        swept(tmp_path, shared_folders, [model()])
+    kept = Answers(tmp_path / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))
+    assert not kept.lacking(range(4)).any()
+    assert kept.lacking(range(4, 15)).all()
+
+
+def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    with join_processes("cpu") as processes:
+        (subject,) = swept(out, root, [model()], processes=processes)
+        np.save(out / f"{rank}.npy", subject.answers.right)
+
+
+def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
+    (alone,) = swept(tmp_path / "one", shared_folders, [model()])
+    two = tmp_path / "two"
+    two.mkdir()
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    members = [spawn.Process(target=member, args=(rank, 2, port, shared_folders, two)) for rank in range(2)]
+    for process in members:
+        process.start()
+    for process in members:
+        process.join(120)
+    assert [process.exitcode for process in members] == [0, 0]
+    for rank in range(2):
+        assert np.array_equal(np.load(two / f"{rank}.npy"), alone.answers.right)
+    assert (two / "0" / NAME).read_bytes() == (tmp_path / "one" / "0" / NAME).read_bytes()
+
+
+def test_answers_about_other_images_are_refused(shared_folders, tmp_path):
+    swept(tmp_path, shared_folders, [model()])
+    with pytest.raises(UserError, match=r"answers\.npz are about other images: delete the file"):
+        swept(tmp_path, shared_folders, [model()], replace(SWEEP, images=5))
+    (tmp_path / "0" / NAME).write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"answers\.npz cannot be read: delete the file"):
+        swept(tmp_path, shared_folders, [model()])
+
+
+def test_the_grid_is_the_published_one_at_224_px_and_else_the_models_own():
+    trained = model()
+    assert grid_of(SWEEP, trained) == (8, 8)
+    large = replace(trained, recipe=replace(trained.recipe, image_size=224))
+    assert grid_of(SWEEP, large) == (14, 14)
+    assert grid_of(replace(SWEEP, grid=4), trained) == (4, 4)
+    with pytest.raises(UserError, match="64 px does not divide into 7 x 7"):
+        grid_of(replace(SWEEP, grid=7), trained)
+    with pytest.raises(UserError, match="64 px does not divide into 14 x 14"):
+        grid_of(replace(SWEEP, cells=((14, 14),)), trained)
+    other = replace(trained, model=create_model("resnet18", num_classes=3))
+    with pytest.raises(UserError, match="no grid of patches of its own: choose one"):
+        grid_of(SWEEP, other)
+
+
+@torch.no_grad()
+def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
+    trained, images = model(), torch.rand(2, 3, 64, 64)
+    reader = ClassAttention(trained.model)
+    trained.model(trained.normalise(images))
+    assert torch.allclose(OwnAttention((8, 8))(trained, images, [0, 1]), reader.take())
+    coarse = OwnAttention((4, 4))(trained, images, [0, 1])
+    trained.model(trained.normalise(images))
+    assert torch.allclose(coarse.view(2, 4, 4), reader.take().view(2, 4, 2, 4, 2).mean((2, 4)))
+
+    dino = model(5).model
+    block, seen = dino.blocks[-1].attn, []
+    block.fused_attn = False
+    hook = block.attn_drop.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    dino(trained.normalise(images))
+    hook.remove()
+    found = DinoAttention(dino, (8, 8))(trained, images, [0, 1])
+    assert torch.allclose(found, seen[0][:, 1, 0, 1:], atol=1e-5)  # head 1, and the evaluated model's normalisation
+
+    names = Samples(FolderImages(shared_folders / "val"), eval_transform(trained.recipe)).names()
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:8, :4] = 255
+    for name in names:
+        path = (tmp_path / name).with_suffix(".png")
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(path)
+    shares = Objects(open_masks(tmp_path, names, 64, 1.0), (8, 8))(trained, images, [0, 3])
+    assert shares[1].tolist() == [0.5] + [0.0] * 63
+
+
+def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
+    labels = np.zeros((64, 64), np.uint8)
+    labels[8:24, 16:40] = 7
+    Image.fromarray(labels).save(tmp_path / "b.png")
+    runs = coco_mask.encode(np.asfortranarray(labels > 0))
+    changes = np.flatnonzero(np.diff((labels > 0).T.ravel())) + 1  # run lengths go down the columns
+    forms = [
+        {"size": [64, 64], "counts": runs["counts"].decode()},
+        {"size": [64, 64], "counts": np.diff([0, *changes, 64 * 64]).tolist()},
+        [[16, 8, 40, 8, 40, 24, 16, 24]],
+    ]
+    for form in forms:
+        document = {
+            "images": [{"id": 3, "file_name": "b.jpg", "height": 64, "width": 64}],
+            "annotations": [{"image_id": 3, "segmentation": form}],
+        }
+        (tmp_path / "instances.json").write_text(json.dumps(document))
+        found = open_masks(tmp_path / "instances.json", ["cat/b.jpg", "cat/c.jpg"], 64, 1.0)
+        assert isinstance(found, Instances)
+        assert torch.equal(found[0], torch.from_numpy(labels > 0))
+        with pytest.raises(UserError, match=r"does not list image cat/c\.jpg"):
+            found[1]
+    ade = open_masks(tmp_path, ["cat/b.jpg"], 64, 1.0)
+    assert isinstance(ade, LabelMaps)
+    assert torch.equal(ade[0], torch.from_numpy(labels > 0))
+    with pytest.raises(UserError, match="no masks at"):
+        open_masks(tmp_path / "nowhere", ["cat/b.jpg"], 64, 1.0)
+    (tmp_path / "instances.json").write_text("[]")
+    with pytest.raises(UserError, match="not a list of COCO instances"):
+        open_masks(tmp_path / "instances.json", ["cat/b.jpg"], 64, 1.0)
+    assert type(open_masks(tmp_path, ["./b.jpg"], 64, 1.0)) is ObjectMasks
+
+
+def test_objects_need_masks(shared_folders):
+    with pytest.raises(UserError, match=r"'objects' needs masks, and .*val has none beside it"):
+        find_saliency(replace(SWEEP, saliency="objects"), model().recipe, FolderImages(shared_folders / "val"), (8, 8))
+
+
+def test_the_sheet_shows_every_setting_of_the_first_draw(shared_folders, tmp_path):
+    (subject,) = swept(tmp_path, shared_folders, [model()])
+    settings = settings_of(SWEEP, (8, 8))
+    saliency = OwnAttention((8, 8))
+    write_sheet(tmp_path / "sheet.png", subject, FolderImages(shared_folders / "val"), SWEEP, settings, saliency)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape[2] == 3
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+
+
+def test_weights_of_this_suite_are_a_users_model_too(tmp_path):
+    trained = model()
+    about = {"model": "deit_micro_tiny_patch8_64", "num_classes": 3, "image_size": 64}
+    about |= {"mean": [0.1] * 3, "std": [0.3] * 3}
+    save_weights(trained.model, tmp_path / "w.safetensors", about)
+    loaded = load_trained_model("deit_micro_tiny_patch8_64", tmp_path / "w.safetensors")
+    assert loaded.normalise.mean.flatten().tolist() == pytest.approx([0.1] * 3)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(images), trained.model(images))
