@@ -1,7 +1,7 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
 #   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=[NAME:]/path/to/images
-#   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
 #   ADE20K=dir   PASCAL_CONTEXT=dir   COCO=dir
+#   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
 #   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
 
 SCALE ?= tiny
@@ -20,9 +20,8 @@ endif
 STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
   $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(IMAGENET_A),--imagenet-a '$(IMAGENET_A)') \
   $(if $(IMAGENET_O),--imagenet-o '$(IMAGENET_O)') $(if $(DINO),--dino '$(DINO)') \
-  $(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(ADE20K),--ade20k '$(ADE20K)') \
-  $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') $(if $(COCO),--coco '$(COCO)') \
-  $(foreach setting,$(SET),--set $(setting)) \
+  $(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(ADE20K),--ade20k '$(ADE20K)') $(if $(COCO),--coco '$(COCO)') \
+  $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') $(foreach setting,$(SET),--set $(setting)) \
   $(if $(filter-out results,$(RESULTS)),--results $(RESULTS)) $(if $(filter-out data,$(DATA)),--data $(DATA))
 PLAN := $(RESULTS)/$(SCALE)/plan.mk
 

@@ -10,14 +10,16 @@ import gc
 import math
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
-from downstream.openmmlab import load_config
-from downstream.rehearsal import Rehearsal, rehearse
 from experiments.check_paper import Part
 from experiments.estimate import DENSE_IMAGES
 from experiments.fine_tuning import PAPER
 from experiments.protocols import FineTuning
 from transmix.errors import UserError
+
+if TYPE_CHECKING:
+    from downstream.rehearsal import Rehearsal
 
 WARM_UP = 1500  # iterations of the longest warm-up
 _LINE = "{:37} {:>6} {:>6}  {:<39} {:>3}".format
@@ -40,6 +42,9 @@ def check(protocol: FineTuning) -> str:
     Raises:
         UserError: says what is not as expected.
     """
+    from downstream.openmmlab import load_config  # here, as Table 1 can be checked without OpenMMLab
+    from downstream.rehearsal import rehearse
+
     began = time.monotonic()
     epoch = DENSE_IMAGES[protocol.data][0] // protocol.batch_size
     length = protocol.iterations or protocol.epochs * epoch

@@ -89,7 +89,9 @@ def _marked(photo: Image.Image, marks: Iterable[Mark], boxes: bool) -> Image.Ima
             draw.rectangle(box, outline=_colour(label))
             draw.text(box[:2], text, "white", font, stroke_width=1, stroke_fill="black")
         elif share >= MIN_NAMED:
-            draw.text(centre, text, "white", font, anchor="mm", stroke_width=1, stroke_fill="black")
+            room = draw.textlength(text, font) / 2 + 1  # so that it is not cut off
+            place = (min(max(centre[0], room), picture.width - room), centre[1])
+            draw.text(place, text, "white", font, anchor="mm", stroke_width=1, stroke_fill="black")
     return picture
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 OCCLUSION = ("random", "salient", "non_salient")
@@ -130,15 +130,9 @@ class FineTuning:
         """Whether it is for a row of Table 1."""
         return row in self.rows if self.rows else row.partition("_")[0] == self.config.rpartition("_")[2]
 
-    def settings(self) -> dict[str, Any]:
-        """What decides a run's result, as JSON values."""
-        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        del values["rows"]
-        return values
-
     @classmethod
     def of(cls, settings: dict[str, Any]) -> FineTuning:
-        """What `settings` made, out of a run's."""
+        """The protocol that a run's settings hold (JSON has lists where it has tuples)."""
         known = {field.name for field in fields(cls)} & settings.keys()
         return cls(**{name: tuple(v) if isinstance(v := settings[name], list) else v for name in known})
 

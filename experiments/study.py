@@ -169,9 +169,9 @@ class Study:
     def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
         model = trained["baseline"].settings["model"]
         needs = (trained[method],) if method in trained else ()
-        run = self._run(
-            protocol.table, row, method, protocol.kind, seed, {"model": model, **protocol.settings()}, needs
-        )
+        settings = {"model": model, **jsonable(asdict(protocol))}
+        del settings["rows"]  # says where it is planned, nothing about the run
+        run = self._run(protocol.table, row, method, protocol.kind, seed, settings, needs)
         return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
 
     def _run(
@@ -247,7 +247,7 @@ def study_from(args: argparse.Namespace) -> Study:
     options = ["--scale", scale.name]
     if args.protocol is not None and args.protocol not in PROTOCOLS:
         raise unknown_name("protocol", args.protocol, PROTOCOLS)
-    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", "dino", "protocol", *OPTIONS):
+    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", *OPTIONS, "dino", "protocol"):
         if getattr(args, name) is not None:
             options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     for name in ("results", "data"):
@@ -255,12 +255,13 @@ def study_from(args: argparse.Namespace) -> Study:
             options += [f"--{name}", str(getattr(args, name))]
     for pair in args.set:
         options += ["--set", pair]
+    dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
     return Study(
         scale=scale,
         rows=rows,
         seeds=seeds,
         imagenet=args.imagenet,
-        dense={layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None},
+        dense=dense,
         changed=parse_settings(args.set),
         results=args.results,
         data=args.data,

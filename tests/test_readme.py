@@ -64,6 +64,6 @@ def test_study_options_are_the_ones_that_are_documented():
     add_study_options(parser)
     options = {option for action in parser._actions for option in action.option_strings}
     study = {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
+    dense = {"--ade20k", "--coco", "--pascal-context"}
     robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol"}
-    downstream = {"--ade20k", "--coco", "--pascal-context"}
-    assert options == study | robustness | downstream
+    assert options == study | dense | robustness
