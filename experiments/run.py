@@ -82,7 +82,7 @@ def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes
         "settings": task.settings,
         "data": describe_data(task.data, source),
         "metrics": outcome.metrics,
-        "environment": environment(processes, outcome),
+        "environment": with_own_packages(environment(processes), outcome),
         "files": {name: sha256(task.folder / name) for name in outcome.files},
         "started": started.isoformat(timespec="seconds"),
         "wall_seconds": round(seconds, 1),
@@ -145,18 +145,23 @@ def describe_data(data: Data, source: ImageSource | DenseSource) -> dict[str, An
     }
 
 
-def environment(processes: Processes, outcome: Outcome) -> dict[str, Any]:
+def environment(processes: Processes) -> dict[str, Any]:
     """What it ran with."""
     cuda = processes.device.type == "cuda"
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES} | outcome.packages,
+        "packages": {name: version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "processes": processes.world,
-        **({"operators": outcome.operators} if outcome.operators else {}),
     }
+
+
+def with_own_packages(environment: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """The environment, with what only this kind of run uses."""
+    operators = {"operators": outcome.operators} if outcome.operators else {}
+    return environment | {"packages": environment["packages"] | outcome.packages} | operators
 
 
 def commit() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from PIL import Image
 
 torch.use_deterministic_algorithms(True)
+for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # tests call make as from a shell, also as a part of `make test`
+    os.environ.pop(_name, None)
 torch.set_num_threads(1)  # tests are small; two threads only wait for each other
 
 
