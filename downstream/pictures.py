@@ -25,7 +25,7 @@ MIN_NAMED = 0.01  # share of an image from which a class is named
 TITLES = ("image", "ground truth", "prediction")
 
 Pixels = NDArray[np.uint8]
-Mark = tuple[NDArray[np.bool_], int, str]  # where, of which class, and what to write there
+Mark = tuple[NDArray[np.bool_], int, str, Sequence[float] | None]  # where, its class, its name, its box if it has one
 
 
 def predictions(model: nn.Module, images: Dataset) -> Image.Image:
@@ -53,44 +53,44 @@ def _row(model: nn.Module, item: dict, names: Sequence[str], segments: bool) -> 
     scale = SIDE / max(photo.size)
     photo = photo.resize([round(side * scale) for side in photo.size], Image.Resampling.BICUBIC)
     marks = _segments(sample, names) if segments else _objects(sample, names)
-    return [photo, *(_marked(photo, found, boxes=not segments) for found in marks)]
+    return [photo, *(_marked(photo, found, scale) for found in marks)]
 
 
 def _segments(sample: BaseDataElement, names: Sequence[str]) -> list[list[Mark]]:
     truth, found = (part.data.squeeze(0).cpu().numpy() for part in (sample.gt_sem_seg, sample.pred_sem_seg))
     found = np.where(truth == IGNORED, IGNORED, found)
-    return [[(labels == c, c, names[c]) for c in np.unique(labels) if c != IGNORED] for labels in (truth, found)]
+    return [[(labels == c, c, names[c], None) for c in np.unique(labels) if c != IGNORED] for labels in (truth, found)]
 
 
 def _objects(sample: BaseDataElement, names: Sequence[str]) -> list[list[Mark]]:
     truth, found = sample.gt_instances, sample.pred_instances
     kept = found[found.scores >= SCORE].cpu()
-    labels = zip(kept.labels.tolist(), kept.scores.tolist(), strict=True)
+    written = [f"{names[c]} {score:.2f}" for c, score in zip(kept.labels.tolist(), kept.scores.tolist(), strict=True)]
+    true_labels, true_boxes = truth.labels.tolist(), truth.bboxes.tolist()
     return [
-        [(mask > 0, c, names[c]) for mask, c in zip(truth.masks.masks, truth.labels.tolist(), strict=True)],
-        [(mask, c, f"{names[c]} {score:.2f}") for mask, (c, score) in zip(kept.masks.numpy(), labels, strict=True)],
+        list(zip(truth.masks.masks > 0, true_labels, [names[c] for c in true_labels], true_boxes, strict=True)),
+        list(zip(kept.masks.numpy(), kept.labels.tolist(), written, kept.bboxes.tolist(), strict=True)),
     ]
 
 
-def _marked(photo: Image.Image, marks: Iterable[Mark], boxes: bool) -> Image.Image:
-    """`photo` with its marks in the colours of their classes, objects in their boxes."""
+def _marked(photo: Image.Image, marks: Iterable[Mark], scale: float) -> Image.Image:
+    """`photo`, `scale` times the size of the marks, with them in the colours of their classes."""
     pixels, writing = np.asarray(photo).astype(np.float32), []
-    for mask, label, text in marks:
+    for mask, label, text, box in marks:
         mask = np.asarray(Image.fromarray(mask).resize(photo.size, Image.Resampling.NEAREST))
-        if not mask.any():
-            continue
         pixels[mask] = 0.4 * pixels[mask] + 0.6 * np.array(_colour(label))
         ys, xs = mask.nonzero()
-        writing.append((label, text, (xs.min(), ys.min(), xs.max(), ys.max()), mask.mean(), (xs.mean(), ys.mean())))
+        if box is not None or mask.mean() >= MIN_NAMED:
+            writing.append((label, text, box and [scale * side for side in box], xs, ys))
     picture = Image.fromarray(pixels.astype(np.uint8))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-    for label, text, box, share, centre in writing:
-        if boxes:
+    for label, text, box, xs, ys in writing:
+        if box is not None:
             draw.rectangle(box, outline=_colour(label))
             draw.text(box[:2], text, "white", font, stroke_width=1, stroke_fill="black")
-        elif share >= MIN_NAMED:
+        else:
             room = draw.textlength(text, font) / 2 + 1  # so that it is not cut off
-            place = (min(max(centre[0], room), picture.width - room), centre[1])
+            place = (min(max(xs.mean(), room), picture.width - room), ys.mean())
             draw.text(place, text, "white", font, anchor="mm", stroke_width=1, stroke_fill="black")
     return picture
 
