@@ -130,7 +130,11 @@ def check(record: dict[str, Any], run: Run) -> None:
                 _need(isinstance(record[part][name], str), f"{part}.{name}")
         counts = [record["data"]["classes"], *(record["data"]["images"][split] for split in ("train", "val"))]
         _need(all(_is_number(count) and count > 0 for count in counts), "data.classes or data.images")
-        _need(_is_number(record["environment"]["processes"]), "environment.processes")
+        counts = [record["environment"][name] for name in ("processes", "threads")]
+        _need(all(map(_is_number, counts)), "environment.processes or environment.threads")
+        for texts in (record["environment"]["packages"], record["files"]):
+            _need(all(isinstance(text, str) for text in texts.values()), "environment.packages or files")
+        _need(_is_number(record["metrics"].get("peak_memory_mib", 0)), "metrics.peak_memory_mib")
         _need(_is_number(record["wall_seconds"]), "wall_seconds")
         _need(isinstance(record["started"], str), "started")
         _CHECKS[run.kind](record)
@@ -142,7 +146,7 @@ def check(record: dict[str, Any], run: Run) -> None:
         raise UnreadableRecord(f"record {path} is not as a {run.kind} run writes it ({error})") from error
 
 
-_TEXTS = {"environment": ("commit", "device"), "data": ("name", "fingerprint")}
+_TEXTS = {"environment": ("commit", "device", "python"), "data": ("name", "fingerprint")}
 
 
 def _is_number(value: Any) -> bool:
@@ -204,7 +208,6 @@ def _check_fine_tuned(record: dict[str, Any], names: tuple[str, ...]) -> None:
         value = metrics[name]
         _need(value is None or (_is_number(value) and 0 <= value <= 100), f"metrics.{name}")
     _need(_is_number(metrics["parameters"]), "metrics.parameters")
-    _need(isinstance(record["files"], dict), "files")
     weights = record["weights_report"]
     if record["run"]["method"] == RANDOM:
         _need(weights is None, "weights_report")

@@ -90,6 +90,8 @@ def _places(result: Result, curve: str) -> np.ndarray:
 
 def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     lines = {(method, curve): line(done[method], (curve,)) for method in done for curve in OCCLUSION}
+    methods = list(done)
+    label = "patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -98,8 +100,8 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")
-        axes.set_xlabel("patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random")
-        ends = {method: lines[method, "random"] for method in done}
+        axes.set_xlabel(label)
+        ends = {method: lines[method, "random"] for method in methods}
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
 
     mean = {key: mean_interval([area(result, (key[1],)) for result in done[key[0]]]).mean for key in lines}
