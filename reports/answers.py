@@ -9,9 +9,11 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from experiments.protocols import CORRUPTIONS
 from reports.collect import Result
 from reports.statistics import CONFIDENCE
 from reports.words import number
@@ -23,20 +25,18 @@ _RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Answers:
-    """One model's answers.
+    """What one model's answers amount to; a mean over several curves has the tuple of their names for its key.
 
     Attributes:
         images: (N,) which images, by their places in the data set.
-        curves: for each curve (points, N): how often each image was recognised, as a share of the draws; the first
-            point is the clean image if the curve begins with it.
+        areas: (N,) each image's area under the curve, in percent.
+        errors: (points,) standard error over images of each point, in percent; the first point is the clean image if
+            the curve begins with it.
     """
 
     images: np.ndarray
-    curves: dict[str, np.ndarray]
-
-    def areas(self, curves: tuple[str, ...]) -> np.ndarray:
-        """(N,) in percent: each image's area under the curve, mean over some curves."""
-        return 100 * np.mean([self.curves[curve].mean(0) for curve in curves], axis=0)
+    areas: dict[tuple[str, ...], np.ndarray]
+    errors: dict[tuple[str, ...], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,31 @@ class ImageInterval:
         return f"{number(self.low, sign=True)} to {number(self.high, sign=True)}"
 
 
+@lru_cache(maxsize=4096)  # a table and several figures look at the same runs
 def read_answers(result: Result) -> Answers | None:
     """The answers of a run that is done; None if the file is missing, or not as the run wrote it."""
     try:
         with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            rows = dict(zip(file["keys"].tolist(), file["right"], strict=True))
+            rows = dict(zip(file["keys"].tolist(), file["right"].astype(float), strict=True))
             images = file["indices"]
         curves = {name: _points(rows, name, curve) for name, curve in result.metrics["curves"].items()}
     except UNREADABLE:
         return None
-    whole = all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values())
-    return Answers(images, curves) if whole else None
+    if not all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values()):
+        return None
+    groups = {(name,): points for name, points in curves.items()}
+    if curves.keys() >= set(CORRUPTIONS):
+        groups[CORRUPTIONS] = np.mean([curves[name] for name in CORRUPTIONS], axis=0)
+    areas = {names: 100 * points.mean(0) for names, points in groups.items()}
+    errors = {names: 100 * points.std(1) / np.sqrt(points.shape[1]) for names, points in groups.items()}
+    return Answers(images, areas, errors)
 
 
 def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
+    """(points, N): how often each image was recognised, as a share of the draws."""
     draws = range(len(curve["top1"]))
     keys = [f"{name}/{severity}/".replace(" ", "") for severity in curve["severities"]]
-    points = [np.mean([rows[f"{key}{draw}"] for draw in draws], axis=0) for key in keys]
+    points = [sum(rows[f"{key}{draw}"] for draw in draws) / len(draws) for key in keys]
     return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
 
 
@@ -78,7 +86,7 @@ def area_difference(before: list[Result], after: list[Result], curves: tuple[str
 
     def read(result: Result) -> tuple[np.ndarray, np.ndarray] | None:
         answers = read_answers(result)
-        return None if answers is None else (answers.images, answers.areas(curves))
+        return None if answers is None else (answers.images, answers.areas[curves])
 
     return image_difference(before, after, read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ SEGMENTATION_METRICS = ("mIoU", "mAcc", "aAcc", "mIoU_ms")
 DETECTION_METRICS = tuple(f"{what}_AP{which}" for what in ("box", "mask") for which in ("", "50", "75", "s", "m", "l"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """A planned run and what became of it.
+    """A planned run and what became of it. (Compared by identity, so that what is read of it can be kept.)
 
     Attributes:
         run: the run.
@@ -58,8 +58,14 @@ class Collected:
 
     def of(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """The results of one row and method of a table, one a seed; `part` where a table has several of a row."""
-        wanted = (table, row, method, part)
-        return [result for result in self.results if key(result.run) == wanted]
+        return self._by_key.get((table, row, method, part), [])
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str, str, str], list[Result]]:
+        found: dict[tuple[str, str, str, str], list[Result]] = {}
+        for result in self.results:
+            found.setdefault(key(result.run), []).append(result)
+        return found
 
     def done(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """Those of them that have a record."""

@@ -71,9 +71,8 @@ def line(results: list[Result], curves: tuple[str, ...]) -> Line:
         clean = [result.metrics["clean"]] * found[0]["starts_clean"]
         means.append(clean + np.mean([np.mean(curve["top1"], axis=0) for curve in found], axis=0).tolist())
         answers = read_answers(result)
-        points = None if answers is None else np.mean([answers.curves[curve] for curve in curves], axis=0)
-        spreads.append(np.zeros(len(means[0])) if points is None else points.std(1) / np.sqrt(points.shape[1]))
-    half_width = 100 * _Z95 * np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
+        spreads.append(np.zeros(len(means[0])) if answers is None else answers.errors[curves])
+    half_width = _Z95 * np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
     return Line(_places(results[0], curves[0]), np.mean(means, axis=0), half_width)
 
 

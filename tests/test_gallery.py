@@ -7,7 +7,7 @@ import itertools
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from report_records import make_study, write_study
+from reports.made_up import make_study, write_study
 
 from reports.collect import collect
 from reports.gains import gain_figure

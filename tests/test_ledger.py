@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from report_records import make_study, write_train
+from reports.made_up import make_study, write_train
 from test_reports import run_named, written
 
 from experiments import cait, deit, pvt, xcit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from report_records import make_study, write_examples, write_lambda, write_study, write_train
+from reports.made_up import make_study, write_examples, write_lambda, write_study, write_train
 
 from experiments import published
 from experiments.records import write_record

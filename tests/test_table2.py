@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from report_records import make_study, write_study, write_train
+from reports.made_up import make_study, write_study, write_train
 
 from experiments.study import Study
 from reports import summary, table2
