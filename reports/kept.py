@@ -19,32 +19,51 @@ import numpy
 
 import experiments
 import reports
-from reports.style import Drawing, Picture
+from reports.style import Drawing, Picture, draw_figure
 from transmix.files import replacing, sha256, write_text
 
 MANIFEST = "drawn.json"
 _SUFFIXES = (".svg", ".png")
+_MANY = 24
 
 
 def write_figures(pictures: Sequence[Picture], folder: Path) -> None:
     """Write the figures that `folder` lacks, take the others from it, and remove those that are no longer wanted."""
     known = _read_manifest(folder / MANIFEST)
-    manifest = {}
+    files = {picture.name: [folder / f"{picture.name}{suffix}" for suffix in _SUFFIXES] for picture in pictures}
+    drawn_from = {picture.name: ingredients(picture) for picture in pictures}
+    missing = []
     for picture in pictures:
-        drawn_from = ingredients(picture)
-        files = [folder / f"{picture.name}{suffix}" for suffix in _SUFFIXES]
-        if not _kept(known.get(picture.name), drawn_from, files):
-            write_text(files[0], picture.svg)
-            with replacing(files[1]) as temporary:
-                temporary.write_bytes(picture.png)
+        svg, png = files[picture.name]
+        if _kept(known.get(picture.name), drawn_from[picture.name], [svg, png]):
+            picture.drawing = Drawing(svg.read_text(encoding="utf-8"), png.read_bytes())
         else:
-            picture.drawing = Drawing(files[0].read_text(encoding="utf-8"), files[1].read_bytes())
-        manifest[picture.name] = [drawn_from, *map(sha256, files)]
-    for name in known.keys() - manifest.keys():
+            missing.append(picture)
+    _draw(missing)
+    for picture in missing:
+        svg, png = files[picture.name]
+        write_text(svg, picture.svg)
+        with replacing(png) as temporary:
+            temporary.write_bytes(picture.png)
+    for name in known.keys() - files.keys():
         for suffix in _SUFFIXES:
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
-    if manifest or known:
+    if files or known:
+        manifest = {name: [drawn_from[name], *map(sha256, paths)] for name, paths in files.items()}
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def _draw(pictures: list[Picture]) -> None:
+    """Draw figures; many of them on all cores, whose start takes as long as drawing a few."""
+    if len(pictures) < _MANY:
+        for picture in pictures:
+            picture.svg  # noqa: B018  drawn when looked at
+        return
+    from joblib import Parallel, delayed
+
+    drawings = Parallel(n_jobs=-1)(delayed(draw_figure)(picture.inches, picture.paint) for picture in pictures)
+    for picture, drawing in zip(pictures, drawings, strict=True):
+        picture.drawing = drawing
 
 
 def _kept(entry: Any, drawn_from: str, files: list[Path]) -> bool:

@@ -141,7 +141,9 @@ def write(report: Report, folder: Path) -> Path:
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
     write_figures(pictures, folder / "figures")
-    if report.sheet is not None:
+    if report.sheet is None:
+        (folder / "figures" / sheet.FILE).unlink(missing_ok=True)
+    else:
         with replacing(folder / "figures" / sheet.FILE) as temporary:
             temporary.write_bytes(report.sheet.png)
     tables = [(report.table1, table1.numbers), (report.table2, table2.numbers)]

@@ -96,8 +96,8 @@ class Picture:
 
     @cached_property
     def drawing(self) -> Drawing:
-        """The figure, drawn; the same input gives the same bytes."""
-        return _draw(self.inches, self.paint)
+        """The figure, drawn."""
+        return draw_figure(self.inches, self.paint)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -133,7 +133,8 @@ def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Ca
     return Picture(name, alt, caption, size, paint)
 
 
-def _draw(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:
+def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:
+    """What `paint` makes of an empty figure of `size` inches; the same input gives the same bytes."""
     with matplotlib.rc_context(_RC), warnings.catch_warnings():
         # class names come in all scripts; the SVG shows them, the PNG's font may not
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

@@ -13,7 +13,8 @@
     const cell = cellAt(body, column);
     if (cell.classList.contains("missing")) return null;
     if (!numeric) return cell.textContent.trim();
-    return "value" in cell.dataset ? Number(cell.dataset.value) : null;
+    const value = parseFloat(cell.dataset.value ?? cell.textContent);
+    return Number.isNaN(value) ? null : value;
   };
   const ordered = (bodies, column, numeric, sign) => {
     const keyed = bodies.map((body) => [valueAt(body, column, numeric), body]);
