@@ -1,7 +1,7 @@
 """``make bench``: how long a report takes, and how that grows with the number of records.
 
-Writes records with made-up numbers, of all rows of the scale and many seeds, into a temporary folder, and reports on the
-first few seeds, on more, and on all of them. Each report starts from nothing, then comes again with nothing changed.
+Writes records with made-up numbers, of all rows of the scale and many seeds, into a temporary folder, and reports on
+the first few seeds, on more, and on all. Each report starts from nothing, then comes again with nothing changed.
 """
 
 from __future__ import annotations

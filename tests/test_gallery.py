@@ -7,11 +7,11 @@ import itertools
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from reports.made_up import make_study, write_study
 
 from reports.collect import collect
 from reports.gains import gain_figure
 from reports.gallery import by_family
+from reports.made_up import make_study, write_study
 from reports.page import build, report_folder, write
 from reports.style import LARGE, SMALL, draw, label_ends
 

@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 
 import pytest
-from reports.made_up import make_study, write_train
 from test_reports import run_named, written
 
 from experiments import cait, deit, pvt, xcit
@@ -20,6 +19,7 @@ from experiments.published import table1
 from experiments.scales import ROWS, SCALES
 from reports.collect import collect
 from reports.ledger import used
+from reports.made_up import make_study, write_train
 from transmix.recipe import Recipe, override, parse_settings, settings
 
 ENTRIES = {entry.title: entry for entries in LEDGER.values() for entry in entries}

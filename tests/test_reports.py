@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas
 import pytest
-from reports.made_up import make_study, write_examples, write_lambda, write_study, write_train
 
 from experiments import published
 from experiments.records import write_record
@@ -20,6 +19,7 @@ from experiments.study import Study
 from reports import table1
 from reports.__main__ import main
 from reports.collect import Collected, collect
+from reports.made_up import make_study, write_examples, write_lambda, write_study, write_train
 from reports.page import build, report_folder, write
 from reports.provenance import cautions
 from reports.tables import TABLES

@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pandas
 import pytest
-from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 
 from experiments.study import Study
 from reports.answers import area_difference, bootstrap, read_answers
 from reports.collect import collect
+from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 from reports.occlusion import LINES
 from reports.page import build, report_folder, write
 from reports.robustness_figures import line
