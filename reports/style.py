@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart with every common colour blindness, and in grey
-COLOURS = {"baseline": "#0072b2", "transmix": "#d55e00"}
+# Okabe and Ito's palette, told apart with every common colour blindness and in grey; the vermilion is darkened until
+# text in it is legible on white
+COLOURS = {"baseline": "#0072b2", "transmix": "#bf5200"}
 INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
 
 # the same hues on a dark page, where the originals are too dark to read as text
