@@ -10,7 +10,7 @@ import torch
 from recipes import small_recipe
 
 from transmix.distributed import Processes
-from transmix.epoch_sums import lambda_counts, micro_batch_sums, summary
+from transmix.epoch_sums import SIZE, lambda_counts, micro_batch_sums, summary
 from transmix.labels import Box
 from transmix.mixing import cutmix, mixup
 from transmix.sources.folders import read_folders
@@ -61,6 +61,15 @@ def test_mixup_is_not_counted():
     sums = summary(micro_batch_sums(torch.tensor(1.0), torch.tensor(mix.lam), mix))
     assert sums["lambda"] == {"label": [0] * 20, "area": [0] * 20, "shift": [0] * 40}
     assert sums["label_shift"] == 0.0
+
+
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_a_step_does_not_wait_for_its_sums(shape):
+    """On the meta device tensors have no values: whatever asked for one would fail."""
+    mix = cutmix(torch.zeros(4, 3, 8, 8, device="meta"), Box(0, 4, 0, 8))
+    lam = torch.zeros(shape, device="meta" if shape else "cpu")  # the area rule's lambda never leaves the host
+    sums = micro_batch_sums(torch.zeros((), device="meta"), lam, mix)
+    assert (sums.shape, sums.dtype, sums.device.type) == ((SIZE,), torch.float64, "meta")
 
 
 def epoch_and_results(root: Path, out: Path, **settings) -> tuple[dict, list[dict]]:

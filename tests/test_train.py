@@ -113,7 +113,8 @@ def test_killed_three_times_in_a_row(shared_folders, uninterrupted, tmp_path):
 def test_a_finished_run_knows_which_images_it_was_right_about(shared_folders, tmp_path):
     run = trainer(shared_folders, tmp_path, epochs=2, lr=2e-3, report_ema=False)
     trained = run.run()
-    assert 0 < 100 * trained.right.double().mean() == pytest.approx(trained.accuracy.top1) < 100
+    assert 0 < trained.right.sum() < 15
+    assert 100 * int(trained.right.sum()) / 15 == trained.accuracy.top1
     run.save()
     again = trainer(shared_folders, tmp_path, epochs=2, lr=2e-3, report_ema=False).run()  # has nothing left to train
     assert torch.equal(again.right, trained.right)
