@@ -96,7 +96,7 @@ def test_latex():
     assert r"x\_y & 1.0 & 2 \\" in lines
     assert r"a\textbar{}b & \multicolumn{2}{c}{\textit{not run}} \\" in lines
     assert r"\caption{A\_caption}" in lines
-    assert r"\par\smallskip\footnotesize 100 \% sure" in lines
+    assert r"\par\smallskip{\footnotesize\raggedright 100 \% sure\par}" in lines
     assert latex_text("−1 ± 2 \\ {λ}") == r"$-$1 $\pm$ 2 \textbackslash{} \{$\lambda$\}"
 
 
