@@ -214,3 +214,13 @@ def test_records_are_files_beside_the_report(page, study):
     links = re.findall(r'href="(\.\./[^"]+)"', page)
     assert len(links) == len(study.plan()) - 1
     assert all((report_folder(study) / Path(link)).is_file() for link in links)
+
+
+def test_many_unreadable_records_are_folded(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    for number, run in enumerate(study.plan(), start=1):
+        run.folder.mkdir(parents=True)
+        (run.folder / "record.json").write_text("{")
+        text = write(build(collect(study)), report_folder(study)).read_text()
+        assert text.count("is not readable (") == number
+        assert (f"<summary><b>{number} unreadable files</b></summary>" in text) == (number > 5)
