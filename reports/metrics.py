@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from reports import table3, table4, table5
+from reports import by_image, table3, table4, table5
+from reports.by_image import Values
+from reports.collect import Result
 from reports.occlusion import LINES
 
 Metrics = dict[str, Any]  # what a record holds under that key
@@ -23,12 +26,14 @@ class Metric:
         title: names it for people, with its unit.
         read: from a record's metrics.
         digits: after the point, as tables show it.
+        by_image: the value of each image of a run, if runs keep them.
     """
 
     key: str
     title: str
     read: Callable[[Metrics], float | None]
     digits: int = 2
+    by_image: Callable[[Result], Values | None] | None = None
 
     def of(self, metrics: Metrics) -> float | None:
         """The number in the unit of the title; None where the record has none."""
@@ -47,21 +52,26 @@ def _plain(key: str, title: str, digits: int = 2, factor: float = 1.0) -> Metric
 
 
 def _area(what: str, curves: tuple[str, ...]) -> Metric:
+    def read(metrics: Metrics) -> float:
+        return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
+
     key = f"area_{curves[0]}" if len(curves) == 1 else "area_corruptions"
-    return Metric(key, f"{what}: area (%)", lambda metrics: np.mean([metrics["curves"][c]["area"] for c in curves]))
+    return Metric(key, f"Area, {what} (%)", read, by_image=partial(by_image.areas, curves=curves))
 
 
 def _natural() -> tuple[Metric, ...]:
     titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in table5.METRICS.items()}
     titles["rms_calibration_error_published"] = "Calibration error (%), as published"
-    return tuple(_plain(key, titles[key], factor=factor) for key, (_, factor, _) in table5.METRICS.items())
+    found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in table5.METRICS.items()}
+    found["natural_top1"] = replace(found["natural_top1"], by_image=by_image.natural)
+    return tuple(found.values())
 
 
 _DENSE = {task.table: tuple(column.key for column in task.columns) for task in (table3.TASK, table4.TASK)}
 _SWEEP = tuple(_area(what, curves) for what, curves in LINES.items())
 METRICS: dict[str, tuple[Metric, ...]] = {
     "train": (
-        _plain("top1", "Top-1 (%)"),
+        replace(_plain("top1", "Top-1 (%)"), by_image=by_image.right),
         _plain("parameters", "Params (M)", 3, 1e-6),
         _plain("gmacs", "GMACs", 3),
     ),

@@ -156,8 +156,8 @@ def write(report: Report, folder: Path) -> Path:
     return page
 
 
-def render(template: str, report: Report, pictures: list[Picture]) -> str:
-    """A template filled with a report."""
+def template_environment() -> Environment:
+    """Templates of this folder, and the filters that they use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
@@ -168,24 +168,33 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
     )
     environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
     environment.filters["models"] = partial(listed, name=published.model_name)
+    return environment
+
+
+def render(template: str, report: Report, pictures: list[Picture]) -> str:
+    """A template filled with a report."""
     collected = report.collected
-    return environment.get_template(template).render(
-        report=report,
-        study=collected.study,
-        protocol=occlusion.protocol(collected.study.sweep),
-        command=shlex.join(["python", "-m", "reports", *collected.study.options]),
-        banner=summary.banner(collected),
-        summary=summary.lines(collected),
-        entries=provenance.entries(collected),
-        cautions=provenance.cautions(collected),
-        example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
-        shown_at_once=OPEN,
-        lambda_colours=BAR_COLOURS,
-        source=published.table1()[0].source,
-        ledger=LEDGER,
-        ledger_sources=SOURCES,
-        chosen=chosen,
-        used=partial(ledger.used, collected),
+    return (
+        template_environment()
+        .get_template(template)
+        .render(
+            report=report,
+            study=collected.study,
+            protocol=occlusion.protocol(collected.study.sweep),
+            command=shlex.join(["python", "-m", "reports", *collected.study.options]),
+            banner=summary.banner(collected),
+            summary=summary.lines(collected),
+            entries=provenance.entries(collected),
+            cautions=provenance.cautions(collected),
+            example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
+            shown_at_once=OPEN,
+            lambda_colours=BAR_COLOURS,
+            source=published.table1()[0].source,
+            ledger=LEDGER,
+            ledger_sources=SOURCES,
+            chosen=chosen,
+            used=partial(ledger.used, collected),
+        )
     )
 
 

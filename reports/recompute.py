@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from reports.answers import UNREADABLE, read_answers
+from reports import by_image
+from reports.answers import read_answers
 from reports.collect import Result
-from reports.table5 import FILE as SCORES
 
 Claims = Iterator[tuple[str, Any, Any]]  # name of a number, the record's value, the value computed again
 
@@ -33,10 +32,10 @@ def _train(result: Result) -> Claims:
     yield "metrics.top1", metrics["top1"], last["top1"]
     yield "metrics.val_images", metrics["val_images"], last["images"]
     if "right" in result.record:
-        packed, images = base64.b64decode(result.record["right"], validate=True), metrics["val_images"]
-        right = np.unpackbits(np.frombuffer(packed, np.uint8))
-        yield "the number of bytes of right", len(packed), -(-images // 8)
-        yield "metrics.top1", metrics["top1"], 100 * int(right[:images].sum()) / images
+        found = by_image.right(result)
+        if found is None:
+            raise ValueError("right does not hold an answer for each of val_images")
+        yield "metrics.top1", metrics["top1"], float(found[1].mean())
 
 
 def _sweep(result: Result) -> Claims:
@@ -49,12 +48,9 @@ def _sweep(result: Result) -> Claims:
 
 
 def _natural(result: Result) -> Claims:
-    try:
-        with np.load(result.run.folder / SCORES, allow_pickle=False) as file:
-            correct = file["natural_correct"]
-    except UNREADABLE:
-        return
-    yield "metrics.natural_top1", result.metrics["natural_top1"], 100 * float(correct.mean())
+    found = by_image.natural(result)
+    if found is not None:
+        yield "metrics.natural_top1", result.metrics["natural_top1"], float(found[1].mean())
 
 
 _BY_KIND: dict[str, Callable[[Result], Claims]] = {

@@ -20,7 +20,7 @@ from reports.found import Found, read_found
 from reports.metrics import ORIGINS, metrics_of
 from reports.provenance import duration
 from reports.statistics import mean_interval
-from reports.words import number
+from reports.words import number, plural
 from transmix.errors import UserError
 
 EPOCHS = 12  # lines of a history that are shown
@@ -33,9 +33,9 @@ def show(args: argparse.Namespace) -> None:
         UserError: there is no such run or folder, or its record cannot be used.
     """
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    path = Path(args.run)
-    if path.is_dir() or path.is_file():
-        return print_record(console, _at(path))
+    for path in (Path(args.run), args.results / args.scale / args.run):
+        if path.exists():
+            return print_record(console, _at(path))
     if "/" in args.run:
         raise UserError(f"no such folder or record: {args.run}")
     run = study_from(args).find(args.run)
@@ -119,14 +119,14 @@ def _counts(images: Any) -> str:
 def _files(result: Result) -> Iterator[tuple[str, str]]:
     for name, digest in result.record["files"].items():
         path = result.run.folder / name
-        size = f"{path.stat().st_size / 1e6:,.2f} MB" if path.is_file() else "not there"
+        size = plural(path.stat().st_size, "byte") if path.is_file() else "not there"
         yield name, f"{size}, SHA-256 {digest}"
 
 
 def _print_curves(console: Console, metrics: dict[str, Any]) -> None:
     table = Table(box=box.SIMPLE_HEAD, title="Top-1 (%) by severity, mean over draws", title_justify="left")
     table.add_column("curve")
-    table.add_column("from clean, then")
+    table.add_column("severity: top-1")
     for name, curve in metrics["curves"].items():
         means = [mean_interval(values).mean for values in zip(*curve["top1"], strict=True)]
         points = zip(curve["severities"], means, strict=True)
