@@ -27,7 +27,7 @@ PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper bench data test lint clean
+.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper verify bench data test lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ check-paper: $(VENV)  ## build and try the paper's twelve models and what they a
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
+
+verify: $(VENV)  ## every record, its files and its data against what it claims
+	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(RESULTS)) --data '$(DATA)'
 
 bench: $(VENV)  ## how much faster one pass over the images is than one a setting
 	$(PY) -m robustness.bench

@@ -18,10 +18,7 @@ from transmix.errors import UserError, exit_on_user_error, unknown_name
 
 def main() -> None:
     """Parse the command line and act."""
-    words = sys.argv[1:]
-    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
-        words = ["page", *words]
-    args = parser().parse_args(words)
+    args = parse(sys.argv[1:])
     if args.command == "show":
         from reports.show import show as act
     elif args.command == "verify":
@@ -33,6 +30,13 @@ def main() -> None:
     else:
         act = page
     act(args)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """The command line; without a command it is that of ``page``."""
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words = ["page", *words]
+    return parser().parse_args(words)
 
 
 def parser() -> argparse.ArgumentParser:

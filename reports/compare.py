@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,6 @@ class Comparison:
         table: every metric of every pair.
         notes: what may be concluded from all of it.
         apart: the settings, data and environments that differ.
-        figures: differences by run, one figure a metric.
-        curves: occlusion curves of both, if both have any.
         problems: one line for every record that could not be read.
     """
 
@@ -51,9 +50,17 @@ class Comparison:
     table: Table
     notes: tuple[str, ...]
     apart: Table
-    figures: list[Picture]
-    curves: Gallery | None
     problems: list[str]
+
+    @cached_property
+    def figures(self) -> list[Picture]:
+        """Differences by run, one figure a table."""
+        return difference_figures(self.pairing)
+
+    @cached_property
+    def curves(self) -> Gallery | None:
+        """Occlusion curves of both, if both have any."""
+        return curves_gallery(self.pairing)
 
     @property
     def pictures(self) -> list[Picture]:
@@ -108,8 +115,6 @@ def build(a: Path, b: Path) -> Comparison:
         table=difference_table(pairing, (a, b)),
         notes=conclusions(pairing),
         apart=apart_table(pairing),
-        figures=difference_figures(pairing),
-        curves=curves_gallery(pairing),
         problems=problems + others,
     )
 

@@ -105,7 +105,7 @@ def curves_gallery(pairing: Pairing) -> Gallery | None:
 
 
 def _has_curves(result: Result) -> bool:
-    return result.run.kind == "occlusion" and set(OCCLUSION) <= result.metrics["curves"].keys()
+    return result.run.kind == "occlusion" and set(OCCLUSION) <= result.metrics.get("curves", {}).keys()
 
 
 def _curves(pair: Pair, size: tuple[float, float]) -> Picture:

@@ -66,7 +66,8 @@ def print_record(console: Console, found: Found) -> None:
     run = result.run
     _print_pairs(console, run.name, dict(_who(result)))
     _print_pairs(console, "What it measured", dict(_measured(result)))
-    console.print(f"[dim]Where these are from: {escape(_origin(result))}; {escape(str(found.path))}[/dim]\n")
+    origin = f"Where these are from: {_origin(result)}; {found.path}"
+    console.print(f"[dim]{escape(origin)}[/dim]\n", soft_wrap=True)
     if "curves" in record["metrics"]:
         _print_curves(console, record["metrics"])
     if record.get("history"):
@@ -158,11 +159,9 @@ def _short(value: float | None, form: str) -> str:
 
 
 def _print_pairs(console: Console, title: str, pairs: dict[str, Any]) -> None:
+    """One line each, never broken: a command can be copied."""
     console.print(f"[bold]{escape(title)}[/bold]")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        grid.add_row(f"  [dim]{escape(str(name))}[/dim]", escape(str(value)))
-    console.print(grid)
+        console.print(f"  [dim]{escape(f'{name:{width}}')}[/dim]  {escape(str(value))}", soft_wrap=True)
     console.print()
