@@ -51,7 +51,8 @@ def _differences(table: str, found: list[Difference]) -> Picture:
         figure.subplots_adjust(left=left / size[0])
         axes.axvline(0, color=MUTED, linewidth=1)
         for place, ((mean, low, high, looks), text) in enumerate(zip(points, texts, strict=True)):
-            axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", markersize=5, **looks)
+            axes.plot([low, high], [place, place], color=looks["color"])
+            axes.plot(mean, place, marker="o", markersize=5, **looks)
             axes.annotate(
                 text,
                 (1, place),

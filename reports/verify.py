@@ -106,10 +106,13 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
     if run.folder.name != run.id:
         yield f"{entry.path}: lies in a folder called {run.folder.name}, its run is {run.id}: rename the folder back"
     yield from (f"{entry.path}: {problem}" for problem in _needs(result, tally))
-    for problem in chain(
-        _identity(result, tally), _files(result, tally), _metrics(result, tally), _data(result, folders, tally)
-    ):
-        yield f"{entry.path}: {problem}: {redo(run)}"
+    try:
+        for problem in chain(
+            _identity(result, tally), _files(result, tally), _metrics(result, tally), _data(result, folders, tally)
+        ):
+            yield f"{entry.path}: {problem}: {redo(run)}"
+    except (KeyError, TypeError, AttributeError) as error:
+        yield f"{entry.path}: is not as a {run.kind} run writes it ({type(error).__name__}: {error}): {redo(run)}"
 
 
 def _identity(result: Result, tally: Tally) -> Lines:

@@ -12,7 +12,7 @@ from report_records import COMMIT, make_study, write_study
 
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
-from reports.__main__ import parser
+from reports.__main__ import main, parser
 from reports.found import find_records, readable
 from reports.publish import LIMIT, copy_records
 from reports.verify import check_all, verify
@@ -170,6 +170,26 @@ def test_data_is_read_back(tmp_path):
     image.unlink()
     (line,) = checked().wrong
     assert "is not whole (No such file or directory" in line
+
+
+def test_records_of_a_users_own_model_are_verified_and_shown(study, tmp_path, capsys, monkeypatch):
+    own = tmp_path / "own" / "resnet18.occlusion-12345678"
+    weights = tmp_path / "resnet18.pth"
+    weights.write_bytes(b"weights")
+    record = read_record(study.find(SWEPT).folder)
+    del record["run"]["part"]
+    record["run"] |= {"id": own.name, "name": "occlusion.resnet18", "row": "resnet18", "method": "own", "scale": "own"}
+    record["run"]["needs"] = []
+    record["data"] = {"name": "photos", "embedded": False, "classes": 10}
+    write_record(own, record | {"weights": {"path": str(weights), "sha256": sha256(weights)}})
+    tally = check_all(find_records(own), tmp_path)
+    assert (tally.wrong, tally.checked["files"], tally.skipped["ids of a user’s own models"]) == ([], 1, 1)
+    weights.write_bytes(b"others")
+    (line,) = check_all(find_records(own), tmp_path).wrong
+    assert f"{weights} is not the file of the record" in line
+    monkeypatch.setattr("sys.argv", ["reports", "show", str(own)])
+    main()
+    assert "Area, random patches dropped (%)" in capsys.readouterr().out
 
 
 def test_folders_without_records_are_one_line(study, tmp_path, monkeypatch):
