@@ -25,6 +25,18 @@ def publish(args: argparse.Namespace) -> None:
     """
     destination, copied = copy_records(args.folder, args.name, args.data)
     print(f"{plural(len(copied), 'record')} copied to {destination}; commit that folder to publish them")
+    named = sorted({path for result in readable(destination)[0] for path in own_folders(result)})
+    if named:
+        print(f"note: they name folders of this machine, which others will read: {', '.join(named)}")
+
+
+def own_folders(result: Result) -> list[str]:
+    """Absolute paths in a record: where the user's data, weights or results lie."""
+    given = [result.run.command, *(str(value.get("path")) for value in result.record.get("inputs", {}).values())]
+    return [path for text in given for path in _ABSOLUTE.findall(text)]
+
+
+_ABSOLUTE = re.compile(r"(?:^|(?<=[\s:='\"]))/[^\s'\"]+")
 
 
 def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLISHED_RUNS) -> tuple[Path, list[str]]:

@@ -14,7 +14,7 @@ from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main, parser
 from reports.found import find_records, readable
-from reports.publish import LIMIT, copy_records
+from reports.publish import LIMIT, copy_records, own_folders
 from reports.verify import check_all, verify
 from transmix.errors import CommandEnd, UserError
 from transmix.files import sha256
@@ -252,3 +252,13 @@ def test_a_set_has_one_device_and_its_records_are_not_replaced(study, tmp_path):
         published(study, tmp_path / "published")
     with pytest.raises(UserError, match="is another record of that run: choose another name with --as NAME"):
         published(study, tmp_path / "published", "mine")
+
+
+def test_folders_of_the_machine_are_pointed_out(study, tmp_path):
+    (result,) = readable(study.find("table5.deit_t.baseline.seed0").folder)[0]
+    assert own_folders(result) == [str(study.results), str(study.data)]  # --results and --data of its command
+    inputs = {"natural": {"path": "data/scenes-A"}, "outliers": {"path": "/data/imagenet-o"}}
+    edit(study, result.run.name, lambda record: record.update(inputs=inputs))
+    edit(study, result.run.name, lambda record: record["run"].update(command="run x --imagenet torch/cifar100:/data/c"))
+    (result,) = readable(result.run.folder)[0]
+    assert own_folders(result) == ["/data/c", "/data/imagenet-o"]
