@@ -105,8 +105,8 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
     run, result = entry.result.run, entry.result
     if run.folder.name != run.id:
         yield f"{entry.path}: lies in a folder called {run.folder.name}, its run is {run.id}: rename the folder back"
-    yield from (f"{entry.path}: {problem}" for problem in _needs(result, tally))
     try:
+        yield from (f"{entry.path}: {problem}" for problem in _needs(result, tally))
         for problem in chain(
             _identity(result, tally), _files(result, tally), _metrics(result, tally), _data(result, folders, tally)
         ):
