@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 import numpy as np
 
+from experiments.correctness import unpack
 from reports.answers import UNREADABLE, read_answers
 from reports.collect import Result
 from reports.table5 import FILE as SCORES
@@ -16,11 +15,10 @@ Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value 
 def right(result: Result) -> Values | None:
     """In percent, which validation images a trained model got right; None in a record without it."""
     try:
-        packed = base64.b64decode(result.record["right"], validate=True)
-        bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=result.metrics["val_images"])
+        found = unpack(result.record["right"], result.metrics["val_images"])
     except (KeyError, TypeError, ValueError):
         return None
-    return np.arange(len(bits)), 100.0 * bits
+    return np.arange(len(found)), 100.0 * found
 
 
 def natural(result: Result) -> Values | None:

@@ -6,16 +6,15 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from experiments.records import NAME
+from experiments.records import NAME, UnreadableRecord
 from experiments.runs import KINDS, run_id, run_name
-from reports.collect import Result, redo
+from reports.collect import Result, check, redo
 from reports.data_folders import DataFolders
-from reports.found import PUBLISHED_RUNS, Found, find_records, read_found
+from reports.found import PUBLISHED_RUNS, Found, RecordedRun, find_records, read_found
 from reports.recompute import claims
 from reports.words import plural
 from transmix.errors import CommandEnd, UserError
@@ -107,18 +106,27 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
         yield f"{entry.path}: lies in a folder called {run.folder.name}, its run is {run.id}: rename the folder back"
     try:
         yield from (f"{entry.path}: {problem}" for problem in _needs(result, tally))
-        for problem in chain(
-            _identity(result, tally), _files(result, tally), _metrics(result, tally), _data(result, folders, tally)
-        ):
-            yield f"{entry.path}: {problem}: {redo(run)}"
+        problems = [*_identity(result, tally), *_files(result, tally), *_metrics(result, tally)]
+        problems += _data(result, folders, tally)
     except (KeyError, TypeError, AttributeError) as error:
-        yield f"{entry.path}: is not as a {run.kind} run writes it ({type(error).__name__}: {error}): {redo(run)}"
+        problems = [f"is not as a {run.kind} run writes it ({type(error).__name__}: {error})"]
+    yield from (f"{entry.path}: {problem}: {redo(run)}" for problem in problems)
+    if not problems and _is_planned(run):
+        try:
+            check(result.record, run)
+        except UnreadableRecord as error:
+            yield f"{error}: {redo(run)}"
+
+
+def _is_planned(run: RecordedRun) -> bool:
+    """Whether it is of a kind that studies plan, not a measurement of a user's own model."""
+    return run.kind in KINDS and run.scale != "own"
 
 
 def _identity(result: Result, tally: Tally) -> Lines:
     """The id's hash covers kind, settings, data, seed and needs."""
     run, record = result.run, result.record
-    if run.kind not in KINDS or run.scale == "own":
+    if not _is_planned(run):
         tally.skipped["ids of a user’s own models"] += 1
         return
     tally.checked["ids"] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import shutil
 import sys
@@ -13,6 +12,7 @@ import pandas
 import pytest
 from report_records import COMMIT, make_study, write_fine_tuned, write_study, write_train
 
+from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main
@@ -92,7 +92,7 @@ def test_no_more_is_claimed_than_the_intervals_allow(sides, copies):
 def test_one_seed_has_an_interval_over_images_only(tmp_path):
     sides = make(tmp_path / "a", (0.0,)), make(tmp_path / "b", (5.0,))
     for side, count in zip(sides, (500, 560), strict=True):
-        right = base64.b64encode(np.packbits(np.arange(1000) < count)).decode()
+        right = pack(np.arange(1000) < count)
         write_train(side.find("table1.deit_t.transmix.seed0"), count / 10, right=right)
     found = build(*(side.results for side in sides))
     top1 = difference(found, "table1.deit_t.transmix", "top1")

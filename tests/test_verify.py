@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from report_records import COMMIT, make_study, write_study
 
+from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main, parser
@@ -77,6 +77,9 @@ def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
         (TRAINED, lambda record: record["metrics"].update(val_images=999), "metrics.val_images is 999"),
         (TRAINED, lambda record: record["settings"].update(lr=2e-3), "its kind, settings, data, seed and needs give"),
         (TRAINED, lambda record: record["run"].update(seed=1), "its name is table1.deit_t.transmix.seed0, its table"),
+        (TRAINED, lambda record: record["metrics"].update(parameters=None), "unexpected value of metrics.parameters"),
+        (TRAINED, lambda record: record["history"].pop(0), "unexpected value of history"),
+        (TRAINED, lambda record: record.update(history=None), "its metrics cannot be computed again"),
         (SWEPT, lambda record: record["metrics"]["curves"]["salient"].update(area=31.0), "curves.salient.area is 31.0"),
         (SWEPT, lambda record: record["metrics"].update(clean=54.0), "metrics.curves.random.area is"),
         ("table5.deit_t.transmix.seed0", lambda record: record["metrics"].update(natural_top1=26.0), "it is 25.0"),
@@ -88,15 +91,12 @@ def test_a_claim_that_does_not_follow_from_the_record_is_named(study, name, chan
     assert lines
     run = study.find(name)
     for line in lines:
-        assert line.startswith(f"{run.folder / NAME}: ")
+        assert line.removeprefix("record ").startswith(f"{run.folder / NAME}")
         assert line.endswith(f": redo just this run with '{run.command} --restart'")
     assert any(claim in line for line in lines)
 
 
 def test_answers_that_do_not_add_up_are_named(study):
-    def pack(right: np.ndarray):
-        return base64.b64encode(np.packbits(right)).decode()
-
     edit(study, TRAINED, lambda record: record.update(right=pack(np.arange(1000) < 550)))
     assert wrong(study) == []
     edit(study, TRAINED, lambda record: record.update(right=pack(np.arange(1000) < 549)))
