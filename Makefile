@@ -44,14 +44,14 @@ lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
 	@$(PYTHON) -m experiments plan $(STUDY)
 
+verify: $(VENV)  ## every record, its files and its data against what it claims
+	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(RESULTS)) --data '$(DATA)'
+
 check-paper: $(VENV)  ## build and try the paper's twelve models and what they are fine-tuned as (minutes)
 	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(ROWS))
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
-
-verify: $(VENV)  ## every record, its files and its data against what it claims
-	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(RESULTS)) --data '$(DATA)'
 
 bench: $(VENV)  ## how much faster one pass over the images is than one a setting
 	$(PY) -m robustness.bench

@@ -173,28 +173,24 @@ def template_environment() -> Environment:
 
 def render(template: str, report: Report, pictures: list[Picture]) -> str:
     """A template filled with a report."""
-    collected = report.collected
-    return (
-        template_environment()
-        .get_template(template)
-        .render(
-            report=report,
-            study=collected.study,
-            protocol=occlusion.protocol(collected.study.sweep),
-            command=shlex.join(["python", "-m", "reports", *collected.study.options]),
-            banner=summary.banner(collected),
-            summary=summary.lines(collected),
-            entries=provenance.entries(collected),
-            cautions=provenance.cautions(collected),
-            example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
-            shown_at_once=OPEN,
-            lambda_colours=BAR_COLOURS,
-            source=published.table1()[0].source,
-            ledger=LEDGER,
-            ledger_sources=SOURCES,
-            chosen=chosen,
-            used=partial(ledger.used, collected),
-        )
+    environment, collected = template_environment(), report.collected
+    return environment.get_template(template).render(
+        report=report,
+        study=collected.study,
+        protocol=occlusion.protocol(collected.study.sweep),
+        command=shlex.join(["python", "-m", "reports", *collected.study.options]),
+        banner=summary.banner(collected),
+        summary=summary.lines(collected),
+        entries=provenance.entries(collected),
+        cautions=provenance.cautions(collected),
+        example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
+        shown_at_once=OPEN,
+        lambda_colours=BAR_COLOURS,
+        source=published.table1()[0].source,
+        ledger=LEDGER,
+        ledger_sources=SOURCES,
+        chosen=chosen,
+        used=partial(ledger.used, collected),
     )
 
 
