@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from reports import by_image
-from reports.answers import read_answers
 from reports.collect import Result
 
 Claims = Iterator[tuple[str, Any, Any]]  # name of a number, the record's value, the value computed again
@@ -39,12 +38,15 @@ def _train(result: Result) -> Claims:
 
 
 def _sweep(result: Result) -> Claims:
-    metrics, answers = result.metrics, read_answers(result)
+    metrics, kept = result.metrics, by_image.sweep(result)
+    if kept is not None:
+        yield "metrics.clean", metrics["clean"], 100 * float(kept.clean.mean())
     for name, curve in metrics["curves"].items():
         points = [metrics["clean"]] * curve["starts_clean"] + np.mean(curve["top1"], axis=0).tolist()
         yield f"metrics.curves.{name}.area", curve["area"], float(np.mean(points))
-        if answers is not None:
-            yield f"metrics.curves.{name}.top1", points, (100 * answers.curves[name].mean(1)).tolist()
+        if kept is not None:
+            right = kept.points[name][:, int(curve["starts_clean"]) :]
+            yield f"metrics.curves.{name}.top1", curve["top1"], (100 * right.mean(2)).tolist()
 
 
 def _natural(result: Result) -> Claims:
