@@ -51,7 +51,7 @@ def _differences(table: str, found: list[Difference]) -> Picture:
         figure.subplots_adjust(left=left / size[0])
         axes.axvline(0, color=MUTED, linewidth=1)
         for place, ((mean, low, high, looks), text) in enumerate(zip(points, texts, strict=True)):
-            axes.plot([low, high], [place, place], color=looks["color"])
+            axes.plot([low, high], [place, place], color=looks["color"], solid_capstyle="butt")
             axes.plot(mean, place, marker="o", markersize=5, **looks)
             axes.annotate(
                 text,
