@@ -9,7 +9,7 @@ from experiments.trained import load_trained
 from robustness.answers import NAME as ANSWERS
 from robustness.answers import Answers
 from robustness.models import load_dino
-from robustness.saliency import needs_dino
+from robustness.saliency import foreground_from
 from robustness.settings import settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
@@ -26,11 +26,11 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     grid = grid_of(sweep, trained)
     settings = settings_of(sweep, grid)
     dino, extra = None, {}
-    if needs_dino(sweep):
+    if foreground_from(sweep, "dino"):
         weights = run.inputs["dino"]
         dino = load_dino(weights, trained.recipe.image_size).to(processes.device)
         extra = {"dino_sha256": sha256(weights)}
-    saliency = find_saliency(sweep, trained.recipe, images, grid, dino)
+    saliency = find_saliency(sweep, trained, images, grid, dino)
     answers = Answers(run.folder, settings, choose_images(sweep, len(images)))
     subject = Subject(run.name, trained, answers)
     measure([subject], images, sweep, settings, saliency, processes, runtime)

@@ -16,7 +16,8 @@ from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
 from robustness.patches import Grid
 from robustness.settings import SALIENT
-from transmix.attention import ClassAttention
+from transmix.attention import ClassAttention, token_grid
+from transmix.errors import UserError
 from transmix.objects import ObjectMasks
 from transmix.precision import autocast
 
@@ -73,14 +74,25 @@ def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid
     return on_grid(reader.take().unflatten(1, reader.grid), grid)
 
 
+def check_attention(trained: TrainedModel) -> None:
+    """Raise `UserError` if the model has no class attention to find the foreground by."""
+    try:
+        token_grid(trained.model)
+    except UserError as error:
+        raise UserError(
+            f"{trained.recipe.model} has no class attention to find the foreground by: choose --saliency dino or "
+            "objects, or --sweep random, which needs none"
+        ) from error
+
+
 def on_grid(maps: Tensor, grid: Grid) -> Tensor:
     """Maps (B, h, w), averaged over the patches of a grid: (B, P); a coarser map is repeated."""
     return F.interpolate(maps[:, None], grid, mode="area").flatten(1)
 
 
-def needs_dino(sweep: Sweep) -> bool:
-    """Whether the sweep asks for DINO's weights."""
-    return needs_saliency(sweep) and sweep.saliency == "dino"
+def foreground_from(sweep: Sweep, source: str) -> bool:
+    """Whether the sweep asks this source where the foreground is."""
+    return needs_saliency(sweep) and sweep.saliency == source
 
 
 def needs_saliency(sweep: Sweep) -> bool:

@@ -22,10 +22,10 @@ from experiments.trained import TrainedModel
 from robustness.answers import Answers
 from robustness.masks import open_masks
 from robustness.patches import Grid, dropped_count
-from robustness.saliency import DinoAttention, Objects, OwnAttention, Saliency, needs_saliency
+from robustness.saliency import DinoAttention, Objects, OwnAttention, Saliency, check_attention, needs_saliency
 from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
-from transmix.data import Samples, eval_loader, eval_transform
+from transmix.data import eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
 from transmix.objects import masks_beside
@@ -80,24 +80,30 @@ def choose_images(sweep: Sweep, total: int) -> np.ndarray:
 
 
 def find_saliency(
-    sweep: Sweep, recipe: Recipe, images: Images, grid: Grid, dino: nn.Module | None = None, masks: Path | None = None
+    sweep: Sweep,
+    trained: TrainedModel,
+    images: Images,
+    grid: Grid,
+    dino: nn.Module | None = None,
+    masks: Path | None = None,
 ) -> Saliency | None:
     """The source of saliency that the sweep names; None if no curve needs it.
 
     Args:
         sweep: what is measured.
-        recipe: how images are resized.
+        trained: a model, and how images are resized for it.
         images: beside which masks may lie.
         grid: of patches.
         dino: the DINO model, for that source.
         masks: masks that lie elsewhere.
 
     Raises:
-        UserError: there are no masks.
+        UserError: there are no masks, or the model has no attention.
     """
     if not needs_saliency(sweep):
         return None
     if sweep.saliency == "attention":
+        check_attention(trained)
         return OwnAttention(grid)
     if sweep.saliency == "dino":
         return DinoAttention(dino, grid)
@@ -105,8 +111,9 @@ def find_saliency(
     if masks is None:
         where = images.folder or "this data"
         raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
-    names = Samples(images, eval_transform(recipe)).names()
-    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop), grid)
+    names = [images.filename(index) for index in range(len(images))]
+    recipe = trained.recipe
+    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop, trained.crop_mode), grid)
 
 
 @torch.inference_mode()
@@ -150,6 +157,7 @@ def measure(
         runtime.workers,
         pin_memory=device.type == "cuda",
         chosen=[int(indices[column]) for batch in pending for column in batch],
+        crop_mode=first.trained.crop_mode,
     )
     targets = None if classes is None else torch.tensor(classes)
     stop, written = StopRequest(), time.monotonic()

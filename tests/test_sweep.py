@@ -62,7 +62,7 @@ def swept(
     settings = settings_of(sweep, grid)
     indices = choose_images(sweep, len(images))
     subjects = [Subject(str(i), one, Answers(out / str(i), settings, indices)) for i, one in enumerate(trained)]
-    saliency = find_saliency(sweep, trained[0].recipe, images, grid)
+    saliency = find_saliency(sweep, trained[0], images, grid)
     measure(subjects, images, sweep, settings, saliency, processes, Runtime(0, progress=False, **runtime))
     return subjects
 
@@ -285,7 +285,7 @@ def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
 
 def test_objects_need_masks(shared_folders):
     with pytest.raises(UserError, match=r"'objects' needs masks, and .*val has none beside it"):
-        find_saliency(replace(SWEEP, saliency="objects"), model().recipe, FolderImages(shared_folders / "val"), (8, 8))
+        find_saliency(replace(SWEEP, saliency="objects"), model(), FolderImages(shared_folders / "val"), (8, 8))
 
 
 def test_the_sheet_shows_every_setting_of_the_first_draw(shared_folders, tmp_path):
