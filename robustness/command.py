@@ -30,7 +30,7 @@ from robustness.saliency import check_attention, foreground_from
 from robustness.settings import check, label, settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
-from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from robustness.sweep import Subject, choose_images, find_saliency, fitting, grid_of, measure, metrics_of
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.files import sha256
@@ -111,16 +111,22 @@ def measure_sweep(args: argparse.Namespace) -> None:
         command = Command(args, processes)
         passes: dict[tuple, list[int]] = defaultdict(list)
         for number, trained in enumerate(command.models):
-            recipe, grid = trained.recipe, grid_of(sweep, trained)
+            recipe = trained.recipe
+            fits = fitting(sweep, recipe.image_size)
             view = (recipe.image_size, recipe.interpolation, recipe.eval_crop, trained.crop_mode)
-            passes[(*view, command.classes[number], grid)].append(number)
+            passes[(*view, command.classes[number], fits, grid_of(fits, trained))].append(number)
             if foreground_from(sweep, "attention"):
                 check_attention(trained)
         lines = {}
-        for (*_, grid), numbers in passes.items():
-            lines |= one_pass(command, sweep, grid, numbers)
+        for (size, *_, fits, grid), numbers in passes.items():
+            left_out = [label("shuffle", cells) for cells in sweep.cells if cells not in fits.cells]
+            if left_out and "shuffle" in sweep.curves and processes.leads:
+                print(f"left out: {', '.join(left_out)} cells, which {size} px do not divide into", file=sys.stderr)
+            lines |= one_pass(command, fits, grid, numbers)
         if processes.leads:
-            show(sweep, {number: lines[number] for number in sorted(lines)}, args.model)
+            pairs = zip(args.model, args.weights, strict=True)
+            names = [f"{name}, {path.name}" if args.model.count(name) > 1 else name for name, path in pairs]
+            show(sweep, [(name, lines[number]) for number, name in enumerate(names)])
 
 
 def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> dict[int, dict[str, Any]]:
@@ -131,8 +137,8 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
         dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
     saliency = find_saliency(sweep, first, images, grid, dino, command.args.masks)
     protocol = jsonable(asdict(sweep))
-    # more draws of the same are further settings of the same answers
-    decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws")}
+    # more draws of the same are further settings of the same answers, and so are more cells
+    decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws", "cells")}
     source = {"dino_sha256": sha256(command.args.dino)} if dino is not None else {}
     if foreground_from(sweep, "objects"):
         source = {"masks": str(saliency.masks.folder.resolve())}
@@ -202,17 +208,18 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "robustness", *sys.argv[1:]])
 
 
-def show(sweep: Sweep, found: dict[int, dict[str, Any]], names: list[str]) -> None:
-    """Print top-1 by curve and severity, mean over draws, one line a model and curve."""
+def show(sweep: Sweep, found: list[tuple[str, dict[str, Any]]]) -> None:
+    """Print top-1 by curve and severity, mean over draws, one line a model (name, metrics) and curve."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for curve in sweep.curves:
-        first = next(iter(found.values()))["curves"][curve]
+        severities = jsonable(sweep.points(curve)[0])
         table = Table(title=f"{curve.replace('_', ' ')}: top-1 (%)", title_justify="left", box=None)
-        for title in ("model", "clean", *(label(curve, severity) for severity in first["severities"]), "area"):
+        for title in ("model", "clean", *(label(curve, severity) for severity in severities), "area"):
             table.add_column(title, justify="left" if title == "model" else "right")
-        for number, metrics in found.items():
+        for name, metrics in found:
             line = metrics["curves"][curve]
-            means = [sum(values) / len(values) for values in zip(*line["top1"], strict=True)]
-            values = [metrics["clean"], *means, line["area"]]
-            table.add_row(names[number], *(f"{value:.2f}" for value in values))
+            means = [f"{sum(values) / len(values):.2f}" for values in zip(*line["top1"], strict=True)]
+            shown = dict(zip(map(str, line["severities"]), means, strict=True))
+            points = [shown.get(str(severity), "") for severity in severities]
+            table.add_row(name, f"{metrics['clean']:.2f}", *points, f"{line['area']:.2f}")
         console.print(table)

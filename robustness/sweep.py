@@ -65,12 +65,19 @@ def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
         try:
             grid = token_grid(trained.model)
         except UserError as error:
-            raise UserError(f"{trained.recipe.model} has no grid of patches of its own: choose one (grid=N)") from error
+            raise UserError(
+                f"{trained.recipe.model} has no grid of patches of its own: choose one, --grid N"
+            ) from error
     cells = sweep.cells if "shuffle" in sweep.curves else ()
     for rows, columns in (grid, *cells):
         if size % rows or size % columns:
             raise UserError(f"an image of {size} px does not divide into {rows} x {columns} cells: choose others")
     return grid
+
+
+def fitting(sweep: Sweep, size: int) -> Sweep:
+    """The sweep without the cells that an image of `size` px does not divide into, as `grid_of` would refuse them."""
+    return replace(sweep, cells=tuple(cells for cells in sweep.cells if not any(size % count for count in cells)))
 
 
 def choose_images(sweep: Sweep, total: int) -> np.ndarray:
@@ -166,7 +173,7 @@ def measure(
         for batch, (pixels, labels) in zip(pending, loader, strict=True):
             pixels = pixels.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
             labels = labels if targets is None else targets[labels]
-            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency)
+            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency, stop)
             bar.advance(line)
             if stop.signum or time.monotonic() - written > runtime.checkpoint_seconds:
                 for subject in subjects:
@@ -196,8 +203,9 @@ def ask(
     sweep: Sweep,
     settings: Sequence[Setting],
     saliency: Saliency | None,
+    stop: StopRequest,
 ) -> None:
-    """Note what the models say about one batch (B, C, H, W) in [0, 1], under the settings that lack it."""
+    """Note what the models say about a batch (B, C, H, W) in [0, 1], under the settings that lack it, until a stop."""
     indices = subjects[0].answers.indices[columns]
     # who shares random numbers: nobody, or the images that the published script has in a batch
     owners = indices if sweep.protocol == "per_image" else np.array(columns) // sweep.shared
@@ -206,6 +214,8 @@ def ask(
     maps: list[Tensor | None] = [None] * len(subjects)
     found: list[dict[int, Tensor]] = [{} for _ in subjects]
     for row, setting in enumerate(settings):
+        if stop.signum:
+            break
         perturbed = None
         for number, subject in enumerate(subjects):
             if not lacking[number][row]:

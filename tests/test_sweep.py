@@ -29,7 +29,7 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
 from transmix.checkpoints import save_weights
-from transmix.data import Normalizer, Samples, eval_transform
+from transmix.data import Normalizer, Samples, eval_loader, eval_transform
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.models import create_model
@@ -161,13 +161,25 @@ def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, mon
 
 
 def test_a_signal_keeps_the_answers(shared_folders, tmp_path, monkeypatch):
-    ask = sweep_module.ask
-    monkeypatch.setattr(sweep_module, "ask", lambda *args: (ask(*args), os.kill(os.getpid(), signal.SIGUSR1)))
+    """A batch under many settings takes a large model long, so a stop does not wait for its end."""
+    predict, passes = sweep_module.predict, []
+
+    def predict_and_signal(*args):
+        passes.append(1)
+        if len(passes) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return predict(*args)
+
+    monkeypatch.setattr(sweep_module, "predict", predict_and_signal)
     with pytest.raises(Stopped, match="run the same command again to continue"):
-        swept(tmp_path, shared_folders, [model()])
-    kept = Answers(tmp_path / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))
-    assert not kept.lacking(range(4)).any()
+        swept(tmp_path / "cut", shared_folders, [model()])
+    kept = Answers(tmp_path / "cut" / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))
+    assert kept.lacking(range(4)).tolist() == [False] * 3 + [True] * (len(kept.keys) - 3)
     assert kept.lacking(range(4, 15)).all()
+    (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
+    assert len(passes) == 4 * len(kept.keys)
+    (whole,) = swept(tmp_path / "whole", shared_folders, [model()])
+    assert np.array_equal(continued.answers.right, whole.answers.right)
 
 
 def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
@@ -248,6 +260,32 @@ def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
         Image.fromarray(mask).save(path)
     shares = Objects(open_masks(tmp_path, names, 64, 1.0), (8, 8))(trained, images, [0, 3])
     assert shares[1].tolist() == [0.5] + [0.0] * 63
+
+
+@pytest.mark.parametrize(("mode", "share"), [("center", 0.0), ("squash", 0.25)])
+def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path, mode, share):
+    wide = np.zeros((64, 128, 3), np.uint8)
+    wide[:, :32] = 255  # what a centre crop cuts off
+    (tmp_path / "class0").mkdir()
+    Image.fromarray(wide).save(tmp_path / "class0" / "wide.png")
+    trained, images = model(), FolderImages(tmp_path)
+    trained = replace(trained, recipe=replace(trained.recipe, eval_crop=1.0), crop_mode=mode)
+    seen, _ = next(iter(eval_loader(trained.recipe, images, crop_mode=mode)))
+    sweep = Sweep(curves=("salient",), saliency="objects")
+    objects = find_saliency(sweep, trained, images, (4, 4), masks=tmp_path)
+    assert (seen > 127).float().mean() == pytest.approx(share, abs=0.01)
+    assert objects(trained, seen, [0]).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_a_timm_model_is_shown_images_as_its_configuration_says(tmp_path):
+    torch.save(create_model("vit_tiny_patch16_384", num_classes=2).state_dict(), tmp_path / "vit.pth")
+    trained = load_trained_model("vit_tiny_patch16_384", tmp_path / "vit.pth")
+    assert trained.recipe.image_size == 384
+    assert trained.normalise.mean.flatten().tolist() == [0.5] * 3  # not ImageNet's
+    assert grid_of(Sweep(curves=("random",)), trained) == (24, 24)
+    name = "convnext_tiny.fb_in22k_ft_in1k_384"
+    torch.save(create_model(name, num_classes=2).state_dict(), tmp_path / "convnext.pth")
+    assert load_trained_model(name, tmp_path / "convnext.pth").crop_mode == "squash"
 
 
 def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
