@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.protocols import SWEEPS, Sweep
-from experiments.records import write_record
+from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.run import default_workers, environment
 from experiments.study import jsonable
 from experiments.trained import TrainedModel
@@ -26,11 +26,11 @@ from robustness.answers import Answers
 from robustness.classes import class_names, classes_of, describe_folder, positions
 from robustness.models import load_dino, load_trained_model
 from robustness.patches import Grid
-from robustness.saliency import check_attention, foreground_from
+from robustness.saliency import check_attention, find_saliency, foreground_from
 from robustness.settings import check, label, settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
-from robustness.sweep import Subject, choose_images, find_saliency, fitting, grid_of, measure, metrics_of
+from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.files import sha256
@@ -67,10 +67,10 @@ class Command:
         decides.append(view_of(self.models[number]))
         return self.args.out / f"{self.args.model[number]}.{kind}-{fingerprint(decides)[:8]}"
 
-    def record(self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple) -> None:
-        """Write the record of one model."""
-        if not self.processes.leads:
-            return
+    def record(
+        self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple, earlier: float = 0.0
+    ) -> None:
+        """Write the record of one model; `earlier` is how many seconds other sessions took."""
         name = self.args.model[number]
         run = {"id": folder.name, "name": f"{kind}.{name}", "table": kind, "kind": kind, "scale": "own", "row": name}
         run |= {"part": "", "method": "own", "seed": self.args.seed, "needs": [], "command": command_line()}
@@ -90,7 +90,7 @@ class Command:
             "environment": environment(self.processes),
             "files": {file: sha256(folder / file) for file in files},
             "started": self.started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._clock, 1),
+            "wall_seconds": round(earlier + time.monotonic() - self._clock, 1),
             "weights": {"path": str(weights), "sha256": sha256(weights)},
             "view": view_of(self.models[number]),
         }
@@ -155,9 +155,18 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
         found[number] = metrics_of(sweep, every, subject.answers, grid)
         if processes.leads:
             out = subject.answers.folder
+            earlier = subject.answers.seconds + seconds_of(out)
             write_sheet(out / SHEET, subject, images, sweep, every, saliency)
-            command.record(number, out, command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET))
+            command.record(number, out, command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET), earlier)
     return found
+
+
+def seconds_of(folder: Path) -> float:
+    """How long it took to make the record that is being extended, if there is one."""
+    try:
+        return (read_record(folder) or {"wall_seconds": 0.0})["wall_seconds"]
+    except UnreadableRecord:
+        return 0.0  # it is about to be written anew
 
 
 def measure_natural(args: argparse.Namespace) -> None:

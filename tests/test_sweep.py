@@ -23,10 +23,10 @@ from robustness import sweep as sweep_module
 from robustness.answers import NAME, Answers
 from robustness.masks import Instances, LabelMaps, open_masks
 from robustness.models import load_trained_model
-from robustness.saliency import DinoAttention, Objects, OwnAttention
+from robustness.saliency import DinoAttention, Objects, OwnAttention, find_saliency
 from robustness.settings import settings_of
 from robustness.sheet import write_sheet
-from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
 from transmix.checkpoints import save_weights
 from transmix.data import Normalizer, Samples, eval_loader, eval_transform
@@ -140,9 +140,12 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp
     with pytest.raises(Interrupted):
         swept(tmp_path / "cut", shared_folders, [model()], checkpoint_seconds=0)
     assert [path.name for path in cut.iterdir()] == [f"rank0.{NAME}"]
+    spent = Answers(cut, settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15)).seconds
+    assert spent > 0
     monkeypatch.setattr(sweep_module, "ask", asking_at_most(100))
     (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
     assert asked == [0, 4, 8, 12]
+    assert continued.answers.seconds == spent
     assert np.array_equal(continued.answers.right, whole.answers.right)
     assert (cut / NAME).read_bytes() == (tmp_path / "whole" / "0" / NAME).read_bytes()
     assert [path.name for path in cut.iterdir()] == [NAME]
@@ -193,7 +196,9 @@ def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
 def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
     (alone,) = swept(tmp_path / "one", shared_folders, [model()])
     two = tmp_path / "two"
-    two.mkdir()
+    some = Answers(two / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))  # by a session that was interrupted
+    some.right[:, :6] = alone.answers.right[:, :6]
+    some.keep_part(ALONE, seconds=1.0)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
