@@ -197,8 +197,8 @@ def view_of(trained: TrainedModel) -> dict[str, Any]:
         "interpolation": recipe.interpolation,
         "crop": recipe.eval_crop,
         "crop_mode": trained.crop_mode,
-        "mean": normalise.mean.flatten().tolist(),
-        "std": normalise.std.flatten().tolist(),
+        "mean": [round(value, 6) for value in normalise.mean.flatten().tolist()],  # as written, not as float32 has it
+        "std": [round(value, 6) for value in normalise.std.flatten().tolist()],
         "precision": recipe.precision,
         "batch_size": recipe.eval_batch_size,
     }

@@ -29,7 +29,7 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
 from transmix.checkpoints import save_weights
-from transmix.data import Normalizer, Samples, eval_loader, eval_transform
+from transmix.data import Normalizer, Samples, eval_transform
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.models import create_model
@@ -272,18 +272,21 @@ def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "share"), [("center", 0.0), ("squash", 0.25)])
-def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path, mode, share):
+def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path, monkeypatch, mode, share):
     wide = np.zeros((64, 128, 3), np.uint8)
     wide[:, :32] = 255  # what a centre crop cuts off
-    (tmp_path / "class0").mkdir()
-    Image.fromarray(wide).save(tmp_path / "class0" / "wide.png")
-    trained, images = model(), FolderImages(tmp_path)
+    (tmp_path / "val" / "class0").mkdir(parents=True)
+    Image.fromarray(wide).save(tmp_path / "val" / "class0" / "wide.png")
+    trained, images = model(), FolderImages(tmp_path / "val")
     trained = replace(trained, recipe=replace(trained.recipe, eval_crop=1.0), crop_mode=mode)
-    seen, _ = next(iter(eval_loader(trained.recipe, images, crop_mode=mode)))
+    seen = []
+    predict = sweep_module.predict
+    monkeypatch.setattr(sweep_module, "predict", lambda *args: (seen.append(args[1]), predict(*args))[1])
+    swept(tmp_path / "out", tmp_path, [trained], Sweep(curves=("contrast",)))
     sweep = Sweep(curves=("salient",), saliency="objects")
-    objects = find_saliency(sweep, trained, images, (4, 4), masks=tmp_path)
-    assert (seen > 127).float().mean() == pytest.approx(share, abs=0.01)
-    assert objects(trained, seen, [0]).mean() == pytest.approx(share, abs=0.01)
+    objects = find_saliency(sweep, trained, images, (4, 4), masks=tmp_path / "val")
+    assert (seen[0] > 0.5).float().mean() == pytest.approx(share, abs=0.01)
+    assert objects(trained, seen[0], [0]).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_a_timm_model_is_shown_images_as_its_configuration_says(tmp_path):
