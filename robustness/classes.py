@@ -11,7 +11,7 @@ from typing import Any
 from timm.data import ImageNetInfo
 
 from transmix.errors import UserError
-from transmix.sources.folders import class_images
+from transmix.sources.listing import class_images
 from transmix.sources.source import digest
 
 IMAGENET_A = "imagenet-a"
