@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import pytest
 
-from reports import bench, style
+from reports import bench
 from transmix.errors import UserError
+from transmix.files import write_text
 
 
 def run(monkeypatch, *options: str) -> None:
@@ -17,17 +17,18 @@ def run(monkeypatch, *options: str) -> None:
 
 
 def test_the_benchmark_prints_a_line_a_count(monkeypatch, capsys):
-    drawn = []
-    monkeypatch.setattr(style, "draw_figure", lambda inches, paint: drawn.append(paint) or style.Drawing("<svg/>", b""))
-    run(monkeypatch, "--records", "18", "9")
-    heading, first, second, growth = capsys.readouterr().out.strip().splitlines()
-    assert heading.split()[0] == "records"
-    assert [line.split()[0] for line in (first, second)] == ["9", "18"]
-    assert all(float(number) > 0 for line in (first, second) for number in line.split())
-    assert re.fullmatch(r"2\.00 times the records took \d+\.\d\d times as long", growth)
-    assert (
-        len(drawn) == 2 * len({paint.__qualname__ for paint in drawn}) + 2 * 2
-    )  # two curves, two pairs; once a report
+    run(monkeypatch, "--records", "9")
+    heading, line = capsys.readouterr().out.strip().splitlines()
+    assert heading.split() == ["records", "seconds", "again", "ms", "a", "record", "page,", "MB"]
+    count, seconds, _, milliseconds, _ = map(float, line.split())
+    assert count == 9
+    assert milliseconds == pytest.approx(1000 * seconds / count, rel=0.01)
+
+
+def test_records_that_a_report_leaves_out_end_the_benchmark(monkeypatch):
+    monkeypatch.setattr(bench, "write_run", lambda run, gain: write_text(run.folder / "record.json", "{"))
+    with pytest.raises(UserError, match=r"the report failed: warning: record .* is not readable"):
+        run(monkeypatch, "--records", "9")
 
 
 def test_no_records_are_refused(monkeypatch):
