@@ -1,24 +1,25 @@
-"""Image by image: which images a model got right under each setting of a sweep, and what that says about a difference.
+"""Image by image: which images a model got right, and what that says about a difference between two models.
 
-A run keeps its answers in ``answers.npz`` beside its record (`robustness.answers`).
+A training run keeps them in its record (`experiments.correctness`), a sweep those under each of its settings in
+``answers.npz`` beside its record (`robustness.answers`).
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.correctness import unpack
 from reports.collect import Result
-from reports.statistics import CONFIDENCE
-from reports.words import number
+from reports.statistics import ImageInterval, area_under_curve, bootstrap
 
 FILE = "answers.npz"
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
-_RESAMPLES = 10_000
+Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,15 @@ class Answers:
 
     def areas(self, curves: tuple[str, ...]) -> np.ndarray:
         """(N,) in percent: each image's area under the curve, mean over some curves."""
-        return 100 * np.mean([self.curves[curve].mean(0) for curve in curves], axis=0)
+        return 100 * np.mean([area_under_curve(self.curves[curve]) for curve in curves], axis=0)
 
 
-@dataclass(frozen=True)
-class ImageInterval:
-    """A 95 % interval of a mean over images, by the bootstrap; in the unit of the values."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def text(self) -> str:
-        """``+0.10 to +0.52``."""
-        return f"{number(self.low, sign=True)} to {number(self.high, sign=True)}"
+def read_right(result: Result) -> Values | None:
+    """In percent, which validation images a trained model got right; None in a record of before that was kept."""
+    if "right" not in result.record:
+        return None
+    right = unpack(result.record["right"], result.metrics["val_images"])
+    return np.arange(len(right)), 100.0 * right
 
 
 def read_answers(result: Result) -> Answers | None:
@@ -73,18 +68,16 @@ def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
     return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
 
 
-def area_difference(before: list[Result], after: list[Result], curves: tuple[str, ...]) -> ImageInterval | None:
-    """Area under the curve, `after` minus `before`, in points."""
-
-    def read(result: Result) -> tuple[np.ndarray, np.ndarray] | None:
-        answers = read_answers(result)
-        return None if answers is None else (answers.images, answers.areas(curves))
-
-    return image_difference(before, after, read)
+def read_areas(result: Result, curves: tuple[str, ...]) -> Values | None:
+    """In percent, each image's area under the curve, mean over some curves; None where answers are missing."""
+    answers = read_answers(result)
+    if answers is None or not answers.curves.keys() >= set(curves):
+        return None
+    return answers.images, answers.areas(curves)
 
 
 def image_difference(
-    before: list[Result], after: list[Result], read: Callable[[Result], tuple[np.ndarray, np.ndarray] | None]
+    before: Sequence[Result], after: Sequence[Result], read: Callable[[Result], Values | None]
 ) -> ImageInterval | None:
     """Mean of ``after - before`` over images, with an interval over the images: the models are taken as given.
 
@@ -95,22 +88,12 @@ def image_difference(
         after: runs of the other.
         read: a run's images (N,) and the value of each (N,), or None where they cannot be read.
     """
+    others = {result.run.seed: result for result in after}
     gains = []
-    for one, other in ((one, other) for one in before for other in after if one.run.seed == other.run.seed):
-        first, second = read(one), read(other)
-        if first is None or second is None or not np.array_equal(first[0], second[0]):
-            return None
-        gains.append(second[1] - first[1])
+    for one in before:
+        if one.run.seed in others:
+            first, second = read(one), read(others[one.run.seed])
+            if first is None or second is None or not np.array_equal(first[0], second[0]):
+                return None
+            gains.append(second[1] - first[1])
     return bootstrap(np.mean(gains, axis=0)) if gains and len({len(gain) for gain in gains}) == 1 else None
-
-
-def bootstrap(values: np.ndarray) -> ImageInterval:
-    """Percentile bootstrap of the mean of one value an image.
-
-    Resampling equal values is drawing how often each of them comes: exact, and fast where few are distinct.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    rng = np.random.default_rng(0)
-    means = rng.multinomial(len(values), counts / len(values), _RESAMPLES) @ distinct / len(values)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return ImageInterval(float(values.mean()), float(low), float(high))

@@ -147,9 +147,11 @@ def write(report: Report, folder: Path) -> Path:
     planned = [found for found in report.fine_tuned if found.table.rows]
     tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in planned]
     tables += [(report.table5, table5.numbers), (report.occlusion, occlusion.numbers)]
+    tables += [(report.lambdas, lambdas.numbers)]
     for table, numbers in tables:
         write_text(folder / f"{table.name}.tex", to_latex(table))
         write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
+    write_text(folder / "occlusion_curves.csv", to_csv(occlusion.points(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))

@@ -16,7 +16,7 @@ from reports.answers import read_answers
 from reports.collect import Collected, Result
 from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, area
-from reports.statistics import mean_interval
+from reports.statistics import mean_interval, normal_half_width
 from reports.style import COLOURS, Picture, draw, label_ends
 from reports.words import number
 
@@ -26,7 +26,6 @@ _STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
 Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
 Painter = Callable[[str, Done, tuple[float, float]], Picture]
-_Z95 = 1.959964  # normal quantile: curves are means over hundreds of images or more
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def line(results: list[Result], curves: tuple[str, ...]) -> Line:
         means.append(clean + np.mean([np.mean(curve["top1"], axis=0) for curve in found], axis=0).tolist())
         answers = read_answers(result)
         points = None if answers is None else np.mean([answers.curves[curve] for curve in curves], axis=0)
-        spreads.append(np.zeros(len(means[0])) if points is None else points.std(1) / np.sqrt(points.shape[1]))
-    half_width = 100 * _Z95 * np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
+        spreads.append(np.zeros(len(means[0])) if points is None else 100 * normal_half_width(points))
+    half_width = np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
     return Line(_places(results[0], curves[0]), np.mean(means, axis=0), half_width)
 
 
@@ -102,7 +101,7 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         ends = {method: lines[method, "random"] for method in done}
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
 
-    mean = {key: mean_interval([area(result, (key[1],)) for result in done[key[0]]]).mean for key in lines}
+    mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}
     areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
     alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(lines)}"
     return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
@@ -146,7 +145,7 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
         axes.set_xlabel(label)
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, METHOD_NAMES)
 
-    mean = {method: mean_interval([area(result, curves) for result in done[method]]).mean for method in lines}
+    mean = {method: mean_interval([area(result.metrics, curves) for result in done[method]]).mean for method in lines}
     found = ", ".join(f"{METHOD_NAMES[method]} {number(value)}" for method, value in mean.items())
     alt = f"{model_name(row)}: top-1 by {label}. Area under the curve: {found}."
     return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)

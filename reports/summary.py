@@ -5,7 +5,6 @@ from __future__ import annotations
 from experiments.published import model_name, table1
 from reports import fine_tuning, lambdas, occlusion, table2, table3, table4
 from reports.collect import DONE, Collected
-from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows
 from reports.words import gain_text, intervals_text, number, plural
@@ -68,11 +67,11 @@ def _data(collected: Collected) -> str:
 
 
 def _gains(rows: list[GainRow]) -> str:
-    measured = [row for row in rows if row.verdict]
+    measured = [row for row in rows if row.comparison.verdict]
     if not measured:
         return "None: no row has both a baseline and a TransMix run yet."
     if len(measured) == 1:
-        return f"{measured[0].published.model}: {measured[0].verdict}"
+        return f"{measured[0].published.model}: {measured[0].comparison.verdict}"
     gains = [row for row in measured if row.gain is not None]
     parts = ", ".join(f"{row.published.model} {gain_text(row.gain)}" for row in gains)
     return f"{parts} points of top-1{intervals_text([row.gain for row in gains])}."
@@ -81,13 +80,12 @@ def _gains(rows: list[GainRow]) -> str:
 def _others(collected: Collected) -> str:
     parts = []
     for row in collected.study.rows:
-        area = [occlusion.areas(collected, row, method) for method in occlusion.METHOD_NAMES]
-        gain = paired_difference(*area)
-        if gain is not None:
-            before, after = (mean_interval(list(values.values())).mean for values in area)
+        found = occlusion.comparison(collected, row)
+        if found.gain is not None:
+            before, after = (number(arm.mean.mean) for arm in found.arms)
             parts.append(
-                f"{model_name(row)} under occlusion keeps {number(before)} % top-1 on average without and "
-                f"{number(after)} % with TransMix ({gain_text(gain)})."
+                f"{model_name(row)} under occlusion keeps {before} % top-1 on average without and {after} % with "
+                f"TransMix ({gain_text(found.gain)})."
             )
         if collected.values("lambda", row, "transmix", "mixes"):
             parts.append(f"{model_name(row)}, labels: {lambdas.verdict(collected, row)}.")

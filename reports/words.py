@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.statistics import Estimate
+from reports.statistics import Estimate, ImageInterval
 
 LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
     "area": "area",
@@ -46,8 +46,12 @@ def intervals_text(gains: Sequence[Estimate]) -> str:
     return f", with 95 % intervals over seeds; {lie}"
 
 
+def finding(interval: Estimate | ImageInterval) -> str:
+    """Whether an interval leaves zero out."""
+    return "excludes zero" if interval.low > 0 or interval.high < 0 else "includes zero"
+
+
 def interval_text(gain: Estimate, digits: int = 2) -> str:
     """The interval of a gain over several seeds and whether it excludes zero, as the end of a sentence."""
-    finding = "excludes zero" if gain.low > 0 or gain.high < 0 else "includes zero"
     ends = f"{number(gain.low, digits, sign=True)} to {number(gain.high, digits, sign=True)}"
-    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding}"
+    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding(gain)}"
