@@ -134,6 +134,11 @@ class Comparison:
         return self.before.sources + self.after.sources
 
     @property
+    def pairs(self) -> int:
+        """Number of seeds behind `gain`."""
+        return self.gain.count if self.gain else 0
+
+    @property
     def status(self) -> str:
         """``done`` if there is a gain; else why not."""
         if self.gain is not None:

@@ -12,7 +12,7 @@ from reports.arms import Arm, Comparison, arm_of, gain_cell, mean_cell, metric
 from reports.collect import DONE, RANDOM, Collected, Result
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
-from reports.statistics import Estimate, estimate_numbers
+from reports.statistics import estimates_numbers
 from reports.table import Cell, Column, Table
 from reports.words import gain_text, intervals_text, number
 
@@ -160,11 +160,7 @@ def _lines(setup: Setup, published: tuple[Setup, ...], task: Task) -> Iterator[d
             cells = {key: gain_cell(found[step]) for key, found in compared.items()}
             for place, theirs in enumerate(published):
                 cells[set_key(place, first)] = published_gain(theirs.comparisons(first)[step])
-            yield names | {"weights": Cell(step_name(step)), "seeds": Cell(f"{_pairs(ours):,}")} | cells
-
-
-def _pairs(comparison: Comparison) -> int:
-    return comparison.gain.count if comparison.gain else 0
+            yield names | {"weights": Cell(step_name(step)), "seeds": Cell(f"{ours.pairs:,}")} | cells
 
 
 def _notes(collected: Collected, task: Task, found: list[Setup]) -> tuple[str, ...]:
@@ -231,7 +227,8 @@ def _numbers(setup: Setup, task: Task) -> Iterator[dict[str, Any]]:
             "weights": method,
             "minus": "",
             "status": arm.status,
-            **_estimates({name: arm.of(metric(name)).mean for name in task.recorded}),
+            "seeds": len(arm.results),
+            **estimates_numbers({name: arm.of(metric(name)).mean for name in task.recorded}),
             "parameters": arm.results[0].metrics["parameters"] if arm.results else None,
             "verdict": "",
             "records": " ".join(result.source.id for result in arm.results),
@@ -244,12 +241,9 @@ def _numbers(setup: Setup, task: Task) -> Iterator[dict[str, Any]]:
             "weights": after,
             "minus": before,
             "status": first.status,
-            **_estimates({name: comparisons[step].gain for name, comparisons in compared.items()}),
+            "seeds": first.pairs,
+            **estimates_numbers({name: comparisons[step].gain for name, comparisons in compared.items()}),
             "parameters": None,
             "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
             "records": " ".join(source.id for source in first.sources),
         }
-
-
-def _estimates(estimates: dict[str, Estimate | None]) -> dict[str, float | None]:
-    return {key: value for name, found in estimates.items() for key, value in estimate_numbers(name, found).items()}

@@ -42,9 +42,8 @@ def build(collected: Collected) -> Table:
     done = [row for row in rows if _metric(collected, row, "mixes")]
     notes = [f"{model_name(row)}: {verdict(collected, row)}." for row in done]
     lines = tuple(_line(collected, row) for row in rows)
-    return Table(
-        "lambda", CAPTION.format(scale=collected.study.scale.name), columns, lines, (*notes, CAUTION) if notes else ()
-    )
+    caption = CAPTION.format(scale=collected.study.scale.name)
+    return Table("lambda", caption, columns, lines, (*notes, CAUTION) if notes else ())
 
 
 def verdict(collected: Collected, row: str) -> str:
@@ -96,6 +95,7 @@ def numbers(collected: Collected) -> list[dict[str, Any]]:
 def _numbers(collected: Collected, row: str) -> dict[str, Any]:
     arm = arm_of(collected, "lambda", row, "transmix")
     line = {"row": row, "model": model_name(row), "status": arm.status}
+    line["seeds"] = len(arm.results)
     line["mixes"] = sum(result.metrics["mixes"] for result in arm.results)
     for name in ("label_shift", *(f"error_{rule}" for rule in _WORDS)):
         line |= estimate_numbers(name, arm.of(metric(name)).mean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,12 +166,13 @@ def detectable_difference(deviation: float, count: int) -> float:
 
 
 def estimate_numbers(name: str, found: Estimate | None) -> dict[str, float | None]:
-    """A mean over seeds for programs: under its name, with its 95 % half-width and its number of seeds."""
-    return {
-        name: found.mean if found else None,
-        f"{name}_half_width_95": found.half_width if found else None,
-        f"{name}_seeds": found.count if found else 0,
-    }
+    """A mean over seeds for programs: under its name, and its 95 % half-width."""
+    return {name: found.mean if found else None, f"{name}_half_width_95": found.half_width if found else None}
+
+
+def estimates_numbers(found: Mapping[str, Estimate | None]) -> dict[str, float | None]:
+    """Several of them, by name."""
+    return {key: value for name, estimate in found.items() for key, value in estimate_numbers(name, estimate).items()}
 
 
 def interval_numbers(name: str, found: ImageInterval | None) -> dict[str, float | None]:

@@ -188,9 +188,11 @@ def _numbers(row: MixRow) -> dict[str, Any]:
         "published_difference": _paper().gain if row.method == "transmix" else None,
         "published_source": _paper().source if paper else "",
         "status": row.status,
+        "seeds": len(row.arm.by_seed),
         **estimate_numbers("top1", row.arm.mean),
         **estimate_numbers("difference", found.gain if found else None),
         **interval_numbers("difference", found.images if found else None),
+        "paired_seeds": found.pairs if found else 0,
         "verdict": found.verdict if found else "",
         "records": " ".join(source.id for source in row.arm.sources),
     }

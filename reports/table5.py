@@ -16,7 +16,7 @@ from reports.collect import Collected, Result
 from reports.occlusion import METHOD_NAMES
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
-from reports.statistics import Estimate, estimate_numbers, interval_numbers
+from reports.statistics import estimates_numbers, interval_numbers
 from reports.table import Cell, Column, Table, missing
 
 FILE = "scores.npz"
@@ -96,8 +96,7 @@ def _lines(row: str, found: dict[str, Comparison], published: list[Comparison]) 
         cells |= {key: _metric_cell(of.arms[place], links=key == FIRST) for key, of in found.items()}
         yield cells | {set_key(at, FIRST): published_mean(of.arms[place]) for at, of in enumerate(published)}
     if any(of.gain is not None for of in (*found.values(), *published)):
-        pairs = found[FIRST].gain.count if found[FIRST].gain else 0
-        cells = {"name": Cell(model_name(row)), "method": Cell("difference"), "seeds": Cell(f"{pairs:,}")}
+        cells = {"name": Cell(model_name(row)), "method": Cell("difference"), "seeds": Cell(f"{found[FIRST].pairs:,}")}
         cells |= {key: _gain_cell(of) for key, of in found.items()}
         yield cells | {set_key(at, FIRST): published_gain(of) for at, of in enumerate(published)}
 
@@ -128,25 +127,30 @@ def numbers(collected: Collected) -> list[dict[str, Any]]:
 
 def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
     found = {key: comparison(collected, row, key) for key in METRICS}
-    first = found[FIRST]
+    first, names = found[FIRST], {"row": row, "model": model_name(row)}
     for place, method in enumerate(METHOD_NAMES):
         arm = first.arms[place]
-        means = _estimates({key: of.arms[place].mean for key, of in found.items()}) | interval_numbers(FIRST, None)
-        yield _named(row, method, "", arm.status, means, "", [source.id for source in arm.sources])
-    gains = _estimates({key: of.gain for key, of in found.items()}) | interval_numbers(FIRST, first.images)
-    verdict = " ".join(f"{name}: {found[key].verdict}" for key, name in VERDICTS.items() if found[key].verdict)
-    yield _named(row, "transmix", "baseline", first.status, gains, verdict, [source.id for source in first.sources])
-
-
-def _named(
-    row: str, method: str, minus: str, status: str, found: dict[str, float | None], verdict: str, records: list[str]
-) -> dict[str, Any]:
-    names = {"row": row, "model": model_name(row), "method": method, "minus": minus, "status": status}
-    return names | found | {"verdict": verdict, "records": " ".join(records)}
-
-
-def _estimates(estimates: dict[str, Estimate | None]) -> dict[str, float | None]:
-    return {key: value for name, found in estimates.items() for key, value in estimate_numbers(name, found).items()}
+        yield names | {
+            "method": method,
+            "minus": "",
+            "status": arm.status,
+            "seeds": len(arm.results),
+            **estimates_numbers({key: of.arms[place].mean for key, of in found.items()}),
+            **interval_numbers(FIRST, None),
+            "verdict": "",
+            "records": " ".join(source.id for source in arm.sources),
+        }
+    judged = {name: found[key].verdict for key, name in VERDICTS.items()}
+    yield names | {
+        "method": "transmix",
+        "minus": "baseline",
+        "status": first.status,
+        "seeds": first.pairs,
+        **estimates_numbers({key: of.gain for key, of in found.items()}),
+        **interval_numbers(FIRST, first.images),
+        "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
+        "records": " ".join(source.id for source in first.sources),
+    }
 
 
 def _correct(result: Result) -> Values | None:
