@@ -28,12 +28,14 @@ from reports import (
     table4,
     table5,
 )
+from reports.accuracy import accuracy_figure
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import training_curves
 from reports.fine_tuning import Task
 from reports.gains import gain_figure
 from reports.gallery import Gallery
+from reports.lambda_figures import lambda_curves
 from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves
@@ -73,7 +75,8 @@ class Report:
         occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
         gains: the figure of Table 1, if it has several models.
-        curves: training curves, a gallery of each kind.
+        accuracy: top-1 against parameters, likewise.
+        curves: of training and of lambda through it, a gallery of each kind.
         occlusion_curves: figures of robustness, a gallery of each kind.
         sheet: what a sweep does to an image, if there was one.
         examples: pictures of the lambda study, if there are any.
@@ -88,6 +91,7 @@ class Report:
     occlusion: Table
     lambdas: Table
     gains: Picture | None
+    accuracy: Picture | None
     curves: list[Gallery]
     occlusion_curves: list[Gallery]
     sheet: sheet.Sheet | None
@@ -112,7 +116,8 @@ def build(collected: Collected) -> Report:
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
         gains=gain_figure(collected),
-        curves=training_curves(collected),
+        accuracy=accuracy_figure(collected),
+        curves=training_curves(collected) + lambda_curves(collected),
         occlusion_curves=robustness_curves(collected),
         sheet=sheet.find_sheet(collected),
         examples=examples,
@@ -132,7 +137,7 @@ def report_folder(study: Study) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    pictures = [] if report.gains is None else [report.gains]
+    pictures = [picture for picture in (report.gains, report.accuracy) if picture is not None]
     pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))

@@ -103,7 +103,8 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
 
     mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}
     areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
-    alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(lines)}"
+    named = {f"{_NAMES[curve]}, {METHOD_NAMES[method]}": found for (method, curve), found in lines.items()}
+    alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(named)}"
     return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
 
 
@@ -111,10 +112,10 @@ def _by_patch(done: Done) -> bool:
     return all(result.record["settings"]["protocol"] == "per_image" for results in done.values() for result in results)
 
 
-def _ends(lines: dict[tuple[str, str], Line]) -> str:
+def _ends(lines: dict[str, Line]) -> str:
+    """Where some lines begin and end, by their names."""
     parts = [
-        f"{_NAMES[curve]}, {METHOD_NAMES[method]}: from {number(found.top1[0], 1)} % to {number(found.top1[-1], 1)} %"
-        for (method, curve), found in lines.items()
+        f"{name}: from {number(found.top1[0], 1)} % to {number(found.top1[-1], 1)} %" for name, found in lines.items()
     ]
     return "; ".join(parts) + "."
 
@@ -147,7 +148,8 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
 
     mean = {method: mean_interval([area(result.metrics, curves) for result in done[method]]).mean for method in lines}
     found = ", ".join(f"{METHOD_NAMES[method]} {number(value)}" for method, value in mean.items())
-    alt = f"{model_name(row)}: top-1 by {label}. Area under the curve: {found}."
+    ends = _ends({METHOD_NAMES[method]: one for method, one in lines.items()})
+    alt = f"{model_name(row)}: top-1 by {label}. {ends} Area under the curve: {found}."
     return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
 
 
