@@ -177,6 +177,14 @@ def test_a_state_of_another_recipe_is_refused(shared_folders, tmp_path):
         trainer(shared_folders, tmp_path, lr=5e-4)
 
 
+def test_a_state_of_an_older_version_is_refused(shared_folders, tmp_path):
+    """It lacks what the rest of the run must report."""
+    trainer(shared_folders, tmp_path).save()
+    torch.save(load_state(tmp_path / STATE) | {"format": 1}, tmp_path / STATE)
+    with pytest.raises(UserError, match=r"state\.pt has another format: start this run afresh with --restart"):
+        trainer(shared_folders, tmp_path)
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:500], lambda data: b"", lambda data: b"text" * 99])
 def test_a_corrupted_state_is_named(shared_folders, tmp_path, damage):
     trainer(shared_folders, tmp_path).save()

@@ -23,7 +23,7 @@ def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix) -> Tensor:
 
     Args:
         loss: of the micro-batch, a scalar.
-        lam: the partner's share in the labels, (B,) on the loss's device or one for all on any.
+        lam: the partner's share in the labels, (B,) on the loss's device, or one for all, there or on the CPU.
         mix: how the micro-batch was mixed.
     """
     # float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
