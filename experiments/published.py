@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "published"
@@ -37,10 +38,11 @@ class PublishedRow:
         return round(float(self.transmix) - float(self.baseline), 1)
 
 
-def table1() -> list[PublishedRow]:
+@cache
+def table1() -> tuple[PublishedRow, ...]:
     """All rows of the paper's Table 1, in its order."""
     with open(FOLDER / "table1_imagenet.csv", encoding="utf-8", newline="") as file:
-        return [
+        return tuple(
             PublishedRow(
                 row=line["row"],
                 model=line["model"],
@@ -51,7 +53,7 @@ def table1() -> list[PublishedRow]:
                 source=line["source"],
             )
             for line in csv.DictReader(file)
-        ]
+        )
 
 
 def model_name(row: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Run:
         """For people: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
         return ".".join(filter(None, (self.table, self.row, self.part, self.method, f"seed{self.seed}")))
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The name and a hash of kind, settings, data, seed and needs."""
         needs = [need.id for need in self.needs]

@@ -10,12 +10,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from experiments.correctness import unpack
+from experiments.protocols import CORRUPTIONS
 from reports.collect import Result
-from reports.statistics import ImageInterval, area_under_curve, bootstrap
+from reports.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 
 FILE = "answers.npz"
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -24,20 +26,18 @@ Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value 
 
 @dataclass(frozen=True)
 class Answers:
-    """One model's answers.
+    """What one model's answers amount to; a mean over several curves has the tuple of their names for its key.
 
     Attributes:
         images: (N,) which images, by their places in the data set.
-        curves: for each curve (points, N): how often each image was recognised, as a share of the draws; the first
-            point is the clean image if the curve begins with it.
+        areas: (N,) each image's area under the curve, in percent.
+        half_widths: (points,) half-width of the 95 % interval over images of each point, in percent; the first point
+            is the clean image if the curve begins with it.
     """
 
     images: np.ndarray
-    curves: dict[str, np.ndarray]
-
-    def areas(self, curves: tuple[str, ...]) -> np.ndarray:
-        """(N,) in percent: each image's area under the curve, mean over some curves."""
-        return 100 * np.mean([area_under_curve(self.curves[curve]) for curve in curves], axis=0)
+    areas: dict[tuple[str, ...], np.ndarray]
+    half_widths: dict[tuple[str, ...], np.ndarray]
 
 
 def read_right(result: Result) -> Values | None:
@@ -48,32 +48,38 @@ def read_right(result: Result) -> Values | None:
     return np.arange(len(right)), 100.0 * right
 
 
+@lru_cache(maxsize=4096)  # a table and several figures look at the same runs
 def read_answers(result: Result) -> Answers | None:
     """The answers of a run that is done; None if the file is missing, or not as the run wrote it."""
     try:
         with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            rows = dict(zip(file["keys"].tolist(), file["right"], strict=True))
+            rows = dict(zip(file["keys"].tolist(), file["right"].astype(float), strict=True))
             images = file["indices"]
         curves = {name: _points(rows, name, curve) for name, curve in result.metrics["curves"].items()}
     except UNREADABLE:
         return None
-    whole = all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values())
-    return Answers(images, curves) if whole else None
+    if not all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values()):
+        return None
+    groups = {(name,): points for name, points in curves.items()}
+    if curves.keys() >= set(CORRUPTIONS):
+        groups[CORRUPTIONS] = np.mean([curves[name] for name in CORRUPTIONS], axis=0)
+    areas = {names: 100 * area_under_curve(points) for names, points in groups.items()}
+    half_widths = {names: 100 * normal_half_width(points) for names, points in groups.items()}
+    return Answers(images, areas, half_widths)
 
 
 def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
+    """(points, N): how often each image was recognised, as a share of the draws."""
     draws = range(len(curve["top1"]))
     keys = [f"{name}/{severity}/".replace(" ", "") for severity in curve["severities"]]
-    points = [np.mean([rows[f"{key}{draw}"] for draw in draws], axis=0) for key in keys]
+    points = [sum(rows[f"{key}{draw}"] for draw in draws) / len(draws) for key in keys]
     return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
 
 
 def read_areas(result: Result, curves: tuple[str, ...]) -> Values | None:
     """In percent, each image's area under the curve, mean over some curves; None where answers are missing."""
     answers = read_answers(result)
-    if answers is None or not answers.curves.keys() >= set(curves):
-        return None
-    return answers.images, answers.areas(curves)
+    return None if answers is None or curves not in answers.areas else (answers.images, answers.areas[curves])
 
 
 def image_difference(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ SEGMENTATION_METRICS = ("mIoU", "mAcc", "aAcc", "mIoU_ms")
 DETECTION_METRICS = tuple(f"{what}_AP{which}" for what in ("box", "mask") for which in ("", "50", "75", "s", "m", "l"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """A planned run and what became of it.
+    """A planned run and what became of it. (Compared by identity, so that what is read of it can be kept.)
 
     Attributes:
         run: the run.
@@ -69,8 +69,14 @@ class Collected:
 
     def of(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """The results of one row and method of a table, one a seed; `part` where a table has several of a row."""
-        wanted = (table, row, method, part)
-        return [result for result in self.results if key(result.run) == wanted]
+        return self._by_key.get((table, row, method, part), [])
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str, str, str], list[Result]]:
+        found: dict[tuple[str, str, str, str], list[Result]] = {}
+        for result in self.results:
+            found.setdefault(key(result.run), []).append(result)
+        return found
 
     def done(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """Those of them that have a record."""
@@ -147,7 +153,7 @@ def read(run: Run, published: Path | None = None) -> Result:
         record = read_record(folder)
         if record is None:
             return Result(run, NOT_RUN)
-        check(record, run, folder / NAME)
+        check(record, run, folder)
     except UnreadableRecord as error:
         remedy = redo(run) if published is None else f"restore this published record, or remove {folder}"
         return Result(run, UNREADABLE, problem=f"{error}: {remedy}")
@@ -159,8 +165,9 @@ def redo(run: Run) -> str:
     return f"redo just this run with '{run.command} --restart'"
 
 
-def check(record: dict[str, Any], run: Run, path: Path) -> None:
-    """Raise `UnreadableRecord`, naming `path`, if the record is another run's or lacks what a report reads."""
+def check(record: dict[str, Any], run: Run, folder: Path | None = None) -> None:
+    """Raise `UnreadableRecord` if a record, of a run's folder or of the one given, is another run's or lacks a part."""
+    path = (folder or run.folder) / NAME
     try:
         if record["run"]["id"] != run.id:
             raise UnreadableRecord(f"record {path} is the record of another run, {record['run']['id']}")
@@ -169,7 +176,11 @@ def check(record: dict[str, Any], run: Run, path: Path) -> None:
                 _need(isinstance(record[part][name], str), f"{part}.{name}")
         counts = [record["data"]["classes"], *(record["data"]["images"][split] for split in ("train", "val"))]
         _need(all(_is_number(count) and count > 0 for count in counts), "data.classes or data.images")
-        _need(_is_number(record["environment"]["processes"]), "environment.processes")
+        counts = [record["environment"][name] for name in ("processes", "threads")]
+        _need(all(map(_is_number, counts)), "environment.processes or environment.threads")
+        for texts in (record["environment"]["packages"], record["files"]):
+            _need(all(isinstance(text, str) for text in texts.values()), "environment.packages or files")
+        _need(_is_number(record["metrics"].get("peak_memory_mib", 0)), "metrics.peak_memory_mib")
         _need(_is_number(record["wall_seconds"]), "wall_seconds")
         _need(isinstance(record["started"], str), "started")
         _CHECKS[run.kind](record)
@@ -181,7 +192,7 @@ def check(record: dict[str, Any], run: Run, path: Path) -> None:
         raise UnreadableRecord(f"record {path} is not as a {run.kind} run writes it ({error})") from error
 
 
-_TEXTS = {"environment": ("commit", "device"), "data": ("name", "fingerprint")}
+_TEXTS = {"environment": ("commit", "device", "python"), "data": ("name", "fingerprint")}
 
 
 def _is_number(value: Any) -> bool:
@@ -257,7 +268,6 @@ def _check_fine_tuned(record: dict[str, Any], names: tuple[str, ...]) -> None:
         value = metrics[name]
         _need(value is None or (_is_number(value) and 0 <= value <= 100), f"metrics.{name}")
     _need(_is_number(metrics["parameters"]), "metrics.parameters")
-    _need(isinstance(record["files"], dict), "files")
     weights = record["weights_report"]
     if record["run"]["method"] == RANDOM:
         _need(weights is None, "weights_report")

@@ -26,12 +26,13 @@ def gain_figure(collected: Collected) -> Picture | None:
         return None
     places, height = _places(list(rows))
     gains = [rows[row].gain for row in places]
+    published = [rows[row].published.gain for row in places]
+    names = [rows[row].published.model for row in places]
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.8 / LARGE[0], right=1 - 1.05 / LARGE[0], top=1 - 0.55 / figure.get_figheight())
         axes.axvline(0, color=MUTED, linewidth=1)
-        published = [rows[row].published.gain for row in places]
         hollow = {"marker": "D", "facecolors": "none", "edgecolors": MUTED}
         axes.scatter(published, list(places.values()), s=22, **hollow, label="published")
         axes.errorbar(
@@ -45,15 +46,15 @@ def gain_figure(collected: Collected) -> Picture | None:
         )
         for gain, place in zip(gains, places.values(), strict=True):
             _write_right(axes, place, gain_text(gain))
-        axes.set_yticks(list(places.values()), [rows[row].published.model for row in places], color=INK)
+        axes.set_yticks(list(places.values()), names, color=INK)
         axes.set_ylim(height, 0)
         axes.grid(False, axis="y")
         axes.grid(True, axis="x")
         axes.set_title(TITLE, pad=18)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, borderpad=0, fontsize=8.5)
 
-    words = [_words(rows[row]) for row in places]
-    return draw("gains", f"{TITLE}, by model: {'; '.join(words)}.", CAPTION, (LARGE[0], height + 1.0), paint)
+    words = "; ".join(_words(rows[row]) for row in places)
+    return draw("gains", f"{TITLE}, by model: {words}.", CAPTION, (LARGE[0], height + 1.0), paint)
 
 
 def _words(row: GainRow) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from experiments import published
 from experiments.entries import chosen, listed
@@ -35,7 +37,9 @@ from reports.figures import training_curves
 from reports.fine_tuning import Task
 from reports.gains import gain_figure
 from reports.gallery import Gallery
+from reports.kept import write_figures
 from reports.lambda_figures import lambda_curves
+from reports.origins import data_set, machine, setting_text
 from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves
@@ -141,11 +145,10 @@ def write(report: Report, folder: Path) -> Path:
     pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
-    for picture in pictures:
-        write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
-        with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-    if report.sheet is not None:
+    write_figures(pictures, folder / "figures")
+    if report.sheet is None:
+        (folder / "figures" / sheet.FILE).unlink(missing_ok=True)
+    else:
         with replacing(folder / "figures" / sheet.FILE) as temporary:
             temporary.write_bytes(report.sheet.png)
     tables = [(report.table1, table1.numbers), (report.table2, table2.numbers)]
@@ -174,6 +177,8 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
+    environment.filters |= {"record_links": provenance.record_links, "group_links": provenance.group_links}
+    environment.filters |= {"setting": setting_text, "data_set": data_set, "machine": machine, "integrity": integrity}
     environment.filters["models"] = partial(listed, name=published.model_name)
     collected = report.collected
     return environment.get_template(template).render(
@@ -183,7 +188,7 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         command=shlex.join(["python", "-m", "reports", *collected.study.options]),
         banner=summary.banner(collected),
         summary=summary.lines(collected),
-        entries=provenance.entries(collected),
+        provenance=provenance.trace(collected),
         cautions=provenance.cautions(collected),
         example_picture=next((picture for picture in pictures if picture.name == "examples"), None),
         shown_at_once=OPEN,
@@ -193,6 +198,7 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         ledger_sources=SOURCES,
         chosen=chosen,
         used=partial(ledger.used, collected),
+        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     )
 
 
@@ -200,3 +206,8 @@ def data_uri(content: str | bytes, media_type: str) -> str:
     """A file's content as an address that needs no file."""
     data = content.encode() if isinstance(content, str) else content
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def integrity(script: str) -> str:
+    """What allows a page to run this inline script, and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

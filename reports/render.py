@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import Any
 
 from rich import box
@@ -16,19 +17,43 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "`": r"\textasciigrave{}",
+    '"': "''",
+    "[": "{[}",  # after a line's end it would begin an argument
+    "]": "{]}",
     "±": r"$\pm$",
     "−": "$-$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "→": r"$\rightarrow$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "λ": r"$\lambda$",
     "–": "--",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "\N{NO-BREAK SPACE}": "~",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def latex_text(text: str) -> str:
-    """`text` with everything escaped that LaTeX would read as a command."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """`text` with everything escaped that LaTeX would read as a command, or that its usual fonts lack."""
+    return "".join(_latex_character(character) for character in text)
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if unicodedata.decomposition(character).startswith("<super>"):
+        return f"$^{{{unicodedata.normalize('NFKC', character)}}}$"
+    known = character.isascii() or (character <= "ÿ" and character.isalpha())
+    return character if known else f"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def markdown_text(text: str) -> str:
@@ -39,33 +64,37 @@ def markdown_text(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A booktabs table environment; needs ``\\usepackage{booktabs,graphicx}``."""
+    """A booktabs table environment; needs ``\\usepackage{booktabs,graphicx}`` and, for letters such as é, T1 fonts."""
     alignment = "".join(column.align[0] for column in table.columns)
-    heads, rules, start = [], [], 1
-    for title, span in table.groups:
-        heads.append(f"\\multicolumn{{{span}}}{{c}}{{{latex_text(title)}}}" if title else " & ".join([""] * span))
-        rules += [f"\\cmidrule(lr){{{start}-{start + span - 1}}}"] if title else []
-        start += span
     lines = [
         f"% {table.name}: written by 'python -m reports' from run records; do not edit",
         "\\begin{table}",
         "\\centering",
         f"\\caption{{{latex_text(table.caption)}}}",
         f"\\label{{tab:{table.name}}}",
-        "\\resizebox{\\linewidth}{!}{%",
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{{alignment}}}",
         "\\toprule",
-        " & ".join(heads) + r" \\",
-        " ".join(rules),
+        *_latex_groups(table),
         " & ".join(latex_text(column.title) for column in table.columns) + r" \\",
         "\\midrule",
         *(" & ".join(_latex_cell(*place) for place in table.merged(row)) + r" \\" for row in table.rows),
         "\\bottomrule",
         "\\end{tabular}}",
-        *("\\par\\smallskip\\footnotesize " + latex_text(note) for note in table.notes),
+        *(f"\\par\\smallskip{{\\footnotesize\\raggedright {latex_text(note)}\\par}}" for note in table.notes),
         "\\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _latex_groups(table: Table) -> list[str]:
+    """The line of headings over several columns, and the rules below them; nothing where there are none."""
+    heads, rules, start = [], [], 1
+    for title, span in table.groups:
+        heads.append(f"\\multicolumn{{{span}}}{{c}}{{{latex_text(title)}}}" if title else " & ".join([""] * span))
+        rules += [f"\\cmidrule(lr){{{start}-{start + span - 1}}}"] if title else []
+        start += span
+    return [" & ".join(heads) + r" \\", " ".join(rules)] if rules else []
 
 
 def _latex_cell(column: Column, cell: Cell, span: int) -> str:

@@ -16,7 +16,7 @@ from reports.answers import read_answers
 from reports.collect import Collected, Result
 from reports.gallery import Gallery, small_multiples
 from reports.occlusion import METHOD_NAMES, area
-from reports.statistics import mean_interval, normal_half_width
+from reports.statistics import mean_interval
 from reports.style import COLOURS, Picture, draw, label_ends
 from reports.words import number
 
@@ -70,8 +70,7 @@ def line(results: list[Result], curves: tuple[str, ...]) -> Line:
         clean = [result.metrics["clean"]] * found[0]["starts_clean"]
         means.append(clean + np.mean([np.mean(curve["top1"], axis=0) for curve in found], axis=0).tolist())
         answers = read_answers(result)
-        points = None if answers is None else np.mean([answers.curves[curve] for curve in curves], axis=0)
-        spreads.append(np.zeros(len(means[0])) if points is None else 100 * normal_half_width(points))
+        spreads.append(np.zeros(len(means[0])) if answers is None else answers.half_widths[curves])
     half_width = np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
     return Line(_places(results[0], curves[0]), np.mean(means, axis=0), half_width)
 
@@ -89,6 +88,8 @@ def _places(result: Result, curve: str) -> np.ndarray:
 
 def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     lines = {(method, curve): line(done[method], (curve,)) for method in done for curve in OCCLUSION}
+    methods = list(done)
+    label = "patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -97,8 +98,8 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")
-        axes.set_xlabel("patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random")
-        ends = {method: lines[method, "random"] for method in done}
+        axes.set_xlabel(label)
+        ends = {method: lines[method, "random"] for method in methods}
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
 
     mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}

@@ -10,14 +10,16 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart with every common colour blindness, and in grey
-COLOURS = {"baseline": "#0072b2", "transmix": "#d55e00"}
+# Okabe and Ito's palette, told apart with every common colour blindness and in grey; the vermilion is darkened until
+# text in it is legible on white
+COLOURS = {"baseline": "#0072b2", "transmix": "#bf5200"}
 INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
 
 # the same hues on a dark page, where the originals are too dark to read as text
@@ -63,24 +65,56 @@ _MARGINS = (0.44, 0.95, 0.465, 0.3)
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A figure as it is written.
+
+    Attributes:
+        svg: as SVG text on a transparent ground.
+        png: as PNG bytes on white.
+    """
+
+    svg: str
+    png: bytes
+
+
+@dataclass(eq=False)
 class Picture:
-    """A finished figure.
+    """A figure. It is drawn when it is first looked at, unless `drawing` was set before.
 
     Attributes:
         name: file name without suffix.
         alt: what it shows, numbers included, for who cannot see it.
         caption: what to know when reading it; may be empty in a gallery.
-        size: (width, height) in pixels of a page.
-        svg: as SVG text on a transparent ground.
-        png: as PNG bytes on white.
+        inches: (width, height).
+        paint: fills an empty figure of that size.
     """
 
     name: str
     alt: str
     caption: str
-    size: tuple[int, int]
-    svg: str
-    png: bytes
+    inches: tuple[float, float]
+    paint: Callable[[Figure], None]
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The figure, drawn."""
+        return draw_figure(self.inches, self.paint)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of a page."""
+        width, height = self.inches
+        return round(96 * width), round(96 * height)
+
+    @property
+    def svg(self) -> str:
+        """As SVG text on a transparent ground."""
+        return self.drawing.svg
+
+    @property
+    def png(self) -> bytes:
+        """As PNG bytes on white."""
+        return self.drawing.png
 
     @property
     def dark_svg(self) -> str:
@@ -92,7 +126,16 @@ class Picture:
 
 
 def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> Picture:
-    """Let `paint` fill an empty figure of `size` inches; the same input gives the same bytes."""
+    """A figure of `size` inches that `paint` fills.
+
+    What `paint` closes over is what the figure is drawn from: it is drawn again when that changes (`reports.kept`), so
+    let `paint` close over no more than it draws.
+    """
+    return Picture(name, alt, caption, size, paint)
+
+
+def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:
+    """What `paint` makes of an empty figure of `size` inches; the same input gives the same bytes."""
     with matplotlib.rc_context(_RC), warnings.catch_warnings():
         # class names come in all scripts; the SVG shows them, the PNG's font may not
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -104,8 +147,7 @@ def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Ca
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", transparent=True, dpi=_DPI, metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", facecolor="white", dpi=_DPI, metadata={"Software": None})
-    pixels = (round(96 * width), round(96 * height))
-    return Picture(name, alt, caption, pixels, svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
+    return Drawing(svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
 
 
 def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str]) -> None:

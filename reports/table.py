@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 
@@ -12,6 +13,7 @@ NOT_RECORDED = "not recorded"
 
 PUBLISHED = "published (slides)"
 MEASURED = "measured here"
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class Cell:
     kind: str = "label"
     sources: tuple[Source, ...] = ()
     links: bool = False
+
+    @property
+    def value(self) -> float | None:
+        """The number that the text begins with, to sort by; None where it begins with none."""
+        found = _NUMBER.match(self.text.replace("−", "-").replace(",", ""))
+        return float(found.group()) if found else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,17 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[dict[str, Cell], ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> list[list[dict[str, Cell]]]:
+        """The rows, those together that are about the same; sorting moves such a block as a whole."""
+        blocks: list[list[dict[str, Cell]]] = []
+        for row in self.rows:
+            if blocks and self.continues(blocks[-1][-1], row):
+                blocks[-1].append(row)
+            else:
+                blocks.append([row])
+        return blocks
 
     @property
     def groups(self) -> list[tuple[str, int]]:

@@ -42,7 +42,7 @@ CAPTION = (
 
 def names(collected: Collected) -> tuple[str, str]:
     """What the two sets of images are called."""
-    settings = next(run.settings for run in collected.study.plan() if run.kind == "natural")
+    settings = next(result.run.settings for result in collected.results if result.run.kind == "natural")
     return settings["natural"], settings["outliers"]
 
 

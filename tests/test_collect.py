@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_records import VAL_IMAGES, make_study, write_train
 
 from experiments.correctness import pack, unpack
 from reports.collect import Result, read
+from reports.made_up import VAL_IMAGES, make_study, write_train
 
 RIGHT = np.arange(VAL_IMAGES) < 415
 

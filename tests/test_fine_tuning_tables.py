@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas
 import pytest
 from PIL import Image
-from report_records import fine_tuning_run, make_study, write_fine_tuned
 
 from experiments.study import Study
 from reports import fine_tuning, summary, table3, table4
 from reports.collect import Collected, collect, read
+from reports.made_up import fine_tuning_run, make_study, write_fine_tuned
 from reports.page import build, report_folder, write
 from reports.predictions import find_predictions
 from reports.provenance import cautions

@@ -7,11 +7,11 @@ import itertools
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from report_records import make_study, write_study
 
 from reports.collect import collect
 from reports.gains import gain_figure
 from reports.gallery import by_family
+from reports.made_up import make_study, write_study
 from reports.page import build, report_folder, write
 from reports.style import LARGE, SMALL, draw, label_ends
 
@@ -35,7 +35,7 @@ def test_labels_at_the_ends_of_lines_do_not_touch(size):
         )
         figures.append(figure)
 
-    draw("demo", "alt", "", size, paint)
+    assert draw("demo", "alt", "", size, paint).svg
     renderer = FigureCanvasAgg(figures[0]).get_renderer()
     boxes = [text.get_window_extent(renderer) for text in figures[0].axes[0].texts]
     assert len(boxes) == 2
@@ -60,7 +60,7 @@ def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
     kinds = ("accuracy", "loss", "lambda", "occlusion", "shuffle", "corruptions")
     rows = (f"{kind}_{row}" for kind, row in itertools.product(kinds, study.rows))
     drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "parameters", "examples") for suffix in ("svg", "png")}
-    assert files == drawn | {"sheet.png"}
+    assert files == drawn | {"sheet.png", "drawn.json"}
     assert 'height="187"' in page.read_text()
 
 

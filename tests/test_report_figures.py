@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from report_records import make_study, write_study, write_train
 
 from experiments.study import Study
 from reports.accuracy import accuracy_figure
 from reports.collect import Collected, collect
 from reports.lambda_figures import columns, lambda_curves, read_shifts
+from reports.made_up import make_study, write_study, write_train
 
 
 def shifts(*places: int) -> dict[str, list[int]]:

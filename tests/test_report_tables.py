@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas
 import pytest
-from report_records import make_study, write_study
 
 from experiments.published import model_name
 from experiments.study import Study
 from reports.collect import collect
+from reports.made_up import make_study, write_study
 from reports.page import build, report_folder, write
 from reports.tables import TABLES
 

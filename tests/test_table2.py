@@ -9,11 +9,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from report_records import make_study, write_study, write_train
 
 from experiments.study import Study
 from reports import summary, table2
 from reports.collect import collect
+from reports.made_up import make_study, write_study, write_train
 from reports.page import build, report_folder, write
 from reports.table import Table
 from transmix.mixing import MixPolicy, mix_batch

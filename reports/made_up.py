@@ -1,4 +1,4 @@
-"""A small fake study: records with known numbers for the runs of a real `Study`."""
+"""Records with made-up numbers for the runs of a real `Study`: for the tests and the benchmark, never for a report."""
 
 from __future__ import annotations
 
@@ -227,14 +227,18 @@ def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (
 def write_study(study: Study, gains: tuple[float, ...]) -> None:
     """All records: baselines at 50 % top-1, TransMix better by a seed's gain."""
     for run in study.plan():
-        gain = gains[run.seed] if run.method == "transmix" else 0.0
-        if run.kind == "train":
-            write_train(run, 50.0 + gain)
-        elif run.kind == "occlusion":
-            write_occlusion(run, 50.0 + gain)
-        elif run.kind == "natural":
-            write_natural(run, 20.0 + gain)
-        elif run.kind in FINE_TUNING.values():
-            write_fine_tuned(run, 40.0 + gain)
-        else:
-            write_lambda(run, (0.125, 0.0875, 0.0925))
+        write_run(run, gains[run.seed] if run.method == "transmix" else 0.0)
+
+
+def write_run(run: Run, gain: float) -> None:
+    """A run's record, its main number `gain` points above the baseline's."""
+    if run.kind == "train":
+        write_train(run, 50.0 + gain)
+    elif run.kind == "occlusion":
+        write_occlusion(run, 50.0 + gain)
+    elif run.kind == "natural":
+        write_natural(run, 20.0 + gain)
+    elif run.kind in FINE_TUNING.values():
+        write_fine_tuned(run, 40.0 + gain)
+    else:
+        write_lambda(run, (0.125, 0.0875, 0.0925))

@@ -1,0 +1,226 @@
+"""The page without a browser: what its markup promises, its colours, and what it says of every record."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from experiments.records import write_record
+from experiments.study import Study
+from reports import style
+from reports.collect import Collected, collect
+from reports.made_up import make_study, record_of, write_study
+from reports.origins import data_set, duration, machine, setting_text
+from reports.page import TEMPLATES, build, report_folder, write
+from reports.provenance import record_links, trace
+from reports.table import Cell, Column, Source, Table
+
+CSS = (TEMPLATES / "page.css").read_text()
+LIGHT, DARK = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in CSS.split("@media", 1)[0:2])
+DARK = LIGHT | DARK
+# every text colour and what it stands on
+TEXT = [
+    *(("ink", ground) for ground in ("paper", "card", "published", "warn")),
+    *(("muted", ground) for ground in ("paper", "card", "published", "measured", "warn")),
+    *(("link", ground) for ground in ("paper", "card", "measured", "warn")),
+    ("measured-ink", "measured"),
+    ("measured-ink", "paper"),
+    ("bad", "paper"),
+]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_meets_wcag_aa(colours):
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    for text, ground in TEXT:
+        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def test_text_in_figures_meets_wcag_aa():
+    for colour in (*style.COLOURS.values(), style.INK, style.MUTED):
+        assert contrast(colour, LIGHT["paper"]) >= 4.5, colour
+        assert contrast(style._DARK[colour], DARK["paper"]) >= 4.5, colour
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    """Two models, of which one is fine-tuned, two seeds; one record is missing and one is of another machine."""
+    study = make_study(tmp_path_factory.mktemp("page"), "--scale", "tiny", "--rows", "deit_t,xcit_t", "--seeds", "2")
+    write_study(study, (1.0, 2.0))
+    (run_named(study, "table1.deit_t.baseline.seed1").folder / "record.json").unlink()
+    other = run_named(study, "table5.deit_t.transmix.seed1")
+    record = record_of(other, collect(study).of("table5", "deit_t", "transmix")[1].metrics)
+    record["environment"] |= {"device": "NVIDIA H100", "processes": 8}
+    record["files"] = {"scores.npz": "ab" * 32}
+    write_record(other.folder, record)
+    return study
+
+
+@pytest.fixture(scope="module")
+def collected(study) -> Collected:
+    return collect(study)
+
+
+@pytest.fixture(scope="module")
+def page(study, collected) -> str:
+    return write(build(collected), report_folder(study)).read_text()
+
+
+def run_named(study: Study, name: str):
+    return next(run for run in study.plan() if run.name == name)
+
+
+class Outline(HTMLParser):
+    """Headings in order, landmarks, header cells without a scope, and what a table has for a caption."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels, self.landmarks, self.unscoped, self.captions, self.tables = [], [], 0, 0, 0
+
+    def handle_starttag(self, tag, attributes):
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag in ("header", "nav", "main", "footer"):
+            self.landmarks.append(tag)
+        self.unscoped += tag == "th" and "scope" not in dict(attributes)
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+
+
+def test_outline_of_the_page(page):
+    outline = Outline()
+    outline.feed(page)
+    assert outline.levels[0] == 1
+    assert outline.levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
+    assert outline.landmarks == ["header", "nav", "main", "footer"]
+    assert outline.unscoped == 0
+    assert outline.captions == outline.tables > 7
+    assert page.index('class="skip" href="#table1-section"') < page.index("<header>")
+
+
+def test_only_the_pages_own_script_may_run(page):
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+
+
+def test_every_measured_number_leads_to_its_records(page, collected):
+    cells = re.findall(r'<td[^>]* class="[^"]*\bmeasured\b[^"]*"[^>]*>(.*?)</td>', page, re.DOTALL)
+    assert len(cells) > 60
+    assert all(re.search(r'href="#(record|runs)-', cell) for cell in cells)
+    for result in collected.results:
+        assert f'id="record-{result.run.id}"' in page
+    # a difference leads to the runs of both methods, which are in one place
+    assert re.search(r'<a href="#runs-table1\.xcit_t">\+1\.50 ± 6\.35</a>', page)
+
+
+def test_a_record_tells_all_that_made_it(page):
+    (row,) = re.findall(r'<tbody id="record-table5\.deit_t\.transmix\.seed1.*?</tbody>', page, re.DOTALL)
+    recipe, data, environment = (
+        re.search(rf'href="#{what}-(\d+)"', row)[1] for what in ("recipe", "data", "environment")
+    )
+    for text in ("<td>1</td>", "2 min 05 s", "not recorded", "2026-01-02 03:04", "ab" * 32, "scores.npz"):
+        assert text in row
+    assert "<code>python -m experiments run table5.deit_t.transmix.seed1 --scale tiny" in row
+    (machine,) = re.findall(rf'id="environment-{environment}".*?</dd>', page, re.DOTALL)
+    for text in ("NVIDIA H100 × 8", "2 threads a process", "Python 3.11.0", "0123456789abcdef0123456789abcdef01234567"):
+        assert text in machine
+    assert "feedfacefeedface" in re.search(rf'id="data-{data}".*?</dd>', page, re.DOTALL)[0]
+    assert "<dt>natural</dt><dd>scenes-A</dd>" in re.search(rf'id="recipe-{recipe}".*?</dl>', page, re.DOTALL)[0]
+
+
+def test_what_records_have_in_common_is_there_once(page, collected):
+    found = trace(collected)
+    assert len(found.entries) == len(collected.results)
+    assert len(found.environments) == 2
+    assert [data["name"] for data in found.data[1:]] == ["dense-segmentation", "dense-detection"]
+    # two trained rows, two more ways to mix, three fine-tuned configurations, and three protocols
+    assert len(found.recipes) == 2 * 2 + 2 + 3 + 3
+    assert page.count("<dt>weight_decay</dt>") == 6
+    done = {group.key: (group.done, len(group.entries)) for group in found.groups}
+    assert done["table1.deit_t"] == (3, 4)
+    assert done["table3.xcit_t.upernet"] == (6, 6)
+    assert [group.table for group in found.groups] == sorted((group.table for group in found.groups), key=rank)
+
+
+def rank(table: str) -> int:
+    return ["table1", "table2", "table3", "table4", "table5", "occlusion", "lambda"].index(table)
+
+
+def test_many_seeds_are_one_link():
+    few = tuple(Source(f"table1.deit_t.transmix.seed{seed}-{seed:08}", seed) for seed in range(5))
+    assert record_links(few)[4] == ("4", "record-table1.deit_t.transmix.seed4-00000004")
+    many = tuple(Source(f"table3.deit_t.upernet.{method}.seed{seed}-0", seed) for seed in range(9) for method in "ab")
+    assert record_links(many) == [("18", "runs-table3.deit_t.upernet")]
+
+
+def test_rows_that_belong_together_are_one_block_and_texts_have_values():
+    columns = (Column("model", "Model", align="left"), Column("what", "What", align="left"), Column("value", "Value"))
+    rows = tuple(
+        {"model": Cell(m), "what": Cell(w), "value": Cell(v)} for m, w, v in zip("aabb", "xyxy", "1234", strict=True)
+    )
+    assert [len(block) for block in Table("t", "", columns, rows).blocks] == [2, 2]
+    texts = {"−1.50 ± 0.2": -1.5, "+0.10 to +0.52": 0.1, "1,536": 1536, "12": 12, "–": None, "not run": None, "": None}
+    assert {text: Cell(text).value for text in texts} == texts
+
+
+def test_origins_in_words():
+    assert [setting_text(value) for value in (None, True, 1e-5, [0.7, 1.0], "bf16")] == [
+        "none",
+        "true",
+        "1e-05",
+        "0.7,1.0",
+        "bf16",
+    ]
+    assert [duration(seconds) for seconds in (8.44, 59.96, 725, 11_220)] == [
+        "8.4 s",
+        "1 min 00 s",
+        "12 min 05 s",
+        "3 h 07 min",
+    ]
+    images = {"train": 1_281_167, "val": 50_000}
+    data = {"name": "imagenet", "source": "class folders", "classes": 1000, "images": images}
+    assert data_set(data) == "imagenet (class folders): 1,000 classes, 1,281,167 training and 50,000 validation images"
+    environment = {
+        "device": "CPU",
+        "processes": 1,
+        "threads": 1,
+        "python": "3.11",
+        "packages": {"torch": "2"},
+        "commit": "",
+    }
+    assert machine(environment | {"operators": "x"}) == "CPU; 1 thread a process; Python 3.11, torch 2; operators: x"
+
+
+def test_records_are_files_beside_the_report(page, study):
+    links = re.findall(r'href="(\.\./[^"]+)"', page)
+    assert len(links) == len(study.plan()) - 1
+    assert all((report_folder(study) / Path(link)).is_file() for link in links)
+
+
+def test_many_unreadable_records_are_folded(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    for number, run in enumerate(study.plan(), start=1):
+        run.folder.mkdir(parents=True)
+        (run.folder / "record.json").write_text("{")
+        text = write(build(collect(study)), report_folder(study)).read_text()
+        assert text.count("is not readable (") == number
+        assert (f"<summary><b>{number} unreadable files</b></summary>" in text) == (number > 5)
