@@ -14,7 +14,7 @@ from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
 from reports.statistics import estimates_numbers
 from reports.table import Cell, Column, Table
-from reports.words import gain_text, intervals_text, number
+from reports.words import gains_text
 
 WEIGHTS = {RANDOM: "random", "baseline": "baseline", "transmix": "TransMix"}
 GAIN, CHECKPOINT = ("baseline", "transmix"), (RANDOM, "baseline")  # what is compared: before, after
@@ -32,7 +32,6 @@ HEADS = {
     "mask_rcnn_3x": "Mask R-CNN 3x",
 }
 DATA_SETS = {"pascal_context": "Pascal Context"}
-LISTED = 4  # gains that the summary lists; of more it gives the range
 CAPTION = (
     "{task}, the weights of Table 1’s models fine-tuned at scale {scale}: {metrics}, in percent on the validation "
     "images of this study. Weights: where the backbone starts. Mean over seeds, with two or more ± its 95 % interval "
@@ -207,12 +206,7 @@ def summary(collected: Collected, task: Task) -> str:
     gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
     if not gains:
         return f"{task.title}: not run with both weights."
-    listed = ", ".join(f"{setup} {gain_text(gain)}" for setup, gain in gains.items())
-    if len(gains) > LISTED:
-        means = sorted(gain.mean for gain in gains.values())
-        listed = f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"
-    counted = intervals_text(list(gains.values()))
-    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {listed} points{counted}."
+    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {gains_text(gains)}."
 
 
 def numbers(collected: Collected, task: Task) -> list[dict[str, Any]]:

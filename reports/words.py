@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.statistics import Estimate, ImageInterval
 
+LISTED = 4  # gains that a sentence lists; of more it gives the range
 LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
     "area": "area",
     "attention": "attention",
@@ -34,6 +35,23 @@ def estimate_text(estimate: Estimate, sign: bool = False) -> str:
 def gain_text(gain: Estimate) -> str:
     """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
     return estimate_text(gain, sign=True)
+
+
+def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | None = None) -> str:
+    """Gains in points by name, or their range where there are many; then what their intervals allow to say.
+
+    Args:
+        gains: measured, at least one.
+        published: by the same names, if there are any.
+    """
+    listed = [f"{name} {gain_text(gain)}" for name, gain in gains.items()]
+    if published:
+        beside = [f" (published {number(published[name], 1, sign=True)})" for name in gains]
+        listed = [text + more for text, more in zip(listed, beside, strict=True)]
+    if len(gains) > LISTED:
+        means = sorted(gain.mean for gain in gains.values())
+        listed = [f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"]
+    return f"{', '.join(listed)} points{intervals_text(list(gains.values()))}"
 
 
 def intervals_text(gains: Sequence[Estimate]) -> str:

@@ -292,7 +292,7 @@ def test_the_summary_has_a_line_where_fine_tuning_is_planned(study):
     assert "baseline’s: 5 gains from +1.00 to +2.00 points, with 95 % intervals over seeds; 1 of 5 intervals lies" in (
         fine_tuning.summary(joined(*many), table3.TASK)
     )
-    assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Data"]
+    assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Runs"]
     assert "Fine-tuned" not in dict(summary.lines(Collected(study, ())))
 
 
