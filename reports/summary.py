@@ -28,7 +28,7 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """Up to five lines, each a heading and sentences: runs, gain, fine-tuning, what else was measured, what is missing."""
+    """Up to five lines, a heading and sentences each: runs, gain, fine-tuning, other measurements, what is missing."""
     rows = gain_rows(collected)
     tuned = " ".join(filter(None, (fine_tuning.summary(collected, module.TASK) for module in (table3, table4))))
     found = [
