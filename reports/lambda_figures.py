@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from experiments.published import model_name
@@ -27,11 +28,9 @@ CAPTION = (
 _BINS = LAMBDA_BINS["shift"]
 _EDGES = np.linspace(-1, 1, _BINS + 1)
 _STAYED = slice(_BINS // 2 - 1, _BINS // 2 + 1)  # moved by 0.05 or less
-_COLUMNS = 60  # at most; of longer trainings each is several epochs
+_COLUMNS = 30  # at most; of longer trainings each is several epochs
 _KEY = {0.01: "1 %", 0.05: "5 %", 0.2: "20 %", 0.5: "≥ 50 %"}  # shares that the key explains
-# one hue that fades into the ground, light or dark; equal shares have equal colours in all figures
-_MAP = LinearSegmentedColormap.from_list("shares", [COLOURS["transmix"] + "00", COLOURS["transmix"]])
-_NORM = PowerNorm(0.5, 0, 0.5, clip=True)
+_STEPS, _FULL = 12, 0.5  # of opacity, so that one hue does on a light and on a dark page; the share with all of it
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ def _figure(row: str, found: Shifts, size: tuple[float, float]) -> Picture:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         low, high = _span(shares)
-        used = slice(low, high)
-        axes.pcolormesh(edges, _EDGES[low : high + 1], shares.T[used], cmap=_MAP, norm=_NORM, rasterized=True)
+        _paint_cells(axes, edges, steps(shares))
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(_EDGES[low], _EDGES[high]))
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.grid(False)
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
@@ -109,6 +108,27 @@ def columns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts + 0.5, sums / np.maximum(sums.sum(1, keepdims=True), 1)
 
 
+def steps(shares: np.ndarray) -> np.ndarray:
+    """The step of opacity of each share: 0 for nothing, then by the square root, so that small shares are seen too."""
+    return np.ceil(_STEPS * np.sqrt(np.clip(shares / _FULL, 0, 1))).astype(int)
+
+
+def _paint_cells(axes: Axes, edges: np.ndarray, found: np.ndarray) -> None:
+    """All cells of a step as one shape: small files, and no seams between neighbours."""
+    for step in range(1, _STEPS + 1):
+        column, bin_ = np.nonzero(found == step)
+        if len(column):
+            left, right, low, high = edges[column], edges[column + 1], _EDGES[bin_], _EDGES[bin_ + 1]
+            corners = [(left, low), (right, low), (right, high), (left, high)]
+            cells = np.moveaxis(np.array(corners), 2, 0)
+            path = Path.make_compound_path_from_polys(cells)
+            axes.add_patch(PathPatch(path, antialiased=False, **_fill(step)))
+
+
+def _fill(step: int) -> dict[str, Any]:
+    return {"facecolor": COLOURS["transmix"], "alpha": step / _STEPS, "linewidth": 0}
+
+
 def _span(shares: np.ndarray) -> tuple[int, int]:
     """First and last bin that anything is in, as far below zero as above, and at least to 0.1."""
     used = np.flatnonzero(shares.any(0))
@@ -119,12 +139,11 @@ def _span(shares: np.ndarray) -> tuple[int, int]:
 def _write_key(axes: Axes) -> None:
     """Squares of some shares at the right of the axes, from top to bottom."""
     width, height = 72 * axes.figure.get_size_inches() * axes.get_position().size
-    for place, (share, text) in enumerate(_KEY.items()):
-        x, y = 1 + 8 / width, 1 - (9 + 14 * place) / height
-        square = {"facecolor": _MAP(_NORM(share)), "edgecolor": MUTED, "linewidth": 0.4, "clip_on": False}
-        axes.add_patch(Rectangle((x, y), 9 / width, 9 / height, transform=axes.transAxes, **square))
-        where = (x + 13 / width, y + 4.5 / height)
-        axes.text(*where, text, transform=axes.transAxes, va="center", color=INK, fontsize=8)
+    for line, (share, text) in enumerate(_KEY.items()):
+        x, y = 1 + 8 / width, 1 - (9 + 14 * line) / height
+        place = {"transform": axes.transAxes, "clip_on": False}
+        axes.add_patch(Rectangle((x, y), 9 / width, 9 / height, **place, **_fill(int(steps(np.array(share))))))
+        axes.text(x + 13 / width, y + 4.5 / height, text, va="center", color=INK, fontsize=8, **place)
 
 
 def _words(found: Shifts) -> str:

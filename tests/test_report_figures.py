@@ -8,7 +8,7 @@ import pytest
 from experiments.study import Study
 from reports.accuracy import accuracy_figure
 from reports.collect import Collected, collect
-from reports.lambda_figures import columns, lambda_curves, read_shifts
+from reports.lambda_figures import columns, lambda_curves, read_shifts, steps
 from reports.made_up import make_study, write_study, write_train
 
 
@@ -51,15 +51,20 @@ def test_columns_hold_shares_and_long_trainings_have_fewer_of_them():
     counts[:, 20] = 3
     counts[50:, 21] = 1
     edges, shares = columns(counts)
-    assert len(shares) == 60
+    assert len(shares) == 30
     assert (edges[0], edges[-1]) == (0.5, 100.5)
     assert (np.diff(edges) > 0).all()
-    assert shares.sum(1) == pytest.approx(np.ones(60))
+    assert shares.sum(1) == pytest.approx(np.ones(30))
     assert shares[0, 20] == 1
     assert shares[-1, 20:22].tolist() == [0.75, 0.25]
     edges, shares = columns(counts[48:52] * [[0], [1], [1], [1]])
     assert edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
     assert shares[:, 20].tolist() == [0, 1, 0.75, 0.75]  # an epoch without CutMix is empty
+
+
+def test_small_shares_are_seen_and_nothing_is_nothing():
+    # twelve steps by the square root of shares, half of the images being all of them
+    assert steps(np.array([0, 1e-6, 0.125, 0.5, 0.9])).tolist() == [0, 1, 6, 12, 12]
 
 
 def test_only_transmix_runs_with_cutmix_images_have_a_figure(study):
