@@ -166,8 +166,8 @@ def write(report: Report, folder: Path) -> Path:
     return page
 
 
-def render(template: str, report: Report, pictures: list[Picture]) -> str:
-    """A template filled with a report."""
+def template_environment() -> Environment:
+    """Templates of this folder, and the filters that they use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
@@ -180,7 +180,12 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
     environment.filters |= {"record_links": provenance.record_links, "group_links": provenance.group_links}
     environment.filters |= {"setting": setting_text, "data_set": data_set, "machine": machine, "integrity": integrity}
     environment.filters["models"] = partial(listed, name=published.model_name)
-    collected = report.collected
+    return environment
+
+
+def render(template: str, report: Report, pictures: list[Picture]) -> str:
+    """A template filled with a report."""
+    environment, collected = template_environment(), report.collected
     return environment.get_template(template).render(
         report=report,
         study=collected.study,
