@@ -34,7 +34,7 @@ def main() -> None:
         studies = [study_of(Path(folder), args.rows, count) for count in sorted(args.records)]
         runs = studies[-1].plan()
         for run in track(runs, "writing records", transient=True):
-            write_run(run, run.seed % 7 / 7)
+            write_run(run, run.seed % 7)
         first = None
         print(f"{'records':>8}  {'seconds':>8}  {'again':>8}  {'ms a record':>12}  {'page, MB':>9}")
         for study in studies:
@@ -61,6 +61,8 @@ def measure(study: Study) -> tuple[int, float, float, int]:
                 path.unlink()
         start = time.perf_counter()
         collected = collect(study)
+        if collected.problems:
+            raise UserError(collected.problems[0])
         page = write(build(collected), report_folder(study))
         seconds.append(time.perf_counter() - start)
     return len(collected.records), *seconds, page.stat().st_size
