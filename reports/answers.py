@@ -19,14 +19,30 @@ from experiments.protocols import CORRUPTIONS
 from reports.collect import Result
 from reports.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 
-FILE = "answers.npz"
+SWEEP, SCORES = "answers.npz", "scores.npz"  # beside the record of a sweep, and of natural adversarial images
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
 Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """One model's answers under each setting.
+
+    Attributes:
+        images: (N,) which images, by their places in the data set.
+        clean: (N,) whether each was recognised as it is.
+        points: by curve, (draws, points, N): whether each was recognised then; the first point is the clean image if
+            the curve begins with it.
+    """
+
+    images: np.ndarray
+    clean: np.ndarray
+    points: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What one model's answers amount to; a mean over several curves has the tuple of their names for its key.
+    """What a sweep's answers amount to; a mean over several curves has the tuple of their names for its key.
 
     Attributes:
         images: (N,) which images, by their places in the data set.
@@ -40,46 +56,61 @@ class Answers:
     half_widths: dict[tuple[str, ...], np.ndarray]
 
 
-def read_right(result: Result) -> Values | None:
-    """In percent, which validation images a trained model got right; None in a record of before that was kept."""
-    if "right" not in result.record:
+def right(result: Result) -> Values | None:
+    """In percent, which validation images a trained model got right; None in a record without it."""
+    try:
+        found = unpack(result.record["right"], result.metrics["val_images"])
+    except (KeyError, TypeError, ValueError):
         return None
-    right = unpack(result.record["right"], result.metrics["val_images"])
-    return np.arange(len(right)), 100.0 * right
+    return np.arange(len(found)), 100.0 * found
+
+
+def natural(result: Result) -> Values | None:
+    """In percent, which hard images of known classes a model got right; None without ``scores.npz``."""
+    try:
+        with np.load(result.run.folder / SCORES, allow_pickle=False) as file:
+            correct = file["natural_correct"]
+    except UNREADABLE:
+        return None
+    return np.arange(len(correct)), 100.0 * correct
+
+
+def areas(result: Result, curves: tuple[str, ...]) -> Values | None:
+    """In percent, each image's area under the curve, mean over some curves; None where answers are missing."""
+    found = read_answers(result)
+    return None if found is None or curves not in found.areas else (found.images, found.areas[curves])
+
+
+def sweep(result: Result) -> Sweep | None:
+    """What a sweep keeps beside its record; None if the file is missing, or not as the run wrote it."""
+    try:
+        with np.load(result.run.folder / SWEEP, allow_pickle=False) as file:
+            rows, images = dict(zip(file["keys"].tolist(), file["right"], strict=True)), file["indices"]
+        points = {}
+        for name, curve in result.metrics["curves"].items():
+            keys = [f"{name}/{severity}".replace(" ", "") for severity in curve["severities"]]
+            begin = ["clean/0/0"] * curve["starts_clean"]
+            draws = range(len(curve["top1"]))
+            points[name] = np.array([[rows[key] for key in (*begin, *(f"{k}/{draw}" for k in keys))] for draw in draws])
+        return Sweep(images, rows["clean/0/0"], points)
+    except UNREADABLE:
+        return None
 
 
 @lru_cache(maxsize=4096)  # a table and several figures look at the same runs
 def read_answers(result: Result) -> Answers | None:
-    """The answers of a run that is done; None if the file is missing, or not as the run wrote it."""
-    try:
-        with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            rows = dict(zip(file["keys"].tolist(), file["right"].astype(float), strict=True))
-            images = file["indices"]
-        curves = {name: _points(rows, name, curve) for name, curve in result.metrics["curves"].items()}
-    except UNREADABLE:
+    """The answers of a sweep that is done; None if they are missing, or some images were never asked about."""
+    found = sweep(result)
+    if found is None:
         return None
-    if not all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values()):
+    if not all(points.shape[2:] == found.images.shape and points.min() >= 0 for points in found.points.values()):
         return None
-    groups = {(name,): points for name, points in curves.items()}
-    if curves.keys() >= set(CORRUPTIONS):
-        groups[CORRUPTIONS] = np.mean([curves[name] for name in CORRUPTIONS], axis=0)
+    groups = {(name,): points.mean(0) for name, points in found.points.items()}
+    if found.points.keys() >= set(CORRUPTIONS):
+        groups[CORRUPTIONS] = np.mean([groups[name,] for name in CORRUPTIONS], axis=0)
     areas = {names: 100 * area_under_curve(points) for names, points in groups.items()}
     half_widths = {names: 100 * normal_half_width(points) for names, points in groups.items()}
-    return Answers(images, areas, half_widths)
-
-
-def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
-    """(points, N): how often each image was recognised, as a share of the draws."""
-    draws = range(len(curve["top1"]))
-    keys = [f"{name}/{severity}/".replace(" ", "") for severity in curve["severities"]]
-    points = [sum(rows[f"{key}{draw}"] for draw in draws) / len(draws) for key in keys]
-    return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
-
-
-def read_areas(result: Result, curves: tuple[str, ...]) -> Values | None:
-    """In percent, each image's area under the curve, mean over some curves; None where answers are missing."""
-    answers = read_answers(result)
-    return None if answers is None or curves not in answers.areas else (answers.images, answers.areas[curves])
+    return Answers(found.images, areas, half_widths)
 
 
 def image_difference(

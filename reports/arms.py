@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from experiments.scales import table_of
-from reports.answers import Values, image_difference, read_right
+from reports.answers import Values, image_difference, right
 from reports.collect import DONE, Collected, Result
 from reports.statistics import Estimate, ImageInterval, mean_interval, paired_difference
 from reports.table import NOT_RECORDED, Cell, Source, missing
@@ -29,7 +29,7 @@ class Measure:
     by_image: Callable[[Result], Values | None] | None = None
 
 
-TOP1 = Measure(itemgetter("top1"), read_right)
+TOP1 = Measure(itemgetter("top1"), right)
 
 
 def metric(name: str) -> Measure:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
-from reports.answers import read_areas
+from reports import answers
 from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
 from reports.collect import Collected, Result
 from reports.power import power_note
@@ -70,7 +70,7 @@ def area(metrics: dict[str, Any], curves: tuple[str, ...]) -> float | None:
 
 def measure(what: str) -> Measure:
     """Area under the curves of a line of the table."""
-    return Measure(partial(area, curves=LINES[what]), partial(read_areas, curves=LINES[what]))
+    return Measure(partial(area, curves=LINES[what]), partial(answers.areas, curves=LINES[what]))
 
 
 def comparison(collected: Collected, row: str, what: str = FIRST) -> Comparison:

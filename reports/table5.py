@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from experiments.protocols import STAND_INS
 from experiments.published import model_name
-from reports.answers import UNREADABLE, Values
+from reports.answers import natural
 from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
-from reports.collect import Collected, Result
+from reports.collect import Collected
 from reports.occlusion import METHOD_NAMES
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
 from reports.statistics import estimates_numbers, interval_numbers
 from reports.table import Cell, Column, Table, missing
 
-FILE = "scores.npz"
 METRICS = {  # key in the record: title, what makes it percent, whether it is about the outliers
     "natural_top1": ("Top-1 (%) ↑", 1, False),
     "rms_calibration_error": ("Calibration error (%), all bins ↓", 100, False),
@@ -48,7 +45,7 @@ def names(collected: Collected) -> tuple[str, str]:
 
 def measure(name: str) -> Measure:
     """One of `METRICS`, in percent."""
-    return Measure(partial(_percent, name=name), _correct if name == FIRST else None)
+    return Measure(partial(_percent, name=name), natural if name == FIRST else None)
 
 
 def _percent(metrics: dict[str, Any], name: str) -> float | None:
@@ -64,13 +61,13 @@ def comparison(collected: Collected, row: str, name: str = FIRST) -> Comparison:
 
 def build(collected: Collected) -> Table:
     """A line for each row and method of the study, and their difference where both were measured."""
-    natural, outliers = names(collected)
+    hard, outliers = names(collected)
     sets = sets_of(collected, "table5")
     columns = (
         Column("name", "Model", align="left"),
         Column("method", "Method", align="left"),
         Column("seeds", "Seeds"),
-        *(Column(key, title, outliers if of_outliers else natural) for key, (title, _, of_outliers) in METRICS.items()),
+        *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in METRICS.items()),
         *set_columns(sets, {FIRST: METRICS[FIRST][0]}),
     )
     lines = [
@@ -82,8 +79,8 @@ def build(collected: Collected) -> Table:
             [comparison(there, row) for _, there in sets],
         )
     ]
-    caption = CAPTION.format(natural=natural, outliers=outliers, scale=collected.study.scale.name)
-    if (natural, outliers) == (STAND_INS["natural"], STAND_INS["outliers"]):
+    caption = CAPTION.format(natural=hard, outliers=outliers, scale=collected.study.scale.name)
+    if (hard, outliers) == (STAND_INS["natural"], STAND_INS["outliers"]):
         caption = f"Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O. {caption}"
     return Table("table5", caption, columns, tuple(lines), _notes(collected))
 
@@ -151,12 +148,3 @@ def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
         "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
         "records": " ".join(source.id for source in first.sources),
     }
-
-
-def _correct(result: Result) -> Values | None:
-    try:
-        with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            correct = file["natural_correct"]
-    except UNREADABLE:
-        return None
-    return np.arange(len(correct)), 100.0 * correct

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
-from report_records import COMMIT, make_study, write_fine_tuned, write_study, write_train
 
 from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main
 from reports.compare import build, default_folder
+from reports.made_up import COMMIT, make_study, write_fine_tuned, write_study, write_train
 from reports.pairs import Difference
 from transmix.errors import UserError
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_records import COMMIT, make_study, write_study
 
 from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main, parser
 from reports.found import find_records, readable
+from reports.made_up import COMMIT, make_study, write_study
 from reports.publish import LIMIT, copy_records, own_folders
 from reports.verify import check_all, verify
 from transmix.errors import CommandEnd, UserError
