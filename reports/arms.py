@@ -232,6 +232,12 @@ def _single_verdict(single: Mapping[str, Comparison]) -> str:
     )
 
 
+def seeds_text(comparison: Comparison) -> str:
+    """How many seeds each of two arms has: ``3``, or ``3 and 2``."""
+    before, after = (len(arm.by_seed) for arm in comparison.arms)
+    return f"{before:,}" if before == after else f"{before:,} and {after:,}"
+
+
 def mean_cell(arm: Arm, interval: bool = True, links: bool = True) -> Cell:
     """The mean in percent, with its interval and links to its records if asked for."""
     if arm.mean is None:

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
 from reports import answers
-from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
+from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.collect import Collected, Result
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
@@ -85,6 +85,7 @@ def build(collected: Collected) -> Table:
     columns = (
         Column("name", "Model", align="left"),
         Column("what", "What is done to the images", align="left"),
+        Column("seeds", "Seeds"),
         *(Column(method, name, "area under the curve") for method, name in METHOD_NAMES.items()),
         Column("gain", "Difference"),
         Column("images", "95 % over images"),
@@ -103,7 +104,7 @@ def build(collected: Collected) -> Table:
 
 
 def _line(row: str, what: str, found: Comparison) -> dict[str, Cell]:
-    cells = {"name": Cell(model_name(row)), "what": Cell(what)}
+    cells = {"name": Cell(model_name(row)), "what": Cell(what), "seeds": Cell(seeds_text(found))}
     for method, arm in zip(METHOD_NAMES, found.arms, strict=True):
         cells[method] = _area_cell(arm, links=what == FIRST)
     if found.gain is None:

@@ -8,7 +8,7 @@ from typing import Any
 from experiments import published
 from experiments.published import PublishedRow
 from experiments.scales import PAIR
-from reports.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
+from reports.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.collect import Collected
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
@@ -124,19 +124,11 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": _gmacs(ours) if ours else none,
-        "seeds": _seeds(row),
+        "seeds": Cell(seeds_text(row.comparison), "measured", row.comparison.sources) if ours else none,
         "baseline": mean_cell(row.baseline),
         "transmix": mean_cell(row.transmix),
         "gain": gain_cell(row.comparison),
     }
-
-
-def _seeds(row: GainRow) -> Cell:
-    counts = [len(arm.by_seed) for arm in row.arms]
-    if not any(counts):
-        return missing(row.status)
-    sources = row.comparison.sources
-    return Cell(f"{counts[0]}" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]}", "measured", sources)
 
 
 def _gmacs(arm: Arm) -> Cell:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
+from experiments.records import read_record, write_record
 from experiments.study import Study
 from reports import occlusion
 from reports.answers import read_answers
@@ -131,3 +132,20 @@ def test_the_page_shows_the_sheet_and_csv_every_point(three):
     chosen = rows[(rows.method == "baseline") & (rows.seed == 0) & (rows.curve == "random")]
     assert chosen.top1.tolist() == [50.0 * (10 - tenth) / 10 + 0.5 for tenth in range(1, 10)]
     assert chosen.half_width_95_over_draws.iloc[0] == pytest.approx(12.706204736 * 0.5, rel=1e-6)
+
+
+def test_runs_on_different_images_are_not_compared(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    write_study(study, (1.0,))
+    swept = study.find("occlusion.deit_t.transmix.seed0")
+    record = read_record(swept.folder)
+    write_record(swept.folder, record | {"data": record["data"] | {"fingerprint": "other"}})
+    for method in ("baseline", "transmix"):
+        run = study.find(f"table5.deit_t.{method}.seed0")
+        natural = {"path": "scenes-A", "images": 200, "fingerprint": f"print of {method}"}
+        write_record(run.folder, read_record(run.folder) | {"inputs": {"natural": natural}})
+    assert {row["gain"] for row in texts(study, "occlusion")} == {"not paired"}
+    assert [row["method"] for row in texts(study, "table5")] == ["baseline", "TransMix"]
+    for table in ("occlusion", "table5"):
+        note = TABLES[table](collect(study)).notes[0]
+        assert "Not compared: the records were made on different data" in note
