@@ -180,6 +180,7 @@ def template_environment() -> Environment:
     environment.filters |= {"record_links": provenance.record_links, "group_links": provenance.group_links}
     environment.filters |= {"setting": setting_text, "data_set": data_set, "machine": machine, "integrity": integrity}
     environment.filters["models"] = partial(listed, name=published.model_name)
+    environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
     return environment
 
 
@@ -203,7 +204,6 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
         ledger_sources=SOURCES,
         chosen=chosen,
         used=partial(ledger.used, collected),
-        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     )
 
 

@@ -12,12 +12,12 @@ from experiments.scales import TABLES
 from reports.answers import ImageInterval, image_difference
 from reports.collect import Result
 from reports.metrics import EXACT, Metric, metrics_of
+from reports.origins import short_commit
 from reports.statistics import Estimate, mean_interval, paired_difference
 from transmix.errors import UserError
 
 Key = tuple[str, ...]  # what runs that differ in their seed only have in common
 Seeds = dict[int, Result]
-_COMMIT_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _described(result: Result) -> Iterator[tuple[str, str]]:
         if name not in ("packages", "commit"):
             yield name, _text(value)
     commit = environment.get("commit", "unknown")
-    yield "commit", commit.rstrip("+")[:_COMMIT_DIGITS] + "+" * commit.endswith("+")
+    yield "commit", short_commit(commit)
     for name, value in packages.items():
         yield f"package {name}", _text(value)
 

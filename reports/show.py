@@ -18,7 +18,7 @@ from experiments.study import study_from
 from reports.collect import Result
 from reports.found import Found, read_found
 from reports.metrics import ORIGINS, metrics_of
-from reports.provenance import duration
+from reports.origins import duration
 from reports.statistics import mean_interval
 from reports.words import number, plural
 from transmix.errors import UserError

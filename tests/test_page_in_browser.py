@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from reports import compare
 from reports.collect import collect
 from reports.made_up import make_study, write_study
 from reports.page import build, report_folder, write
@@ -64,22 +65,22 @@ def browser() -> Iterator[sync_api.Browser]:
 
 @pytest.fixture
 def visit(browser, page_file):
-    """Opens the page; at the end nothing may have been asked of the network, and nothing complained about."""
+    """Opens a page; at the end nothing may have been asked of the network, and nothing complained about."""
     complaints, contexts = [], []
 
-    def visit(width: int = 1280, **options) -> sync_api.Page:
+    def visit(width: int = 1280, file: Path = page_file, **options) -> sync_api.Page:
         options |= {"viewport": {"width": width, "height": 800}, "reduced_motion": "reduce"}
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
-        page.on("request", lambda request: asked(request.url))
-        page.goto(page_file.as_uri(), wait_until="load")
+        page.on("request", lambda request: asked(request.url, file))
+        page.goto(file.as_uri(), wait_until="load")
         return page
 
-    def asked(url: str) -> None:
-        if not url.startswith("data:") and url.split("#")[0] != page_file.as_uri():
+    def asked(url: str, file: Path) -> None:
+        if not url.startswith("data:") and url.split("#")[0] != file.as_uri():
             complaints.append(f"request: {url[:80]}")
 
     yield visit
@@ -209,3 +210,14 @@ def test_printed_it_is_unfolded(visit):
     page.emulate_media(media="print")
     assert record.is_visible()
     assert page.pdf(format="A4").count(b"/Type /Page\n") > 5
+
+
+def test_a_comparison_is_quiet_narrow_and_sortable(visit, page_file, tmp_path):
+    records, others = page_file.parents[1], tmp_path / "others"
+    shutil.copytree(records, others, ignore=shutil.ignore_patterns("report", "table3*", "table4*"))
+    page = visit(360, compare.write(compare.build(records, others), tmp_path / "comparison"))
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    button = page.locator("thead tr:last-child th button").first
+    button.click()
+    assert button.locator("..").get_attribute("aria-sort") == "ascending"
+    assert page.locator("a[href^='#']").count() == 0

@@ -44,7 +44,7 @@
     });
   };
   for (const table of document.querySelectorAll("table")) if (table.tHead) prepare(table);
-  document.getElementById("sorting").hidden = false;
+  for (const hint of document.querySelectorAll("#sorting")) hint.hidden = false;
 
   // A link into what is folded opens it; browsers that do so by themselves lose nothing.
   const reveal = () => {
