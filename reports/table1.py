@@ -23,13 +23,13 @@ COLUMNS = (
     Column("published_baseline", "Baseline", PUBLISHED),
     Column("published_transmix", "TransMix", PUBLISHED),
     Column("published_gain", "Gain", PUBLISHED),
-    Column("model", "Model", MEASURED, "left"),
-    Column("parameters", "Params (M)", MEASURED),
-    Column("gmacs", "GMACs", MEASURED),
     Column("seeds", "Seeds", MEASURED),
     Column("baseline", "Baseline", MEASURED),
     Column("transmix", "TransMix", MEASURED),
     Column("gain", "Gain", MEASURED),
+    Column("model", "Model", MEASURED, "left"),
+    Column("parameters", "Params (M)", MEASURED),
+    Column("gmacs", "GMACs", MEASURED),
 )
 CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study at scale {scale}, both "
