@@ -40,8 +40,11 @@ def synchronise_on_cpu(model: nn.Module) -> None:
             module.__class__ = CpuSyncBatchNorm
 
 
-class CpuSyncBatchNorm(nn.SyncBatchNorm):
+class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):  # DDP refuses torch's own on a CPU
     """BatchNorm over the batches of all processes, through whatever they talk by."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Any number of dimensions will do."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, ...); B and what follows C may differ between processes."""
