@@ -106,7 +106,7 @@ def fine_tune(
     with quiet(), redirect_stdout(Nowhere()):
         prepare(library)
         runner = DeviceRunner.from_cfg(_runnable(config, weights, data, out, seed, processes, runtime))
-        identity = fingerprint([config.pretty_text, weights and sha256(weights), str(data), seed, processes.world])
+        identity = fingerprint([config.to_dict(), weights and sha256(weights), str(data), seed, processes.world])
         saving = SaveState(out / STATE, identity, processes, stop, runtime.checkpoint_seconds)
         runner.register_hook(saving)
         with progress_bar(runtime.progress and processes.leads) as bar:
@@ -163,7 +163,8 @@ def _runnable(
     if not data.is_dir():
         raise UserError(f"no such data folder: {data}")
     check_precision(config, processes)
-    config = deepcopy(config)
+    # a copy whose text, of which mmengine writes several, is not laid out by yapf: that takes seconds
+    config = Config(config.to_dict(), filename=config.filename, format_python_code=False)
     config.device = str(processes.device)
     config.work_dir = str(out / "mmengine")
     config.model.backbone.weights = None if weights is None else str(weights)

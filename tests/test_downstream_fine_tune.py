@@ -162,7 +162,7 @@ def test_a_set_of_ones_own_in_cocos_format(scenes, weights, tmp_path):
 
 def test_images_with_one_or_four_channels_are_read_as_three(scenes, weights, tmp_path):
     shutil.copytree(scenes / "ade20k", tmp_path / "ade20k")
-    config = segmentation(scenes, iterations=1)
+    config = segmentation(scenes, iterations=2)
     grey, transparent, *_ = sorted((tmp_path / "ade20k" / "images" / "validation").iterdir())
     Image.open(grey).convert("L").save(grey)
     Image.open(transparent).convert("RGBA").save(transparent, "PNG")  # under its old name
@@ -179,7 +179,7 @@ def test_a_broken_image_is_named_and_costs_no_training(scenes, weights, tmp_path
     arguments = (segmentation(scenes), tmp_path, weights, tmp_path / "out")
     folder = tmp_path / "ade20k" / "images"
     for split, iterations in (("training", 1), ("validation", 6)):
-        broken = sorted((folder / split).iterdir())[-1]
+        broken = sorted((folder / split).iterdir())[0]  # which comes second in the second batch
         whole = broken.read_bytes()
         broken.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(UserError) as error:
@@ -199,9 +199,9 @@ def test_truncated_and_foreign_files_are_told_from_whole_ones(tmp_path, suffix):
     whole = path.read_bytes()
     path.write_bytes(whole + bytes(5000))  # as some cameras leave them
     check_whole(path)
-    for broken in (whole[:-20], whole[:200], b"no image", b""):
+    for broken in (whole[: len(whole) // 2], whole[:200], b"no image", b""):
         path.write_bytes(broken)
-        with pytest.raises(OSError, match=r"truncated|cannot identify"):
+        with pytest.raises(OSError, match=r"(?i)truncated|cannot identify"):
             check_whole(path)
 
 
