@@ -125,6 +125,8 @@ def fine_tune(
 
 def _in_per_cent(measured: dict[str, float], library: str) -> dict[str, float | None]:
     """The library's metrics by the names of the tables."""
+    if not measured:  # what mmdet says of a model that finds nothing at all
+        return {name: 0.0 if name.endswith(("AP", "AP50", "AP75")) else None for name in METRICS[library]}
     found = {name: float(measured[key]) for name, key in METRICS[library].items()}
     if library == "mmseg":
         return found

@@ -160,6 +160,18 @@ def test_a_set_of_ones_own_in_cocos_format(scenes, weights, tmp_path):
     assert predictions(done.model, done.images).height > LINE
 
 
+def test_a_model_that_finds_nothing_has_an_ap_of_zero(scenes, tmp_path):
+    config = detection(scenes)
+    config.train_cfg.max_epochs = 1
+    config.model.test_cfg.rcnn.score_thr = 1.0
+    done = tuned(config, scenes, None, tmp_path / "out")
+    assert {name for name, value in done.metrics.items() if value is not None} == {
+        f"{kind}_AP{threshold}" for kind in ("box", "mask") for threshold in ("", "50", "75")
+    }
+    assert not any(done.metrics.values())
+    assert predictions(done.model, done.images).height > LINE
+
+
 def test_images_with_one_or_four_channels_are_read_as_three(scenes, weights, tmp_path):
     shutil.copytree(scenes / "ade20k", tmp_path / "ade20k")
     config = segmentation(scenes, iterations=2)
