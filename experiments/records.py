@@ -13,6 +13,17 @@ files          SHA-256 of what lies beside the record, by file name
 started        UTC, ISO 8601
 wall_seconds   over all the sessions that it took
 =============  =====================================================================================
+
+A kind of run may add keys of its own. One that trains has
+
+=============  =====================================================================================
+weights        the file whose accuracy is reported
+right          which validation images these weights are right about (see `experiments.correctness`)
+history        for each epoch: epoch, lr, loss, accuracy; label_shift, the mean distance of labels from
+               the area rule; and lambda, histograms over the epoch's CutMix images (see
+               `transmix.log.LAMBDA_BINS`): all zeros where there were none, and under the area rule
+               all of shift in the bin that begins at 0
+=============  =====================================================================================
 """
 
 from __future__ import annotations

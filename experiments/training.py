@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import recipe_of
@@ -26,5 +27,5 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
         "gmacs": forward_macs(skeleton(recipe, len(source.classes)), recipe.image_size) / 1e9,
         "peak_memory_mib": round(trained.peak_memory_mib, 1),
     }
-    extra = {"history": trainer.history, "weights": trained.weights}
+    extra = {"history": trainer.history, "weights": trained.weights, "right": pack(trained.right.numpy())}
     return Outcome(metrics, files, trained.seconds, extra)

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.correctness import unpack
 from experiments.records import NAME, UnreadableRecord, read_record
 from experiments.runs import Run
 from experiments.study import Study
 from reports.table import NOT_RUN, UNREADABLE, Source
+from transmix.log import LAMBDA_BINS
 
 DONE = "done"
 RANDOM = "random"  # the method of fine-tuning without a checkpoint
@@ -166,6 +168,20 @@ def _check_train(record: dict[str, Any]) -> None:
     for epoch in record["history"]:
         values = (epoch["epoch"], epoch["loss"], epoch["accuracy"]["top1"])
         _need(all(map(_is_number, values)), "history")
+        if "lambda" in epoch:  # records of before it was counted, or `right` was kept, still count
+            _check_lambda_counts(epoch["lambda"])
+    if "right" in record:
+        right = unpack(record["right"], metrics["val_images"])
+        agrees = math.isclose(100 * right.mean(), metrics["top1"])
+        _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")
+
+
+def _check_lambda_counts(counts: dict[str, list[int]]) -> None:
+    for name, bins in LAMBDA_BINS.items():
+        _need(len(counts[name]) == bins, f"history.lambda.{name}: {len(counts[name])} bins instead of {bins}")
+        _need(all(type(count) is int and count >= 0 for count in counts[name]), f"history.lambda.{name}")
+    images = [sum(counts[name]) for name in LAMBDA_BINS]
+    _need(len(set(images)) == 1, f"history.lambda: its histograms count {images} images")
 
 
 def _check_occlusion(record: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from experiments.correctness import pack
 from experiments.protocols import CORRUPTIONS
 from experiments.records import write_record
 from experiments.runs import Run
@@ -36,7 +37,7 @@ def record_of(run: Run, metrics: dict[str, Any], **extra: Any) -> dict[str, Any]
             "name": run.data.name,
             "embedded": run.data.scenes is not None,
             "classes": 10,
-            "images": {"train": 4000, "val": 1000},
+            "images": {"train": 4000, "val": VAL_IMAGES},
             "fingerprint": "feedfacefeedface",
         },
         "metrics": metrics,
@@ -55,8 +56,11 @@ def record_of(run: Run, metrics: dict[str, Any], **extra: Any) -> dict[str, Any]
     }
 
 
+VAL_IMAGES = 1000  # of the fake data set
+
+
 def write_train(run: Run, top1: float, **changes: Any) -> None:
-    """A training run that ended at `top1` percent."""
+    """A training run that ended at `top1` percent: right about the first so many of its validation images."""
     epochs = run.settings["epochs"] + run.settings["cooldown_epochs"]
     history = [
         {
@@ -64,19 +68,30 @@ def write_train(run: Run, top1: float, **changes: Any) -> None:
             "lr": 1e-3,
             "loss": 2.3 - epoch / epochs,
             "label_shift": 0.05 * (run.method == "transmix"),
-            "accuracy": {"top1": top1 * (epoch + 1) / epochs, "top5": 95.0, "images": 1000},
+            "lambda": lambda_counts(moved=run.method == "transmix"),
+            "accuracy": {"top1": top1 * (epoch + 1) / epochs, "top5": 95.0, "images": VAL_IMAGES},
         }
         for epoch in range(epochs)
     ]
     metrics = {
         "top1": top1,
         "top5": 95.0,
-        "val_images": 1000,
+        "val_images": VAL_IMAGES,
         "parameters": 307_850,
         "gmacs": 0.0149,
         "peak_memory_mib": 512.0,
     }
-    write_record(run.folder, record_of(run, metrics, history=history, weights="weights.safetensors") | changes)
+    right = pack(np.array(answers(top1, VAL_IMAGES), bool))
+    extra = {"history": history, "weights": "weights.safetensors", "right": right}
+    write_record(run.folder, record_of(run, metrics, **extra) | changes)
+
+
+def lambda_counts(moved: bool) -> dict[str, list[int]]:
+    """Histograms of 2,000 CutMix images with areas all over; TransMix moves half of the labels by a bin."""
+    area = [100] * 20
+    label = [50, *[100] * 18, 150] if moved else area
+    shift = [0] * 20 + ([1000, 1000] if moved else [2000, 0]) + [0] * 18
+    return {"label": label, "area": area, "shift": shift}
 
 
 IMAGES = 200
@@ -110,9 +125,9 @@ def write_occlusion(run: Run, start: float) -> None:
     Image.new("RGB", (4, 4)).save(run.folder / "sheet.png")
 
 
-def answers(percent: float) -> list[int]:
+def answers(percent: float, images: int = IMAGES) -> list[int]:
     """For each image whether it was recognised, when `percent` of them were."""
-    return [int(100 * image < percent * IMAGES) for image in range(IMAGES)]
+    return [int(100 * image < percent * images) for image in range(images)]
 
 
 def write_natural(run: Run, top1: float) -> None:

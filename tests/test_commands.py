@@ -14,6 +14,7 @@ from test_experiments import study
 
 from experiments import __main__ as experiments_command
 from experiments import estimate
+from experiments.correctness import unpack
 from experiments.costs import ModelCost
 from experiments.records import read_record
 from transmix.errors import exit_on_user_error
@@ -81,7 +82,11 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     assert "predictions.png" in detected["files"]
     occlusion = records["occlusion.deit_t.transmix.seed0"]["metrics"]
     trained = records["table1.deit_t.transmix.seed0"]["metrics"]
-    assert occlusion["clean"] == trained["top1"]  # nothing dropped: the same accuracy
+    assert occlusion["clean"] == trained["top1"]  # nothing dropped: the same accuracy, of the same images
+    right = unpack(records["table1.deit_t.transmix.seed0"]["right"], 32)
+    with np.load(study(*options(done)).find("occlusion.deit_t.transmix.seed0").folder / "answers.npz") as answers:
+        assert answers["keys"][0] == "clean/0/0"
+        assert right[answers["indices"]].tolist() == answers["right"][0].astype(bool).tolist()
     assert occlusion["curves"]["random"]["patches"] == [32]
     natural = records["table5.deit_t.transmix.seed0"]["metrics"]
     assert (natural["natural_images"], natural["outlier_images"], natural["familiar_images"]) == (16, 16, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -26,6 +27,7 @@ from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["transmix.train"])
 
+RIGHT = "right.json"  # written by `member`: which validation images the run reports to be right about
 STEPS = "steps.pt"  # written by `watched`: the loss sums and all weights and buffers after each step
 
 
@@ -74,7 +76,9 @@ def member(rank, world, port, root, out, change, seconds, settings) -> None:
             run = Trainer(
                 small_recipe(**settings), read_folders(root), out, 0, processes, Runtime(0, seconds, progress=False)
             )
-            (change[0](*change[1:])(run) if change else run).run()
+            trained = (change[0](*change[1:])(run) if change else run).run()
+            if processes.leads:
+                (out / RIGHT).write_text(json.dumps(trained.right.tolist()))
 
     exit_on_user_error(main)
 
@@ -111,7 +115,13 @@ def uninterrupted(shared_folders, tmp_path_factory) -> Path:
 
 
 def same_bytes(one: Path, other: Path) -> bool:
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in (WEIGHTS, EMA_WEIGHTS, LOG))
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT))
+
+
+def counted(out: Path) -> tuple[list[bool], list[dict[str, list[int]]], list[dict[str, float]]]:
+    """What must not depend on processes at all: which images a run was right about; lambdas and accuracy by epoch."""
+    history = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    return json.loads((out / RIGHT).read_text()), *([row[key] for row in history] for key in ("lambda", "accuracy"))
 
 
 @pytest.mark.parametrize("model", ["deit_micro_tiny_patch8_64", "xcit_micro_tiny_patch8_64"])
@@ -124,9 +134,10 @@ def test_two_processes_take_the_steps_of_one(shared_folders, tmp_path, model):
     assert len(one) == 6
     assert (one[1:] - one[:-1]).abs().amax(1).min() > 1e-4  # each step does change something
     assert (one - two).abs().max() < 1e-5
-    rows = [load_state(tmp_path / str(world) / STATE)["history"][-1]["accuracy"] for world in (1, 2)]
-    assert rows[0] == rows[1]
-    assert rows[0]["images"] == 15
+    right, lambdas, accuracies = counted(tmp_path / "1")
+    assert counted(tmp_path / "2") == (right, lambdas, accuracies)
+    assert len(right) == accuracies[-1]["images"] == 15
+    assert sum(lambdas[0]["label"] + lambdas[1]["label"]) in range(4, 97, 4)  # whole micro-batches of 6 steps
 
 
 def test_without_a_micro_batch_each_process_mixes_its_own_part(shared_folders, uninterrupted, tmp_path):
@@ -185,6 +196,7 @@ def test_a_run_may_continue_on_fewer_processes(shared_folders, uninterrupted, tm
     assert run(1, shared_folders, tmp_path, (watch,), micro_batch=8) == [0]
     rest, whole = (torch.load(folder / STEPS, weights_only=True) for folder in (tmp_path, uninterrupted))
     assert (rest - whole[5:]).abs().max() < 1e-5
+    assert counted(tmp_path) == counted(uninterrupted)
 
 
 SRUN = {

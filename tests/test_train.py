@@ -27,6 +27,7 @@ spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["transmix.train"])
 
 ALONE = Processes(0, 1, torch.device("cpu"))
+RIGHT = "right"  # written by `train`: which images the run reports to be right about
 
 
 def trainer(root: Path, out: Path, checkpoint_seconds: float = 60.0, **settings) -> Trainer:
@@ -36,7 +37,8 @@ def trainer(root: Path, out: Path, checkpoint_seconds: float = 60.0, **settings)
 
 def train(root: Path, out: Path, **kwargs) -> None:
     torch.set_num_threads(1)
-    trainer(root, out, **kwargs).run()
+    trained = trainer(root, out, **kwargs).run()
+    (out / RIGHT).write_text(str(trained.right.tolist()))
 
 
 def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
@@ -95,7 +97,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, un
     assert in_child(train_and_die, shared_folders, tmp_path, moment, at) == -signal.SIGKILL
     assert not (tmp_path / EMA_WEIGHTS).exists()
     assert in_child(train, shared_folders, tmp_path) == 0
-    for name in (WEIGHTS, EMA_WEIGHTS, LOG):
+    for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
 
 
@@ -106,6 +108,17 @@ def test_killed_three_times_in_a_row(shared_folders, uninterrupted, tmp_path):
     assert (state["epoch"], state["batch"]) == (1, 3)
     assert in_child(train, shared_folders, tmp_path) == 0
     assert (tmp_path / EMA_WEIGHTS).read_bytes() == (uninterrupted / EMA_WEIGHTS).read_bytes()
+
+
+def test_a_finished_run_knows_which_images_it_was_right_about(shared_folders, tmp_path):
+    run = trainer(shared_folders, tmp_path, epochs=2, lr=2e-3, report_ema=False)
+    trained = run.run()
+    assert 0 < trained.right.sum() < 15
+    assert 100 * int(trained.right.sum()) / 15 == trained.accuracy.top1
+    run.save()
+    again = trainer(shared_folders, tmp_path, epochs=2, lr=2e-3, report_ema=False).run()  # has nothing left to train
+    assert torch.equal(again.right, trained.right)
+    assert again.accuracy == trained.accuracy
 
 
 def test_another_seed_gives_other_weights(shared_folders, uninterrupted, tmp_path):
@@ -162,6 +175,14 @@ def test_a_state_of_another_recipe_is_refused(shared_folders, tmp_path):
     trainer(shared_folders, tmp_path).save()
     with pytest.raises(UserError, match="made by another recipe"):
         trainer(shared_folders, tmp_path, lr=5e-4)
+
+
+def test_a_state_of_an_older_version_is_refused(shared_folders, tmp_path):
+    """It lacks what the rest of the run must report."""
+    trainer(shared_folders, tmp_path).save()
+    torch.save(load_state(tmp_path / STATE) | {"format": 1}, tmp_path / STATE)
+    with pytest.raises(UserError, match=r"state\.pt has another format: start this run afresh with --restart"):
+        trainer(shared_folders, tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:500], lambda data: b"", lambda data: b"text" * 99])

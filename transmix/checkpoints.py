@@ -15,7 +15,7 @@ from transmix.errors import UserError
 from transmix.files import replacing
 from transmix.models import create_model
 
-FORMAT = 1
+FORMAT = 2  # of training states
 
 
 def save_weights(model: nn.Module, path: Path, about: dict[str, Any]) -> None:

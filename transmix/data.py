@@ -148,31 +148,36 @@ def eval_loader(
     shard: Shard | None = None,
     pin_memory: bool = False,
     chosen: Sequence[int] | None = None,
-) -> _EvalBatches:
+) -> EvalBatches:
     """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
 
     Images come in the source's order, often class by class; or those `chosen` by their indices, as they come.
     """
     shard = shard or Shard()
     samples = Samples(images, eval_transform(recipe))
-    order = range(len(samples)) if chosen is None else chosen
+    indices = (range(len(samples)) if chosen is None else chosen)[shard.rank :: shard.world]
     loader = DataLoader(
         samples,
         recipe.eval_batch_size,
-        sampler=[(0, 0, index) for index in order[shard.rank :: shard.world]],
+        sampler=[(0, 0, index) for index in indices],
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
         worker_init_fn=outlive_a_stop,
     )
-    return _EvalBatches(loader)
+    return EvalBatches(loader, indices)
 
 
-class _EvalBatches:
-    """A re-iterable loader of `samples` that stops with a `UserError` at an unreadable image."""
+class EvalBatches:
+    """A re-iterable loader of `samples` that stops with a `UserError` at an unreadable image.
 
-    def __init__(self, loader: DataLoader) -> None:
-        self._loader, self.samples = loader, loader.dataset
+    Attributes:
+        samples: of all processes.
+        indices: which of them come here, in this order.
+    """
+
+    def __init__(self, loader: DataLoader, indices: Sequence[int]) -> None:
+        self._loader, self.samples, self.indices = loader, loader.dataset, indices
 
     def __len__(self) -> int:
         return len(self._loader)

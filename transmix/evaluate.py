@@ -1,14 +1,13 @@
-"""Top-1 and top-5 accuracy."""
+"""Top-1 and top-5 accuracy, and which images were right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from transmix.data import Normalizer
+from transmix.data import EvalBatches, Normalizer
 from transmix.distributed import Processes
 from transmix.precision import autocast
 
@@ -25,25 +24,36 @@ class Accuracy:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: EvalBatches,
     normalise: Normalizer,
     processes: Processes,
     precision: str = "fp32",
-) -> Accuracy:
-    """Accuracy over the batches of all processes; the model's training mode is put back afterwards."""
+) -> tuple[Accuracy, Tensor]:
+    """Accuracy over the batches of all processes, and which images the model was right about.
+
+    The latter is (N,) bool on the CPU, for each image of the split in the data set's order, however the images are
+    dealt to processes and batches. The model's training mode is put back afterwards.
+    """
     device = processes.device
     was_training, normalise_was_training = model.training, normalise.training
     model.eval()
     normalise.eval()
-    hits = torch.zeros(3, dtype=torch.float64, device=device)  # top-1, top-5, images
+    places = torch.tensor(batches.indices, dtype=torch.int64, device=device)
+    hits = torch.zeros(
+        (3, len(batches.samples)), dtype=torch.uint8, device=device
+    )  # in the first, in five, seen at all
+    done = 0
     for images, labels in batches:
         images = normalise(images.to(device, non_blocking=True))
         with autocast(device, precision):
             logits = model(images)
         labels = labels.to(device, non_blocking=True)
         ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
-        hits += torch.stack([ranked[:, 0].sum(), ranked.sum(), labels.new_tensor(len(labels))])
+        some = places[done : done + len(labels)]
+        hits[:, some] = torch.stack([ranked[:, 0], ranked.any(1), torch.ones_like(ranked[:, 0])]).to(hits)
+        done += len(labels)
     model.train(was_training)
     normalise.train(normalise_was_training)
-    top1, top5, images = processes.total(hits).tolist()
-    return Accuracy(100 * top1 / images, 100 * top5 / images, int(images))
+    hits = processes.total(hits).cpu()
+    top1, top5, seen = hits.sum(1).tolist()
+    return Accuracy(100 * top1 / seen, 100 * top5 / seen, seen), hits[0].bool()

@@ -9,6 +9,9 @@ from typing import Any
 from transmix.files import write_text
 
 NAME = "log.jsonl"
+# a line's ``lambda``: histograms over the epoch's CutMix images, as many equal bins each. The partner's share in the
+# label and in the area, from 0 to 1, and the label's minus the area's, from -1 to 1; see transmix.epoch_sums
+LAMBDA_BINS = {"label": 20, "area": 20, "shift": 40}
 
 
 class EpochLog:

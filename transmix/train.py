@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transmix.checkpoints import load_state, save_state, save_weights
 from transmix.data import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.distributed import Processes
+from transmix.epoch_sums import SIZE, micro_batch_sums, summary
 from transmix.errors import UserError
 from transmix.evaluate import Accuracy, evaluate
 from transmix.log import EpochLog
@@ -65,6 +66,7 @@ class Trained:
     """What a finished training run measured: accuracy of the reported weights, seconds, MiB."""
 
     accuracy: Accuracy
+    right: Tensor  # (N,) bool, which validation images these weights are right about, in the data set's order
     weights: str  # file name, in the run's folder, of the weights that are reported
     seconds: float  # over all the sessions that it took
     peak_memory_mib: float
@@ -138,8 +140,9 @@ class Trainer:
             self.task.prepare_distributed(broadcast_buffers=False)  # `statistics` shares what there is to share
 
         self.epoch = self.batch = 0  # the position: next step of this epoch
-        self.sums = torch.zeros(4, dtype=torch.float64, device=processes.device)  # see _forward_backward
+        self.sums = torch.zeros(SIZE, dtype=torch.float64, device=processes.device)  # of this epoch so far
         self.history: list[dict[str, Any]] = []
+        self.right: Tensor | None = None  # about which images, when the last line of `history` was written
         self.seconds = 0.0
         self.stop = StopRequest()
         self._last_save = self._last_tick = time.monotonic()
@@ -170,7 +173,7 @@ class Trainer:
             self.task.trainable_module = self.task.trainable_module.module  # see join_processes
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
-        return Trained(accuracy, reported, seconds, self.processes.peak_memory_mib(), parameters)
+        return Trained(accuracy, self.right, reported, seconds, self.processes.peak_memory_mib(), parameters)
 
     def _show(self, note: str) -> None:
         self._bar.update(self._line, completed=self.step, note=note)
@@ -210,11 +213,7 @@ class Trainer:
         with autocast(device, self.recipe.precision):
             result = self.task(images, labels, objects=objects)
         self.optimisation.backward(result["loss"])
-        mix = result["mix"]
-        shift = (result["lam"] - mix.lam).abs().mean().to(device)  # zero for Mixup and for the area rule
-        cutmixed = torch.tensor(float(mix.box is not None), device=device)
-        # sums of: loss, micro-batches, how far the labels moved from the area rule, CutMix micro-batches
-        self.sums += torch.stack([result["loss"].detach(), torch.ones_like(shift), shift, cutmixed])
+        self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"])
 
     def _save_or_stop(self) -> None:
         due = self.processes.leads and time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds
@@ -227,13 +226,12 @@ class Trainer:
             raise Stopped(line if self.processes.leads else "", wish)
 
     def _close_epoch(self) -> None:
-        loss, micro_batches, shift, cutmixed = self.processes.total(self.sums.clone()).tolist()
-        accuracy = self._evaluate()
+        sums = self.processes.total(self.sums.clone())
+        accuracy, self.right = self._evaluate()
         row = {
             "epoch": self.epoch,
             "lr": self.optimisation.lr,
-            "loss": loss / micro_batches,
-            "label_shift": shift / cutmixed if cutmixed else 0.0,
+            **summary(sums),
             "accuracy": asdict(accuracy),
         }
         self.history.append(row)
@@ -243,7 +241,7 @@ class Trainer:
         if self.processes.leads:
             self._log.write(self.history)
 
-    def _evaluate(self) -> Accuracy:
+    def _evaluate(self) -> tuple[Accuracy, Tensor]:
         model = self.task.get_eval_model(ema=self.recipe.report_ema)
         return evaluate(model, self.val_batches, self.normalise, self.processes, self.recipe.precision)
 
@@ -267,6 +265,7 @@ class Trainer:
             "optimisation": self.optimisation.state(),
             "sums": sums,
             "history": self.history,
+            "right": self.right,
             "seconds": self.seconds,
         }
         save_state(self.out / STATE, state)
@@ -286,4 +285,4 @@ class Trainer:
         sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)
         if self.processes.rank < len(sums):
             self.sums.copy_(sums[self.processes.rank])
-        self.history, self.seconds = state["history"], state["seconds"]
+        self.history, self.right, self.seconds = state["history"], state["right"], state["seconds"]

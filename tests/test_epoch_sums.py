@@ -1,0 +1,102 @@
+"""What an epoch's line counts, against NumPy on the lambdas of the same steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recipes import small_recipe
+
+from transmix.distributed import Processes
+from transmix.epoch_sums import SIZE, lambda_counts, micro_batch_sums, summary
+from transmix.labels import Box
+from transmix.mixing import cutmix, mixup
+from transmix.sources.folders import read_folders
+from transmix.train import Runtime, Trainer
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def numpy_counts(label: np.ndarray, area: np.ndarray) -> dict[str, list[int]]:
+    label, area = label.astype(np.float64), area.astype(np.float64)
+    unit = [np.histogram(values, 20, (0, 1))[0].tolist() for values in (label, area)]
+    return {"label": unit[0], "area": unit[1], "shift": np.histogram(label - area, 40, (-1, 1))[0].tolist()}
+
+
+def named(counts: torch.Tensor) -> dict[str, list[int]]:
+    return summary(torch.cat([torch.ones(4, dtype=torch.float64), counts]))["lambda"]
+
+
+def test_counts_are_numpys():
+    rng = np.random.default_rng(0)
+    label, area = rng.random((2, 5000), dtype=np.float32)
+    edges = np.float32([0, 0.25, 0.5, 0.75, 1])  # those that a float32 can hold
+    edges = np.concatenate([edges, np.nextafter(edges, np.float32(0)), np.nextafter(edges, np.float32(1))])
+    label, area = np.concatenate([label, edges]), np.concatenate([area, edges[::-1]])
+    found = named(lambda_counts(*(torch.from_numpy(values).double() for values in (label, area))))
+    assert found == numpy_counts(label, area)
+    assert min(found["label"]) > 0
+
+
+def test_edges_belong_to_the_bin_above_and_one_to_the_last():
+    label, area = torch.tensor([[0.25, 1.0, 0.0, 0.7], [0.5, 0.0, 1.0, 0.7]], dtype=torch.float32).double()
+    found = {name: np.flatnonzero(some).tolist() for name, some in named(lambda_counts(label, area)).items()}
+    assert found == {"label": [0, 5, 13, 19], "area": [0, 10, 13, 19], "shift": [0, 15, 20, 39]}  # 0.7 < 14 / 20
+
+
+@pytest.mark.parametrize("side", range(1, 60))
+def test_the_area_rule_moves_no_label_by_a_rounding_error(side):
+    mix = cutmix(torch.zeros(3, 3, 60, 60), Box(0, side, 0, 11))
+    lam = torch.tensor(mix.lam, dtype=torch.float32)  # as `pasted_share` has it
+    sums = summary(micro_batch_sums(torch.tensor(1.5), lam, mix))
+    assert sums["lambda"]["shift"] == [0] * 20 + [3] + [0] * 19
+    assert sums["lambda"]["label"] == sums["lambda"]["area"]
+    assert (sums["loss"], sums["label_shift"]) == (1.5, 0.0)
+
+
+def test_mixup_is_not_counted():
+    mix = mixup(torch.zeros(4, 3, 8, 8), 0.3)
+    sums = summary(micro_batch_sums(torch.tensor(1.0), torch.tensor(mix.lam), mix))
+    assert sums["lambda"] == {"label": [0] * 20, "area": [0] * 20, "shift": [0] * 40}
+    assert sums["label_shift"] == 0.0
+
+
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_a_step_does_not_wait_for_its_sums(shape):
+    """On the meta device tensors have no values: whatever asked for one would fail."""
+    mix = cutmix(torch.zeros(4, 3, 8, 8, device="meta"), Box(0, 4, 0, 8))
+    lam = torch.zeros(shape, device="meta" if shape else "cpu")  # the area rule's lambda never leaves the host
+    sums = micro_batch_sums(torch.zeros((), device="meta"), lam, mix)
+    assert (sums.shape, sums.dtype, sums.device.type) == ((SIZE,), torch.float64, "meta")
+
+
+def epoch_and_results(root: Path, out: Path, **settings) -> tuple[dict, list[dict]]:
+    """The line of a run's only epoch, and what the task returned in each of its micro-batches."""
+    recipe = small_recipe(epochs=1, micro_batch=4, ema_decay=None, report_ema=False, **settings)
+    run = Trainer(recipe, read_folders(root), out, 0, ALONE, Runtime(0, progress=False))
+    results: list[dict] = []
+    run.task.register_forward_hook(lambda module, inputs, result: results.append(result))
+    run.run()
+    return run.history[0], results
+
+
+@pytest.mark.parametrize("rule", ["area", "mean", "attention"])
+def test_an_epochs_line_counts_its_cutmix_images(shared_folders, tmp_path, rule):
+    line, results = epoch_and_results(shared_folders, tmp_path, label_rule=rule)
+    assert len(results) == 3 * 4
+    mixed = [result for result in results if result["mix"].box is not None]
+    assert 0 < len(mixed) < len(results)
+    label = np.concatenate([np.broadcast_to(result["lam"].numpy(), 4) for result in mixed])
+    area = np.concatenate([np.full(4, result["mix"].lam, np.float32) for result in mixed])
+    assert line["lambda"] == numpy_counts(label, area)
+    assert sum(line["lambda"]["shift"]) == 4 * len(mixed)
+    assert line["label_shift"] == pytest.approx(np.abs(label - area).mean())
+    assert (np.count_nonzero(line["lambda"]["shift"]) == 1) == (rule == "area")
+    assert line["loss"] == pytest.approx(np.mean([result["loss"].item() for result in results]))
+
+
+def test_without_cutmix_all_counts_are_zero(shared_folders, tmp_path):
+    line, _ = epoch_and_results(shared_folders, tmp_path, cutmix_alpha=0.0, label_rule="area")
+    assert {sum(counts) for counts in line["lambda"].values()} == {0}
