@@ -19,6 +19,7 @@ from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.trained import weights_file
 from transmix.distributed import Processes
+from transmix.errors import UserError
 from transmix.files import replacing
 from transmix.train import Runtime
 
@@ -28,6 +29,8 @@ LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet
 
 def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Fine-tune (or continue), evaluate, and draw predictions beside the truth."""
+    if runtime.compile or runtime.channels_last:
+        raise UserError(f"--compile and --channels-last are not for a {run.kind}: leave them out")
     config = config_of(run, source)
     operators = prepare(config.default_scope)
     weights = weights_file(run.needs[0]) if run.needs else None
