@@ -182,6 +182,7 @@ def _runnable(
         config[name].num_workers = runtime.workers
         config[name].persistent_workers = runtime.workers > 0
         config[name].worker_init_fn = {"type": "outlive_a_stop"}
+    config.test_evaluator.collect_device = "gpu"  # from process to process; "cpu" goes through files where we stand
     config.val_dataloader = config.val_cfg = config.val_evaluator = None  # evaluated once, at the end
     config.launcher = "pytorch" if processes.world > 1 else "none"
     config.randomness = {"seed": derive_seed(seed, "mmengine") % 2**31}
