@@ -27,7 +27,7 @@ PLAN := $(RESULTS)/$(SCALE)/plan.mk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper bench data test lint clean
+.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper verify bench data test lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
 
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
 	@$(PYTHON) -m experiments plan $(STUDY)
+
+verify: $(VENV)  ## every record, its files and its data against what it claims
+	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(RESULTS)) --data '$(DATA)'
 
 check-paper: $(VENV)  ## build and try the paper's twelve models and what they are fine-tuned as (minutes)
 	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(ROWS))

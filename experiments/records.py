@@ -3,7 +3,8 @@
 A record is JSON with these keys:
 
 =============  =====================================================================================
-format         1
+format         2
+digest         SHA-256 of all the rest (`digest`): a record that was changed after it was written is not read
 run            id, name, table, kind, scale, row, part, method, seed, needs, command (makes it again)
 settings       the recipe or protocol; with data, seed and needs they give the hash in the run's id
 data           name, source, classes, images, fingerprint
@@ -28,6 +29,7 @@ history        for each epoch: epoch, lr, loss, accuracy; label_shift, the mean 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from typing import Any
 from transmix.errors import UserError
 from transmix.files import write_text
 
-FORMAT = 1
+FORMAT = 2
 NAME = "record.json"
 KEYS = ("run", "settings", "data", "metrics", "environment", "files", "started", "wall_seconds")
 
@@ -45,9 +47,11 @@ class UnreadableRecord(UserError):
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> Path:
-    """Write `record` into a run's folder, atomically."""
+    """Write `record` into a run's folder, atomically, with its format and digest."""
     path = folder / NAME
-    write_text(path, json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False) + "\n")
+    content = {"format": FORMAT} | {key: value for key, value in record.items() if key not in ("format", "digest")}
+    content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: text keys, lists for tuples
+    write_text(path, json.dumps(content | {"digest": digest(content)}, indent=1) + "\n")
     return path
 
 
@@ -62,6 +66,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != FORMAT:
             raise UnreadableRecord(f"record {path} has format {record['format']}, this version reads {FORMAT}")
+        if record["digest"] != digest(record):
+            raise UnreadableRecord(f"record {path} was changed after it was written")
         for key in KEYS:
             record[key]
     except FileNotFoundError:
@@ -69,3 +75,9 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UnreadableRecord(f"record {path} is not readable ({error})") from error
     return record
+
+
+def digest(record: dict[str, Any]) -> str:
+    """SHA-256, in hex, of a record's canonical JSON without its own `digest`."""
+    rest = {key: value for key, value in record.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -25,6 +25,16 @@ KINDS = {
 }
 
 
+def run_name(table: str, row: str, part: str, method: str, seed: int) -> str:
+    """A run's name: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
+    return ".".join(filter(None, (table, row, part, method, f"seed{seed}")))
+
+
+def run_id(name: str, kind: str, settings: dict[str, Any], data: str, seed: int, needs: list[str]) -> str:
+    """A run's id: its name, and a hash of kind, settings, the data's name, seed and the ids of the runs it needs."""
+    return f"{name}-{fingerprint([kind, settings, data, seed, needs])[:8]}"
+
+
 @dataclass(frozen=True)
 class Data:
     """A data set.
@@ -81,13 +91,13 @@ class Run:
     @property
     def name(self) -> str:
         """For people: ``table1.deit_s.transmix.seed0``, ``table3.deit_s.upernet.transmix.seed0``."""
-        return ".".join(filter(None, (self.table, self.row, self.part, self.method, f"seed{self.seed}")))
+        return run_name(self.table, self.row, self.part, self.method, self.seed)
 
     @property
     def id(self) -> str:
         """The name and a hash of kind, settings, data, seed and needs."""
         needs = [need.id for need in self.needs]
-        return f"{self.name}-{fingerprint([self.kind, self.settings, self.data.name, self.seed, needs])[:8]}"
+        return run_id(self.name, self.kind, self.settings, self.data.name, self.seed, needs)
 
     @property
     def folder(self) -> Path:

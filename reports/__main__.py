@@ -1,23 +1,83 @@
-"""``python -m reports``: tables, figures and one HTML page from a study's records."""
+"""``python -m reports``: what a study's records say, and whether they can be trusted.
+
+Without a command, or with options only, it is ``page``: the tables, the figures and one HTML page of a study.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from experiments.study import add_study_options, study_from
 from reports.collect import collect
-from reports.render import print_table
+from reports.render import print_table, warn
 from reports.tables import TABLES
 from transmix.errors import UserError, exit_on_user_error, unknown_name
 
 
 def main() -> None:
-    """Parse the command line; print one table, or write the whole report."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
-    parser.add_argument("--table", metavar="TABLE", help=f"print only this one: {', '.join(TABLES)}")
-    add_study_options(parser)
-    args = parser.parse_args()
+    """Parse the command line and act."""
+    args = parse(sys.argv[1:])
+    if args.command == "show":
+        from reports.show import show as act
+    elif args.command == "verify":
+        from reports.verify import verify as act
+    elif args.command == "compare":
+        from reports.compare import compare as act
+    elif args.command == "publish":
+        from reports.publish import publish as act
+    else:
+        act = page
+    act(args)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """The command line; without a command it is that of ``page``."""
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words = ["page", *words]
+    return parser().parse_args(words)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports", description=__doc__.replace("``", ""), formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    page = _command(commands, "page", "write the report of a study, or print one table of it")
+    page.add_argument("--table", metavar="TABLE", help=f"print only this one: {', '.join(TABLES)}")
+    add_study_options(page)
+
+    show = _command(commands, "show", "one record: what it measured, how, on what, with what, and how to make it again")
+    show.add_argument("run", metavar="RUN", help="a run's name or id, its folder, or its record.json")
+    add_study_options(show)
+
+    verify = _command(commands, "verify", "name every record that no longer matches what it claims (exit status 1)")
+    verify.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR", help="default: results and the published runs of this suite"
+    )
+    verify.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
+
+    compare = _command(commands, "compare", "what changed between two folders of runs, seed by seed, with intervals")
+    compare.add_argument("a", type=Path, metavar="A", help="a folder of runs: results/tiny, a copy of it, ...")
+    compare.add_argument("b", type=Path, metavar="B", help="the other one; differences are B minus A")
+    compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/comparisons/A-vs-B")
+
+    publish = _command(commands, "publish", "copy verified records, without weights, to where every report shows them")
+    publish.add_argument("folder", type=Path, metavar="DIR", help="a folder of runs, such as results/tiny")
+    publish.add_argument("--as", dest="name", metavar="NAME", help="of the set; default: its scale and its device")
+    publish.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def page(args: argparse.Namespace) -> None:
+    """Print one table, or write the whole report."""
     if args.table is not None and args.table not in TABLES:
         raise unknown_name("table", args.table, TABLES)
     collected = collect(study_from(args))
@@ -35,12 +95,6 @@ def main() -> None:
     warn(report.problems)
     print_table(report.table1.without("params", "flops", "model", "parameters", "gmacs"))
     return print(f"Report: {page}")
-
-
-def warn(problems: list[str]) -> None:
-    """One line on stderr for each file that could not be read."""
-    for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

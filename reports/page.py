@@ -156,8 +156,8 @@ def write(report: Report, folder: Path) -> Path:
     return page
 
 
-def render(template: str, report: Report, pictures: list[Picture]) -> str:
-    """A template filled with a report."""
+def template_environment() -> Environment:
+    """Templates of this folder, and the filters that they use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
@@ -168,7 +168,12 @@ def render(template: str, report: Report, pictures: list[Picture]) -> str:
     )
     environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
     environment.filters["models"] = partial(listed, name=published.model_name)
-    collected = report.collected
+    return environment
+
+
+def render(template: str, report: Report, pictures: list[Picture]) -> str:
+    """A template filled with a report."""
+    environment, collected = template_environment(), report.collected
     return environment.get_template(template).render(
         report=report,
         study=collected.study,

@@ -118,3 +118,9 @@ def print_table(table: Table) -> None:
 def _terminal_cell(cell: Cell) -> str:
     text = escape(cell.text)
     return f"[dim]{text}[/dim]" if cell.kind == "missing" else text
+
+
+def warn(problems: list[str]) -> None:
+    """One line on stderr for each file that could not be read."""
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)

@@ -25,10 +25,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def estimate_text(estimate: Estimate, sign: bool = False) -> str:
+def estimate_text(estimate: Estimate, sign: bool = False, digits: int = 2) -> str:
     """``51.23 ± 0.45``, or ``51.23`` where there is no interval."""
-    text = number(estimate.mean, sign=sign)
-    return text if estimate.half_width is None else f"{text} ± {number(estimate.half_width)}"
+    text = number(estimate.mean, digits, sign)
+    return text if estimate.half_width is None else f"{text} ± {number(estimate.half_width, digits)}"
 
 
 def gain_text(gain: Estimate) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from timm.data import ImageNetInfo
 
 from transmix.errors import UserError
-from transmix.sources.folders import IMAGE_SUFFIXES
+from transmix.sources.listing import IMAGE_SUFFIXES
 from transmix.sources.source import natural_key
 
 IMAGENET_A = "imagenet-a"

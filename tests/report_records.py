@@ -16,6 +16,7 @@ from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study, add_study_options, study_from
 from reports.collect import DETECTION_METRICS, SEGMENTATION_METRICS
+from transmix.files import sha256
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -211,9 +212,9 @@ def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (
     metrics |= {"parameters": 5_800_000, "val_images": 200, "peak_memory_mib": 512.0}
     extra = {"weights_report": None if run.method == "random" else {"loaded": 148, "dropped": [], "resized": []}}
     if picture is not None:
-        extra["files"] = {"predictions.png": "0" * 64}
         run.folder.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", picture, "teal").save(run.folder / "predictions.png")
+        extra["files"] = {"predictions.png": sha256(run.folder / "predictions.png")}
     record = record_of(run, metrics, **extra)
     record["data"] = {
         "name": f"dense-{run.kind}",

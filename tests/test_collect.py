@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from report_records import VAL_IMAGES, make_study, write_train
 
 from experiments.correctness import pack, unpack
+from experiments.records import read_record, write_record
 from reports.collect import Result, read
 
 RIGHT = np.arange(VAL_IMAGES) < 415
@@ -20,10 +20,9 @@ def result(folder: Path, change: Callable[[dict], object]) -> Result:
     """The result of a run at 41.5 %, after a change to its record."""
     run = make_study(folder, "--scale", "tiny").find("table1.deit_t.transmix.seed0")
     write_train(run, 41.5)
-    path = run.folder / "record.json"
-    record = json.loads(path.read_text())
+    record = read_record(run.folder)
     change(record)
-    path.write_text(json.dumps(record))
+    write_record(run.folder, record)
     return read(run)
 
 

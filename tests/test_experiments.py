@@ -288,6 +288,25 @@ def test_a_record_survives(tmp_path):
     assert read_record(tmp_path / "nothing") is None
 
 
+def test_a_record_that_is_changed_by_hand_is_not_read(tmp_path):
+    path = write_record(tmp_path, record() | {"metrics": {"top1": 12.5}, "wall_seconds": 1.0})
+    path.write_text(path.read_text().replace("12.5", "13.5"))
+    with pytest.raises(UnreadableRecord, match=r"record .*record\.json was changed after it was written"):
+        read_record(tmp_path)
+    path.write_text(path.read_text().replace("13.5", "12.5"))
+    assert read_record(tmp_path)["metrics"] == {"top1": 12.5}
+
+
+def test_a_record_may_be_laid_out_anew_and_written_again(tmp_path):
+    path = write_record(tmp_path, record() | {"metrics": {"pair": (1, 2), "näme": None}})
+    found = read_record(tmp_path)
+    assert found["metrics"] == {"pair": [1, 2], "näme": None}
+    path.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+    assert read_record(tmp_path) == found
+    write_record(tmp_path, found)
+    assert read_record(tmp_path) == found
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 2}', "null"])
 def test_a_corrupted_record_is_named_with_the_way_to_redo_it(tmp_path, text):
     run = study("--results", str(tmp_path)).plan()[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 from report_records import fine_tuning_run, make_study, write_fine_tuned
 
+from experiments.records import read_record, write_record
 from experiments.study import Study
 from reports import fine_tuning, summary, table3, table4
 from reports.collect import Collected, collect, read
@@ -186,10 +186,9 @@ def test_heads_of_one_row_are_lines_of_their_own(study):
 def test_a_record_that_lacks_what_is_shown_is_unreadable(study, change, reason):
     run = fine_tuning_run(study, "table3.deit_t.upernet.transmix.seed0")
     write_fine_tuned(run, 40.0)
-    path = run.folder / "record.json"
-    record = json.loads(path.read_text())
+    record = read_record(run.folder)
     change(record)
-    path.write_text(json.dumps(record))
+    write_record(run.folder, record)
     result = read(run)
     assert result.status == "unreadable"
     assert reason in result.problem

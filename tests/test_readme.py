@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.study import add_study_options
+from reports.__main__ import parse as parse_reports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,6 +30,8 @@ def test_commands_exist_and_parse(command, tmp_path):
     if words[0] == "python":
         find = f"import importlib.util as u; assert u.find_spec('{words[2]}.__main__')"
         subprocess.run(["python3", "-c", find], check=True, cwd=ROOT)
+        if words[2] == "reports":
+            parse_reports(words[3:])
         return
     words = [f"{word.split('=')[0]}={tmp_path}" if word.startswith("IMAGENET") else word for word in words]
     words = [word for word in words if not word.startswith(("ADE20K=", "COCO=", "PASCAL_CONTEXT="))]
@@ -42,7 +45,8 @@ def test_python_runs(code):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *(f"{p}/README.md" for p in ("transmix", "downstream", "robustness"))]
+    "document",
+    ["README.md", *(f"{p}/README.md" for p in ("transmix", "downstream", "robustness", "reports/published_runs"))],
 )
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()

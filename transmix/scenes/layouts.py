@@ -106,17 +106,35 @@ def _write_all(out: Path, files: Iterable[tuple[str, bytes]]) -> str:
 def _imagenet_files(spec: ScenesSpec, shard: Shard) -> Iterable[tuple[str, bytes]]:
     for index in range(shard.start, shard.stop):
         scene = single_object_scene(spec, shard.split, index)
-        stem = f"{shard.split}/{scene_class(scene.labels[0]).name}/{shard.split}_{index:08d}"
-        yield f"imagenet/{stem}.JPEG", jpeg(scene.image)
-        yield f"imagenet_masks/{stem}.png", _png(scene.masks[0] * np.uint8(255))
+        image, mask = imagenet_names(shard.split, scene_class(scene.labels[0]).name, index)
+        yield image, jpeg(scene.image)
+        yield mask, _png(scene.masks[0] * np.uint8(255))
+
+
+def imagenet_names(split: str, class_name: str, index: int) -> tuple[str, str]:
+    """Where an image of the ImageNet view and its mask lie."""
+    stem = f"{split}/{class_name}/{split}_{index:08d}"
+    return f"imagenet/{stem}.JPEG", f"imagenet_masks/{stem}.png"
 
 
 def _dense_files(scene: Scene, split: str, number: int) -> Iterable[tuple[str, bytes]]:
     photo = jpeg(scene.image)
+    return zip(dense_names(split, number), (photo, _png(_label_map(scene)), photo), strict=True)
+
+
+def dense_names(split: str, number: int) -> tuple[str, str, str]:
+    """Where ADE20K's image, its annotation and COCO's copy of an image of the dense views lie; counted from 1."""
     stem = f"{ADE_SPLITS[split]}/ADE_{split}_{number:08d}"
-    yield f"ade20k/images/{stem}.jpg", photo
-    yield f"ade20k/annotations/{stem}.png", _png(_label_map(scene))
-    yield f"coco/{COCO_SPLITS[split]}/{number:012d}.jpg", photo
+    return (
+        f"ade20k/images/{stem}.jpg",
+        f"ade20k/annotations/{stem}.png",
+        f"coco/{COCO_SPLITS[split]}/{number:012d}.jpg",
+    )
+
+
+def coco_list(split: str) -> Path:
+    """Where the COCO view lists a split's images and objects."""
+    return Path("coco", "annotations", f"instances_{COCO_SPLITS[split]}.json")
 
 
 def _label_map(scene: Scene) -> NDArray[np.uint8]:

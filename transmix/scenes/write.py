@@ -32,6 +32,7 @@ from transmix.scenes.layouts import (
     Shard,
     ShardResult,
     coco_document,
+    coco_list,
     make_folders,
     plan_shards,
     write_shard,
@@ -187,11 +188,11 @@ def _finish(spec: ScenesSpec, out: Path) -> None:
     digest = hashlib.sha256()
     for shard, result in results.items():
         digest.update(f"{shard.name} {result.sha256}\n".encode())
-    for split, folder in COCO_SPLITS.items():
+    for split in COCO_SPLITS:
         entries = [results[s] for s in shards if (s.view, s.split) == ("dense", split)]
         content = json.dumps(coco_document(spec, entries)).encode()
         digest.update(content)
-        _write_atomically(out, Path("coco", "annotations", f"instances_{folder}.json"), content)
+        _write_atomically(out, coco_list(split), content)
     sheet = io.BytesIO()
     draw_sheet(spec, out).save(sheet, "PNG")
     _write_atomically(out, Path("sheet.png"), sheet.getvalue())

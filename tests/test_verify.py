@@ -1,0 +1,264 @@
+"""``reports verify`` and ``publish``: what no longer matches is named, and only what matches is published."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_records import COMMIT, make_study, write_study
+
+from experiments.correctness import pack
+from experiments.records import NAME, read_record, write_record
+from experiments.study import Study
+from reports.__main__ import main, parser
+from reports.found import find_records, readable
+from reports.publish import LIMIT, copy_records, own_folders
+from reports.verify import check_all, verify
+from transmix.errors import CommandEnd, UserError
+from transmix.files import sha256
+from transmix.scenes import ScenesSpec
+from transmix.scenes.write import write_scenes
+from transmix.sources.folders import read_folders
+
+TRAINED, SWEPT = "table1.deit_t.transmix.seed0", "occlusion.deit_t.transmix.seed0"
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
+    write_study(study, (5.0,))
+    weights = study.find(TRAINED).folder / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    edit(study, TRAINED, lambda record: record["files"].update({weights.name: sha256(weights)}))
+    return study
+
+
+def edit(study: Study, name: str, change) -> None:
+    """Change a record as a program would: its digest is right again."""
+    folder = study.find(name).folder
+    record = read_record(folder)
+    change(record)
+    write_record(folder, record)
+
+
+def wrong(study: Study) -> list[str]:
+    return check_all(find_records(study.results), study.data).wrong
+
+
+def test_what_was_not_touched_is_verified(study, capsys):
+    verify(parser().parse_args(["verify", str(study.results), "--data", str(study.data)]))
+    out = capsys.readouterr().out
+    records = len(study.plan())
+    assert out.startswith(f"{records} records verified; checked: ")
+    assert f"{records} ids" in out
+    assert "1 files" in out
+    assert f"not checked: {records} records’ data that is not there" in out
+
+
+def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
+    path = study.find(TRAINED).folder / NAME
+    text = path.read_text()
+    assert text.count('"top1": 55.0,') == 2  # the metric, and the last epoch of the history
+    path.write_text(text.replace('"top1": 55.0,', '"top1": 56.0,'))
+    with pytest.raises(CommandEnd, match=r"^1 of \d+ records do not match what they claim") as end:
+        verify(parser().parse_args(["verify", str(study.results)]))
+    assert end.value.status == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"record {path} was changed after it was written: ")
+    assert "redo its run with --restart" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "claim"),
+    [
+        (TRAINED, lambda record: record["metrics"].update(top1=56.0), "metrics.top1 is 56.0, computed again it is 55"),
+        (TRAINED, lambda record: record["metrics"].update(val_images=999), "metrics.val_images is 999"),
+        (TRAINED, lambda record: record["settings"].update(lr=2e-3), "its kind, settings, data, seed and needs give"),
+        (TRAINED, lambda record: record["run"].update(seed=1), "its name is table1.deit_t.transmix.seed0, its table"),
+        (TRAINED, lambda record: record["metrics"].update(parameters=None), "unexpected value of metrics.parameters"),
+        (TRAINED, lambda record: record["history"].pop(0), "unexpected value of history"),
+        (TRAINED, lambda record: record.update(history=None), "its metrics cannot be computed again"),
+        (SWEPT, lambda record: record["metrics"]["curves"]["salient"].update(area=31.0), "curves.salient.area is 31.0"),
+        (SWEPT, lambda record: record["metrics"].update(clean=54.0), "metrics.curves.random.area is"),
+        ("table5.deit_t.transmix.seed0", lambda record: record["metrics"].update(natural_top1=26.0), "it is 25.0"),
+    ],
+)
+def test_a_claim_that_does_not_follow_from_the_record_is_named(study, name, change, claim):
+    edit(study, name, change)
+    lines = wrong(study)
+    assert lines
+    run = study.find(name)
+    for line in lines:
+        assert line.removeprefix("record ").startswith(f"{run.folder / NAME}")
+        assert line.endswith(f": redo just this run with '{run.command} --restart'")
+    assert any(claim in line for line in lines)
+
+
+def test_answers_that_do_not_add_up_are_named(study):
+    edit(study, TRAINED, lambda record: record.update(right=pack(np.arange(1000) < 550)))
+    assert wrong(study) == []
+    edit(study, TRAINED, lambda record: record.update(right=pack(np.arange(1000) < 549)))
+    assert "metrics.top1 is 55.0, computed again it is 54.9" in wrong(study)[0]
+    edit(study, TRAINED, lambda record: record.update(right="no base64"))
+    assert "right does not hold an answer for each of val_images" in wrong(study)[0]
+
+
+def test_swapped_weights_are_named(study):
+    weights = study.find(TRAINED).folder / "weights.safetensors"
+    weights.write_bytes(b"others!")
+    (line,) = wrong(study)
+    assert f"{weights} is not the file of the record" in line
+
+
+def test_missing_weights_are_missing_not_wrong(study, capsys):
+    weights = study.find(TRAINED).folder / "weights.safetensors"
+    weights.unlink()
+    (study.find(TRAINED).folder / "log.jsonl").write_text("")  # the folder holds more than the record
+    verify(parser().parse_args(["verify", str(study.results)]))
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"{weights} is missing, so it was not checked: ")
+    assert "1 missing files" in out[1]
+
+
+def test_a_renamed_folder_and_a_missing_need_are_named(study):
+    run = study.find(TRAINED)
+    run.folder.rename(run.folder.with_name("mine"))
+    lines = wrong(study)
+    renamed = f"{run.folder.with_name('mine') / NAME}: lies in a folder called mine, its run is {run.id}: "
+    assert [line for line in lines if line.startswith(renamed)] == [f"{renamed}rename the folder back"]
+    needed = [line for line in lines if f"it was made from {run.id}, which has no record beside it" in line]
+    assert len(needed) == len(lines) - 1 == sum(run.id in [need.id for need in other.needs] for other in study.plan())
+
+
+def test_a_need_that_was_made_again_is_named(study):
+    edit(study, TRAINED, lambda record: record.update(started="2026-01-03T00:00:00+00:00"))
+    lines = wrong(study)
+    assert len(lines) == 3
+    assert all("which has been made again since (2026-01-03T00:00:00+00:00): redo just this run" in x for x in lines)
+
+
+def test_data_is_read_back(tmp_path):
+    spec = ScenesSpec(classes=2, train=4, val=2, size=32, dense_size=32, dense_train=2, dense_val=2)
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
+    run = study.find("table1.deit_t.baseline.seed0")
+    write_study(study, (5.0,))
+    folder = tmp_path / run.data.name
+    manifest = write_scenes(spec, folder, progress=False)
+    first, dense = read_folders(folder / "imagenet").fingerprint, manifest.sha256[:16]
+
+    def checked():
+        return check_all(find_records(run.folder), tmp_path)
+
+    def claim(fingerprint: str, kind: str):
+        record = read_record(run.folder)
+        record["data"]["fingerprint"], record["run"]["kind"] = fingerprint, kind
+        write_record(run.folder, record)
+
+    claim(first, "train")
+    assert (checked().wrong, checked().checked["data fingerprints"]) == ([], 1)
+    claim(dense, "train")
+    assert f"it was made on data with fingerprint {dense}, that of {run.data.name} is {first}" in checked().wrong[0]
+    claim(dense, "segmentation")
+    assert not any("fingerprint" in line for line in checked().wrong)
+    claim(first, "train")
+    image = next(folder.glob("coco/val2017/*.jpg"))
+    image.write_bytes(image.read_bytes()[:-1] + b"?")
+    (line,) = checked().wrong
+    assert line.startswith(f"data folder {folder} cannot be used (a file was changed after it was written); records")
+    image.unlink()
+    (line,) = checked().wrong
+    assert "is not whole (No such file or directory" in line
+
+
+def test_records_of_a_users_own_model_are_verified_and_shown(study, tmp_path, capsys, monkeypatch):
+    own = tmp_path / "own" / "resnet18.occlusion-12345678"
+    weights = tmp_path / "resnet18.pth"
+    weights.write_bytes(b"weights")
+    record = read_record(study.find(SWEPT).folder)
+    del record["run"]["part"]
+    record["run"] |= {"id": own.name, "name": "occlusion.resnet18", "row": "resnet18", "method": "own", "scale": "own"}
+    record["run"]["needs"] = []
+    record["data"] = {"name": "photos", "embedded": False, "classes": 10}
+    write_record(own, record | {"weights": {"path": str(weights), "sha256": sha256(weights)}})
+    tally = check_all(find_records(own), tmp_path)
+    assert (tally.wrong, tally.checked["files"], tally.skipped["ids of a user’s own models"]) == ([], 1, 1)
+    weights.write_bytes(b"others")
+    (line,) = check_all(find_records(own), tmp_path).wrong
+    assert f"{weights} is not the file of the record" in line
+    monkeypatch.setattr("sys.argv", ["reports", "show", str(own)])
+    main()
+    assert "Area, random patches dropped (%)" in capsys.readouterr().out
+
+
+def test_folders_without_records_are_one_line(study, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"^no such folder: .*nowhere: give one that holds runs"):
+        find_records(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"^no records in .*empty: 'make report' makes some"):
+        find_records(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setattr("reports.verify.PUBLISHED_RUNS", Path("none"))
+    with pytest.raises(UserError, match=r"^no records in results or none: 'make report' makes some"):
+        verify(parser().parse_args(["verify"]))
+    run = study.find(TRAINED)
+    shutil.copytree(run.folder, study.results / "copy" / run.id)
+    with pytest.raises(UserError, match=f"^run {run.id} is in .*results twice, .*: remove one"):
+        readable(study.results)
+
+
+def published(study: Study, root: Path, name: str | None = None) -> tuple[Path, list[str]]:
+    return copy_records(study.results, name, study.data, root)
+
+
+def test_what_is_published_verifies(study, tmp_path):
+    destination, copied = published(study, tmp_path / "published")
+    assert destination == tmp_path / "published" / "tiny-cpu-x86-64"
+    assert sorted(copied) == sorted(run.id for run in study.plan())
+    files = [path for path in destination.rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {NAME}
+    for path in files:
+        assert path.read_bytes() == (study.results / "tiny" / path.parent.name / NAME).read_bytes()
+    tally = check_all(find_records(destination), study.data)
+    assert (tally.wrong, tally.missing) == ([], [])
+    assert tally.skipped["files of records that stand alone"] == 1
+    assert published(study, tmp_path / "published") == (destination, [])
+    assert published(study, tmp_path / "published", "My runs, again")[0].name == "my-runs-again"
+
+
+@pytest.mark.parametrize("commit", [COMMIT + "+", "unknown"])
+def test_runs_of_uncommitted_code_are_not_published(study, tmp_path, commit):
+    edit(study, SWEPT, lambda record: record["environment"].update(commit=commit))
+    with pytest.raises(UserError, match=r"was made with code that nobody else has .*: commit the code, then redo"):
+        published(study, tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
+def test_runs_that_do_not_verify_or_are_too_large_are_not_published(study, tmp_path):
+    edit(study, SWEPT, lambda record: record.update(notes="x" * LIMIT))
+    with pytest.raises(UserError, match=r"has 51[0-9] kB, the limit is 512 kB: leave its run out"):
+        published(study, tmp_path / "published")
+    edit(study, SWEPT, lambda record: record["metrics"].update(clean=54.0))
+    with pytest.raises(UserError, match=r"^nothing published: .*computed again it is"):
+        published(study, tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
+def test_a_set_has_one_device_and_its_records_are_not_replaced(study, tmp_path):
+    published(study, tmp_path / "published", "mine")
+    edit(study, SWEPT, lambda record: record["environment"].update(device="NVIDIA H100"))
+    with pytest.raises(UserError, match=r"has runs of 2 scales or devices \(tiny-CPU .*, tiny-NVIDIA H100\)"):
+        published(study, tmp_path / "published")
+    with pytest.raises(UserError, match="is another record of that run: choose another name with --as NAME"):
+        published(study, tmp_path / "published", "mine")
+
+
+def test_folders_of_the_machine_are_pointed_out(study, tmp_path):
+    (result,) = readable(study.find("table5.deit_t.baseline.seed0").folder)[0]
+    assert own_folders(result) == [str(study.results), str(study.data)]  # --results and --data of its command
+    inputs = {"natural": {"path": "data/scenes-A"}, "outliers": {"path": "/data/imagenet-o"}}
+    edit(study, result.run.name, lambda record: record.update(inputs=inputs))
+    edit(study, result.run.name, lambda record: record["run"].update(command="run x --imagenet torch/cifar100:/data/c"))
+    (result,) = readable(result.run.folder)[0]
+    assert own_folders(result) == ["/data/c", "/data/imagenet-o"]
