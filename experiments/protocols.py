@@ -9,6 +9,7 @@ OCCLUSION = ("random", "salient", "non_salient")
 CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
 PROTOCOLS = ("per_image", "published")
 SWEEPS = {"occlusion": OCCLUSION, "shuffle": ("shuffle",), "corruptions": CORRUPTIONS}
+CURVES = tuple(curve for curves in SWEEPS.values() for curve in curves)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,14 @@ def write_record(folder: Path, record: dict[str, Any]) -> Path:
     path = folder / NAME
     content = {"format": FORMAT} | {key: value for key, value in record.items() if key not in ("format", "digest")}
     content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: text keys, lists for tuples
-    write_text(path, json.dumps(content | {"digest": digest(content)}, indent=1) + "\n")
+    write_text(path, _spelled(content | {"digest": digest(content)}) + "\n")
     return path
+
+
+def _spelled(record: dict[str, Any]) -> str:
+    """JSON for people: indented, but with each list of numbers in one line."""
+    numbers = re.compile(r"\[\n([-+.eE\d,\s]+)\]")  # never within a text, which has no line breaks in JSON
+    return numbers.sub(lambda found: f"[{', '.join(found[1].replace(',', ' ').split())}]", json.dumps(record, indent=1))
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -24,11 +24,13 @@ class TrainedModel:
         model: with the weights that its recipe reports, in eval mode, on the CPU.
         normalise: pixels to what the model takes.
         recipe: how it was trained, and so how images are resized and cropped for it.
+        crop_mode: timm's, how images that are not square become so: cropped at the centre, as this suite does.
     """
 
     model: nn.Module
     normalise: Normalizer
     recipe: Recipe
+    crop_mode: str = "center"
 
 
 def recipe_of(settings: dict[str, Any]) -> Recipe:

@@ -10,17 +10,18 @@ import argparse
 import os
 from pathlib import Path
 
-from experiments.protocols import PROTOCOLS, SWEEPS, Sweep
+from experiments.protocols import CURVES, PROTOCOLS, SWEEPS, Sweep
 from transmix.errors import UserError, exit_on_user_error, unknown_name
 
 NATURAL = "natural"
+SWEEP_HELP = f"{', '.join((*SWEEPS, NATURAL))}; or a single curve: {', '.join(c for c in CURVES if c not in SWEEPS)}"
 
 
 def main() -> None:
     """Parse the command line and measure."""
     args = parser().parse_args()
-    if args.sweep not in (*SWEEPS, NATURAL):
-        raise unknown_name("sweep", args.sweep, (*SWEEPS, NATURAL))
+    if args.sweep not in (*SWEEPS, *CURVES, NATURAL):
+        raise unknown_name("sweep", args.sweep, {*SWEEPS, *CURVES, NATURAL})
     if len(args.weights) != len(args.model):
         raise UserError(f"{len(args.model)} models and {len(args.weights)} weights files: give one file a model")
     if args.sweep == NATURAL and None in (args.imagenet_a, args.imagenet_o):
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("model", nargs="+", metavar="MODEL", help="timm model, or one of this suite")
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE", help="one a model")
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="class folders, or a folder with val/")
-    parser.add_argument("--sweep", required=True, metavar="NAME", help=", ".join((*SWEEPS, NATURAL)))
+    parser.add_argument("--sweep", required=True, metavar="NAME", help=SWEEP_HELP)
     sweep = parser.add_argument_group("what a sweep does")
     sweep.add_argument("--protocol", default=default.protocol, help=f"{' or '.join(PROTOCOLS)} (default: per_image)")
     sweep.add_argument("--saliency", default=default.saliency, help="attention (default), dino or objects")

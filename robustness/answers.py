@@ -26,6 +26,7 @@ class Answers:
         keys: of the settings, in the order of the rows.
         indices: (N,) which images, by their places in the data set, in the order of the columns.
         right: (settings, N) int8: 1 right, 0 wrong, -1 not asked yet.
+        seconds: that interrupted sessions took.
 
     Args:
         folder: where they are kept; what is there already is taken over, whatever processes wrote it.
@@ -40,6 +41,7 @@ class Answers:
         self.folder, self.indices = folder, indices
         self.keys = [setting.key for setting in settings]
         self.right = np.full((len(self.keys), len(indices)), UNKNOWN, np.int8)
+        self.seconds = 0.0
         for path in self._files():
             self._take_over(path)
 
@@ -50,10 +52,12 @@ class Answers:
         try:
             with np.load(path, allow_pickle=False) as file:
                 keys, indices, right = file["keys"].tolist(), file["indices"], file["right"]
+                seconds = float(file["seconds"]) if "seconds" in file else 0.0
         except _UNREADABLE as error:
             raise UserError(f"answers {path} cannot be read: delete the file, then run the same command") from error
         if not np.array_equal(indices, self.indices):
             raise UserError(f"answers {path} are about other images: delete the file, then run the same command")
+        self.seconds = max(self.seconds, seconds)  # processes work at the same time
         rows = {key: row for row, key in enumerate(keys)}
         for row, key in enumerate(self.keys):
             if key in rows:
@@ -63,14 +67,14 @@ class Answers:
         """(settings,) bool: which ones some of these images are still to be asked under."""
         return (self.right[:, columns] == UNKNOWN).any(1)
 
-    def keep(self, name: str) -> None:
-        """Write all answers so far, atomically."""
+    def keep(self, name: str, **more: float) -> None:
+        """Write all answers so far, atomically; what is finished depends on nothing else."""
         with replacing(self.folder / name) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, keys=np.array(self.keys), indices=self.indices, right=self.right)
+            np.savez_compressed(file, keys=np.array(self.keys), indices=self.indices, right=self.right, **more)
 
-    def keep_part(self, processes: Processes) -> None:
-        """Write what this process knows into a file of its own."""
-        self.keep(f"rank{processes.rank}.{NAME}")
+    def keep_part(self, processes: Processes, seconds: float) -> None:
+        """Write what this process knows, `seconds` after it began, into a file of its own."""
+        self.keep(f"rank{processes.rank}.{NAME}", seconds=self.seconds + seconds)
 
     def gather(self, processes: Processes, mine: Sequence[int]) -> None:
         """Put together what all processes know, each about the columns that are its own, and write that once."""

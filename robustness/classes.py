@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from timm.data import ImageNetInfo
 
 from transmix.errors import UserError
-from transmix.sources.listing import IMAGE_SUFFIXES
-from transmix.sources.source import natural_key
+from transmix.sources.listing import class_images
+from transmix.sources.source import digest
 
 IMAGENET_A = "imagenet-a"
 
 
-def class_names(folder: Path) -> tuple[str, ...]:
-    """The class folders in `folder`, in the order of the labels that timm gives them.
+def listed(folder: Path) -> dict[str, list[str]]:
+    """`class_images` of a folder that a user named.
 
     Raises:
-        UserError: there is no such folder, no class folder in it, or one without images.
+        UserError: there is no such folder, or what is wrong with it.
     """
     if not folder.is_dir():
         raise UserError(f"no such data folder: {folder} (it should hold <class>/*.JPEG)")
-    names = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), key=natural_key)
-    if not names:
-        raise UserError(f"no class folders in {folder} (expected {folder}/<class>/*.JPEG)")
-    for name in names:
-        if not any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in os.scandir(folder / name)):
-            raise UserError(f"class folder {folder / name} holds no images: fill it or remove it")
-    return tuple(names)
+    return class_images(folder)
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The class folders in `folder`, in the order of the labels that timm gives them; errors as `listed`."""
+    return tuple(listed(folder))
+
+
+def describe_folder(folder: Path) -> dict[str, Any]:
+    """What a record says about class folders: where they are, and what tells them from others.
+
+    Raises:
+        UserError: as `listed`.
+    """
+    names = [f"{name}/{image}" for name, images in listed(folder).items() for image in images]
+    return {"path": str(folder), "images": len(names), "fingerprint": digest(names)}
 
 
 @cache

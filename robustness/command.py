@@ -16,24 +16,25 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.protocols import SWEEPS, Sweep
-from experiments.records import write_record
+from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.run import default_workers, environment
 from experiments.study import jsonable
+from experiments.trained import TrainedModel
 from robustness import natural
 from robustness.answers import NAME as ANSWERS
 from robustness.answers import Answers
-from robustness.classes import class_names, classes_of, positions
+from robustness.classes import class_names, classes_of, describe_folder, positions
 from robustness.models import load_dino, load_trained_model
 from robustness.patches import Grid
-from robustness.saliency import needs_dino
-from robustness.settings import check, settings_of
+from robustness.saliency import check_attention, find_saliency, foreground_from
+from robustness.settings import check, label, settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
-from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
 from transmix.distributed import Processes, join_processes
 from transmix.errors import UserError
 from transmix.files import sha256
-from transmix.recipe import fingerprint, settings
+from transmix.recipe import fingerprint
 from transmix.sources.folders import FolderImages
 from transmix.sources.source import find_split
 from transmix.train import Runtime
@@ -52,7 +53,7 @@ class Command:
         self.runtime = Runtime(workers, channels_last=args.channels_last)
         self.folder = val_folder(args.data)
         self.names = class_names(self.folder)
-        self.images = FolderImages(self.folder)
+        self.data, self.images = describe_folder(self.folder), FolderImages(self.folder)
         self.models = [
             load_trained_model(name, weights, args.precision, args.batch_size)
             for name, weights in zip(args.model, args.weights, strict=True)
@@ -62,29 +63,36 @@ class Command:
 
     def out(self, number: int, kind: str, protocol: dict[str, Any]) -> Path:
         """The folder of one model's record: a hash in its name says what it depends on."""
-        decides = [sha256(self.args.weights[number]), str(self.folder.resolve()), protocol]
-        decides.append(settings(self.models[number].recipe))
+        decides = [sha256(self.args.weights[number]), self.data | {"path": str(self.folder.resolve())}, protocol]
+        decides.append(view_of(self.models[number]))
         return self.args.out / f"{self.args.model[number]}.{kind}-{fingerprint(decides)[:8]}"
 
-    def record(self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple) -> None:
-        """Write the record of one model."""
-        if not self.processes.leads:
-            return
+    def record(
+        self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple, earlier: float = 0.0
+    ) -> None:
+        """Write the record of one model; `earlier` is how many seconds other sessions took."""
         name = self.args.model[number]
         run = {"id": folder.name, "name": f"{kind}.{name}", "table": kind, "kind": kind, "scale": "own", "row": name}
-        run |= {"method": "own", "seed": self.args.seed, "needs": [], "command": command_line()}
+        run |= {"part": "", "method": "own", "seed": self.args.seed, "needs": [], "command": command_line()}
         weights = self.args.weights[number]
         about = {
             "run": run,
             "settings": protocol,
-            "data": {"name": str(self.folder), "embedded": False, "classes": len(self.names)},
+            "data": {
+                "name": str(self.folder),
+                "embedded": False,
+                "source": "class folders",
+                "classes": len(self.names),
+                "images": {"val": self.data["images"]},
+                "fingerprint": self.data["fingerprint"],
+            },
             "metrics": metrics,
             "environment": environment(self.processes),
             "files": {file: sha256(folder / file) for file in files},
             "started": self.started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._clock, 1),
+            "wall_seconds": round(earlier + time.monotonic() - self._clock, 1),
             "weights": {"path": str(weights), "sha256": sha256(weights)},
-            "recipe": settings(self.models[number].recipe),
+            "view": view_of(self.models[number]),
         }
         write_record(folder, about)
         print(f"record: {folder / 'record.json'}", file=sys.stderr)
@@ -93,37 +101,48 @@ class Command:
 def measure_sweep(args: argparse.Namespace) -> None:
     """Occlude, shuffle or corrupt; models that take images alike share a pass."""
     sweep = Sweep(
-        curves=SWEEPS[args.sweep],
+        curves=SWEEPS.get(args.sweep, (args.sweep,)),
         **{name: getattr(args, name) for name in ("protocol", "saliency", "fill", "grid", "draws", "images", "seed")},
     )
     check(sweep)
-    if needs_dino(sweep) and args.dino is None:
+    if foreground_from(sweep, "dino") and args.dino is None:
         raise UserError("--saliency dino needs --dino FILE, the weights of DINO's ViT-S/16")
     with join_processes(args.device) as processes:
         command = Command(args, processes)
         passes: dict[tuple, list[int]] = defaultdict(list)
         for number, trained in enumerate(command.models):
-            recipe, grid = trained.recipe, grid_of(sweep, trained)
-            view = (recipe.image_size, recipe.interpolation, recipe.eval_crop, grid, command.classes[number])
-            passes[view].append(number)
+            recipe = trained.recipe
+            fits = fitting(sweep, recipe.image_size)
+            view = (recipe.image_size, recipe.interpolation, recipe.eval_crop, trained.crop_mode)
+            passes[(*view, command.classes[number], fits, grid_of(fits, trained))].append(number)
+            if foreground_from(sweep, "attention"):
+                check_attention(trained)
         lines = {}
-        for (*_, grid, _), numbers in passes.items():
-            lines |= one_pass(command, sweep, grid, numbers)
+        for (size, *_, fits, grid), numbers in passes.items():
+            left_out = [label("shuffle", cells) for cells in sweep.cells if cells not in fits.cells]
+            if left_out and "shuffle" in sweep.curves and processes.leads:
+                print(f"left out: {', '.join(left_out)} cells, which {size} px do not divide into", file=sys.stderr)
+            lines |= one_pass(command, fits, grid, numbers)
         if processes.leads:
-            show(sweep, {number: lines[number] for number in sorted(lines)}, args.model)
+            pairs = zip(args.model, args.weights, strict=True)
+            names = [f"{name}, {path.name}" if args.model.count(name) > 1 else name for name, path in pairs]
+            show(sweep, [(name, lines[number]) for number, name in enumerate(names)])
 
 
 def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> dict[int, dict[str, Any]]:
     """Measure some models in one pass over the images; the metrics by the models' numbers."""
     images, processes, first = command.images, command.processes, command.models[numbers[0]]
     every, dino = settings_of(sweep, grid), None
-    if needs_dino(sweep):
+    if foreground_from(sweep, "dino"):
         dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
-    saliency = find_saliency(sweep, first.recipe, images, grid, dino, command.args.masks)
+    saliency = find_saliency(sweep, first, images, grid, dino, command.args.masks)
     protocol = jsonable(asdict(sweep))
-    # more draws of the same are further settings of the same answers
-    decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws")}
-    decides["dino"] = sha256(command.args.dino) if dino is not None else None
+    # more draws of the same are further settings of the same answers, and so are more cells
+    decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws", "cells")}
+    source = {"dino_sha256": sha256(command.args.dino)} if dino is not None else {}
+    if foreground_from(sweep, "objects"):
+        source = {"masks": str(saliency.masks.folder.resolve())}
+    decides["source"] = source
     indices = choose_images(sweep, len(images))
     subjects = []
     for number in numbers:
@@ -136,16 +155,25 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
         found[number] = metrics_of(sweep, every, subject.answers, grid)
         if processes.leads:
             out = subject.answers.folder
+            earlier = subject.answers.seconds + seconds_of(out)
             write_sheet(out / SHEET, subject, images, sweep, every, saliency)
-            command.record(number, out, command.args.sweep, protocol, found[number], (ANSWERS, SHEET))
+            command.record(number, out, command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET), earlier)
     return found
+
+
+def seconds_of(folder: Path) -> float:
+    """How long it took to make the record that is being extended, if there is one."""
+    try:
+        return (read_record(folder) or {"wall_seconds": 0.0})["wall_seconds"]
+    except UnreadableRecord:
+        return 0.0  # it is about to be written anew
 
 
 def measure_natural(args: argparse.Namespace) -> None:
     """ImageNet-A and ImageNet-O, or folders like them."""
     with join_processes(args.device) as processes:
         command = Command(args, processes)
-        protocol = {"natural": str(args.imagenet_a.resolve()), "outliers": str(args.imagenet_o.resolve())}
+        protocol = {"natural": describe_folder(args.imagenet_a), "outliers": describe_folder(args.imagenet_o)}
         for number, trained in enumerate(command.models):
             known = command.classes[number]
             folders = (args.imagenet_a, args.imagenet_o)
@@ -161,6 +189,21 @@ def measure_natural(args: argparse.Namespace) -> None:
                     print(f"  {name:32} {'too few images' if value is None else f'{value:.6g}'}")
 
 
+def view_of(trained: TrainedModel) -> dict[str, Any]:
+    """How a model sees an image: what a record says about it, and what its answers depend on."""
+    recipe, normalise = trained.recipe, trained.normalise
+    return {
+        "image_size": recipe.image_size,
+        "interpolation": recipe.interpolation,
+        "crop": recipe.eval_crop,
+        "crop_mode": trained.crop_mode,
+        "mean": [round(value, 6) for value in normalise.mean.flatten().tolist()],  # as written, not as float32 has it
+        "std": [round(value, 6) for value in normalise.std.flatten().tolist()],
+        "precision": recipe.precision,
+        "batch_size": recipe.eval_batch_size,
+    }
+
+
 def val_folder(data: Path) -> Path:
     """The class folders to be classified: the validation split if there is one, else the folder itself."""
     if not data.is_dir():
@@ -174,17 +217,18 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "robustness", *sys.argv[1:]])
 
 
-def show(sweep: Sweep, found: dict[int, dict[str, Any]], names: list[str]) -> None:
-    """Print top-1 by curve and severity, mean over draws, one line a model and curve."""
+def show(sweep: Sweep, found: list[tuple[str, dict[str, Any]]]) -> None:
+    """Print top-1 by curve and severity, mean over draws, one line a model (name, metrics) and curve."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for curve in sweep.curves:
-        first = next(iter(found.values()))["curves"][curve]
+        severities = jsonable(sweep.points(curve)[0])
         table = Table(title=f"{curve.replace('_', ' ')}: top-1 (%)", title_justify="left", box=None)
-        for title in ("model", "clean", *map(str, first["severities"]), "area"):
+        for title in ("model", "clean", *(label(curve, severity) for severity in severities), "area"):
             table.add_column(title, justify="left" if title == "model" else "right")
-        for number, metrics in found.items():
+        for name, metrics in found:
             line = metrics["curves"][curve]
-            means = [sum(values) / len(values) for values in zip(*line["top1"], strict=True)]
-            values = [metrics["clean"], *means, line["area"]]
-            table.add_row(names[number], *(f"{value:.2f}" for value in values))
+            means = [f"{sum(values) / len(values):.2f}" for values in zip(*line["top1"], strict=True)]
+            shown = dict(zip(map(str, line["severities"]), means, strict=True))
+            points = [shown.get(str(severity), "") for severity in severities]
+            table.add_row(name, f"{metrics['clean']:.2f}", *points, f"{line['area']:.2f}")
         console.print(table)

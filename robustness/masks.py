@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,8 +28,8 @@ class LabelMaps(ObjectMasks):
 class Instances(ObjectMasks):
     """COCO's ``instances_*.json``: whatever is segmented is an object."""
 
-    def __init__(self, path: Path, images: Sequence[str], image_size: int, crop: float) -> None:
-        super().__init__(path, images, image_size, crop)
+    def __init__(self, path: Path, images: Sequence[str], *view: Any) -> None:
+        super().__init__(path, images, *view)
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             self._images = {Path(image["file_name"]).stem: image for image in document["images"]}
@@ -58,7 +59,9 @@ def _decode(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
     return coco_mask.decode(coco_mask.merge(runs) if isinstance(runs, list) else runs).astype(bool)
 
 
-def open_masks(path: Path, images: Sequence[str], image_size: int, crop: float) -> ObjectMasks:
+def open_masks(
+    path: Path, images: Sequence[str], image_size: int, crop: float, crop_mode: str = "center"
+) -> ObjectMasks:
     """The masks at a path in whichever layout it is: COCO's list, ADE20K's label maps, or folders like the images'.
 
     Args:
@@ -66,13 +69,14 @@ def open_masks(path: Path, images: Sequence[str], image_size: int, crop: float) 
         images: paths of the images within their folder, ``<class>/<name>``.
         image_size: pixels.
         crop: as `Recipe.eval_crop`.
+        crop_mode: timm's.
 
     Raises:
         UserError: there is nothing at that path, or no such list.
     """
     if path.suffix == ".json":
-        return Instances(path, images, image_size, crop)
+        return Instances(path, images, image_size, crop, crop_mode)
     if not path.is_dir():
         raise UserError(f"no masks at {path}: give a folder of PNG masks or an instances_*.json")
     like_images = (path / images[0]).parent.is_dir()
-    return (ObjectMasks if like_images else LabelMaps)(path, images, image_size, crop)
+    return (ObjectMasks if like_images else LabelMaps)(path, images, image_size, crop, crop_mode)

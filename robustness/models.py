@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -56,7 +57,7 @@ def load_trained_model(name: str, weights: Path, precision: str = "fp32", batch_
         eval_batch_size=batch_size,
         precision=precision,
     )
-    return TrainedModel(model.eval(), Normalizer(config["mean"], config["std"]).eval(), recipe)
+    return TrainedModel(model.eval(), Normalizer(config["mean"], config["std"]).eval(), recipe, config["crop_mode"])
 
 
 def load_dino(weights: Path, image_size: int) -> nn.Module:
@@ -82,7 +83,7 @@ def read_weights(weights: Path) -> dict[str, Tensor]:
     try:
         state = load_state_dict(str(weights), weights_only=True)
     except Exception as error:  # the unpickler fails on broken bytes in every way there is
-        reason = " ".join(str(error).split())[:160]
+        reason = shorten(str(error), 160)
         raise UserError(f"weights file {weights} is not readable ({reason})") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"weights file {weights} holds no state dict: save model.state_dict()")
@@ -107,5 +108,5 @@ def fill(name: str, weights: Path, state: dict[str, Tensor], num_classes: int, *
     try:
         return create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=num_classes, **settings)
     except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = shorten(str(error), 160)
         raise UserError(f"weights file {weights} does not fit {name}: {reason}") from error

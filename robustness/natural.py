@@ -17,7 +17,7 @@ import torch
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import TrainedModel, load_trained
-from robustness.classes import check_imagenet_a, class_names, imagenet_classes, positions
+from robustness.classes import check_imagenet_a, class_names, describe_folder, imagenet_classes, positions
 from robustness.metrics import BIN, aupr, aurra, rms_calibration_error
 from robustness.sweep import batches, for_device
 from transmix.data import eval_loader
@@ -29,7 +29,6 @@ from transmix.progress import progress_bar
 from transmix.scenes.stand_ins import STAND_INS, write_stand_in
 from transmix.sources import Images, ImageSource
 from transmix.sources.folders import FolderImages
-from transmix.sources.source import digest
 from transmix.train import Runtime
 
 SCORES = "scores.npz"
@@ -65,15 +64,8 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     )
     if processes.leads:
         save_scores(run.folder / SCORES, natural, outliers, familiar)
-    inputs = {name: describe(path) for name, path in run.inputs.items()}
+    inputs = {name: describe_folder(path) for name, path in run.inputs.items()}
     return Outcome(metrics_of(natural, outliers, familiar), (SCORES,), extra={"inputs": inputs})
-
-
-def describe(folder: Path) -> dict[str, Any]:
-    """What a record says about class folders: where they are, and what tells them from others."""
-    images = FolderImages(folder)
-    names = [images.filename(index) for index in range(len(images))]
-    return {"path": str(folder), "images": len(names), "fingerprint": digest(names)}
 
 
 def measure(
@@ -142,7 +134,8 @@ def score(
     allow_tf32(recipe.precision)
     mine = batches(len(images), recipe.eval_batch_size)[processes.rank :: processes.world]
     order = [index for batch in mine for index in batch]
-    loader = eval_loader(recipe, images, runtime.workers, pin_memory=device.type == "cuda", chosen=order)
+    pin = device.type == "cuda"
+    loader = eval_loader(recipe, images, runtime.workers, None, pin, order, trained.crop_mode)
     classes, targets = torch.tensor(subset, device=device), torch.tensor(labels_are, device=device)
     found = torch.zeros(3, len(images), dtype=torch.float64, device=device)
     with progress_bar(runtime.progress and processes.leads) as bar:

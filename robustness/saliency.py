@@ -6,6 +6,7 @@ A source is called with the model that is evaluated, clean images in [0, 1] and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,11 +15,14 @@ from torch.nn import functional as F
 
 from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
+from robustness.masks import open_masks
 from robustness.patches import Grid
 from robustness.settings import SALIENT
-from transmix.attention import ClassAttention
-from transmix.objects import ObjectMasks
+from transmix.attention import ClassAttention, token_grid
+from transmix.errors import UserError
+from transmix.objects import ObjectMasks, masks_beside
 from transmix.precision import autocast
+from transmix.sources import Images
 
 DINO_HEAD = 1  # of its last block: the one that the published script reads
 
@@ -64,6 +68,43 @@ class Objects:
         return on_grid(objects.to(images.device).float(), self.grid)
 
 
+def find_saliency(
+    sweep: Sweep,
+    trained: TrainedModel,
+    images: Images,
+    grid: Grid,
+    dino: nn.Module | None = None,
+    masks: Path | None = None,
+) -> Saliency | None:
+    """The source of saliency that the sweep names; None if no curve needs it.
+
+    Args:
+        sweep: what is measured.
+        trained: a model, and how images are resized for it.
+        images: beside which masks may lie.
+        grid: of patches.
+        dino: the DINO model, for that source.
+        masks: masks that lie elsewhere.
+
+    Raises:
+        UserError: there are no masks, or the model has no attention.
+    """
+    if not needs_saliency(sweep):
+        return None
+    if sweep.saliency == "attention":
+        check_attention(trained)
+        return OwnAttention(grid)
+    if sweep.saliency == "dino":
+        return DinoAttention(dino, grid)
+    masks = masks or masks_beside(images)
+    if masks is None:
+        where = images.folder or "this data"
+        raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
+    names = [images.filename(index) for index in range(len(images))]
+    recipe = trained.recipe
+    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop, trained.crop_mode), grid)
+
+
 def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None) -> Tensor:
     """Class attention (B, P) of `model` on images as `trained` takes them."""
     reader = ClassAttention(model, head)
@@ -73,14 +114,25 @@ def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid
     return on_grid(reader.take().unflatten(1, reader.grid), grid)
 
 
+def check_attention(trained: TrainedModel) -> None:
+    """Raise `UserError` if the model has no class attention to find the foreground by."""
+    try:
+        token_grid(trained.model)
+    except UserError as error:
+        raise UserError(
+            f"{trained.recipe.model} has no class attention to find the foreground by: choose --saliency dino or "
+            "objects, or --sweep random, which needs none"
+        ) from error
+
+
 def on_grid(maps: Tensor, grid: Grid) -> Tensor:
     """Maps (B, h, w), averaged over the patches of a grid: (B, P); a coarser map is repeated."""
     return F.interpolate(maps[:, None], grid, mode="area").flatten(1)
 
 
-def needs_dino(sweep: Sweep) -> bool:
-    """Whether the sweep asks for DINO's weights."""
-    return needs_saliency(sweep) and sweep.saliency == "dino"
+def foreground_from(sweep: Sweep, source: str) -> bool:
+    """Whether the sweep asks this source where the foreground is."""
+    return needs_saliency(sweep) and sweep.saliency == source
 
 
 def needs_saliency(sweep: Sweep) -> bool:

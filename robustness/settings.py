@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from experiments.protocols import PROTOCOLS, SWEEPS, Sweep
+from experiments.protocols import CURVES, OCCLUSION, PROTOCOLS, Sweep
 from robustness.corruptions import CORRUPTIONS, SEVERITIES
 from robustness.draws import Draws
 from robustness.patches import FILLS, Grid, drop_foreground, drop_random, drop_salient, shuffle
@@ -85,16 +85,24 @@ def settings_of(sweep: Sweep, grid: Grid) -> list[Setting]:
     return settings
 
 
+def label(curve: str, severity: Any) -> str:
+    """A severity of a curve for a person: ``10 %``, ``2 x 2``, ``severity 1``."""
+    if curve in OCCLUSION:
+        return f"{10 * severity} %"
+    if curve == "shuffle":
+        return "{} x {}".format(*severity)
+    return f"severity {severity}"
+
+
 def check(sweep: Sweep) -> None:
     """Raise `UserError` for a setting of the sweep that does not exist."""
     known = {"protocol": PROTOCOLS, "saliency": SALIENCY, "fill": FILLS}
     for name, values in known.items():
         if getattr(sweep, name) not in values:
             raise unknown_name(name, getattr(sweep, name), values)
-    curves = [curve for curves in SWEEPS.values() for curve in curves]
     for curve in sweep.curves:
-        if curve not in curves:
-            raise unknown_name("curve", curve, curves)
+        if curve not in CURVES:
+            raise unknown_name("curve", curve, CURVES)
     limits = {"tenths": (1, 10), "severities": (SEVERITIES[0], SEVERITIES[-1]), "draws": (1, None)}
     limits |= {"shared": (1, None), "images": (1, None), "grid": (1, None)}
     for name, (low, high) in limits.items():

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from experiments.protocols import OCCLUSION, Sweep
+from experiments.protocols import Sweep
 from robustness.saliency import Saliency
-from robustness.settings import Setting
+from robustness.settings import Setting, label
 from robustness.sweep import Subject
 from transmix.data import Samples, eval_transform
 from transmix.files import replacing
@@ -28,7 +28,7 @@ def write_sheet(
 ) -> None:
     """A row a curve, a column a severity, the clean image first: the first image of the sweep, in its first draw."""
     trained, index = subject.trained, int(subject.answers.indices[0])
-    pixels, _ = Samples(images, eval_transform(trained.recipe))[0, 0, index]
+    pixels, _ = Samples(images, eval_transform(trained.recipe, trained.crop_mode))[0, 0, index]
     image = torch.as_tensor(pixels)[None].to(trained.normalise.mean.device) / 255
     maps = saliency(trained, image, [index]) if saliency is not None else None
     ids = torch.tensor([index if sweep.protocol == "per_image" else 0], device=image.device)
@@ -37,17 +37,9 @@ def write_sheet(
         if setting.curve in tiles and setting.draw == 0:
             extra = (maps,) if setting.salient else ()
             perturbed = setting.perturb(image, setting.severity, setting.draws(sweep.seed, ids), *extra)
-            tiles[setting.curve].append((_label(setting), _tile(perturbed)))
+            tiles[setting.curve].append((label(setting.curve, setting.severity), _tile(perturbed)))
     with replacing(path) as temporary:
         _draw(tiles).save(temporary, "PNG")
-
-
-def _label(setting: Setting) -> str:
-    if setting.curve in OCCLUSION:
-        return f"{10 * setting.severity} %"
-    if setting.curve == "shuffle":
-        return "{} x {}".format(*setting.severity)
-    return f"severity {setting.severity}"
 
 
 def _tile(image: Tensor) -> Image.Image:
@@ -63,8 +55,8 @@ def _draw(tiles: dict[str, list[tuple[str, Image.Image]]]) -> Image.Image:
     for number, (curve, shown) in enumerate(tiles.items()):
         top = _GAP + number * row
         pen.text((_GAP, top + _TILE // 2), curve.replace("_", " "), fill="black", font=font, anchor="lm")
-        for column, (label, tile) in enumerate(shown):
+        for column, (text, tile) in enumerate(shown):
             left = _NAMES + column * step
             sheet.paste(tile, (left, top))
-            pen.text((left + _TILE // 2, top + _TILE + 3), label, fill="black", font=font, anchor="mt")
+            pen.text((left + _TILE // 2, top + _TILE + 3), text, fill="black", font=font, anchor="mt")
     return sheet

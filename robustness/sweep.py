@@ -10,25 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.protocols import OCCLUSION, Sweep
 from experiments.trained import TrainedModel
 from robustness.answers import Answers
-from robustness.masks import open_masks
 from robustness.patches import Grid, dropped_count
-from robustness.saliency import DinoAttention, Objects, OwnAttention, Saliency, needs_saliency
+from robustness.saliency import Saliency
 from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
-from transmix.data import Samples, eval_loader, eval_transform
+from transmix.data import eval_loader
 from transmix.distributed import Processes
 from transmix.errors import UserError
-from transmix.objects import masks_beside
 from transmix.precision import allow_tf32, autocast
 from transmix.progress import progress_bar
 from transmix.recipe import Recipe
@@ -51,13 +48,15 @@ class Subject:
 
 
 def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
-    """The grid of patches that a model is occluded on.
+    """The grid of patches that a model is occluded on; all of the image where no curve asks for one.
 
     Raises:
         UserError: the model has none of its own, or the image is not a whole number of patches.
     """
     size = trained.recipe.image_size
-    if sweep.grid is not None:
+    if set(OCCLUSION).isdisjoint(sweep.curves):
+        grid = (1, 1)  # nothing is occluded
+    elif sweep.grid is not None:
         grid = (sweep.grid, sweep.grid)
     elif size == 224:
         grid = PUBLISHED_GRID
@@ -65,7 +64,9 @@ def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
         try:
             grid = token_grid(trained.model)
         except UserError as error:
-            raise UserError(f"{trained.recipe.model} has no grid of patches of its own: choose one (grid=N)") from error
+            raise UserError(
+                f"{trained.recipe.model} has no grid of patches of its own: choose one, --grid N"
+            ) from error
     cells = sweep.cells if "shuffle" in sweep.curves else ()
     for rows, columns in (grid, *cells):
         if size % rows or size % columns:
@@ -73,40 +74,15 @@ def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
     return grid
 
 
+def fitting(sweep: Sweep, size: int) -> Sweep:
+    """The sweep without the cells that an image of `size` px does not divide into, as `grid_of` would refuse them."""
+    return replace(sweep, cells=tuple(cells for cells in sweep.cells if not any(size % count for count in cells)))
+
+
 def choose_images(sweep: Sweep, total: int) -> np.ndarray:
     """The indices of the images, in the order in which they are asked: shuffled, as batches of one class say little."""
     order = np.random.default_rng(derive_seed(sweep.seed, "order")).permutation(total)
     return order[: sweep.images]
-
-
-def find_saliency(
-    sweep: Sweep, recipe: Recipe, images: Images, grid: Grid, dino: nn.Module | None = None, masks: Path | None = None
-) -> Saliency | None:
-    """The source of saliency that the sweep names; None if no curve needs it.
-
-    Args:
-        sweep: what is measured.
-        recipe: how images are resized.
-        images: beside which masks may lie.
-        grid: of patches.
-        dino: the DINO model, for that source.
-        masks: masks that lie elsewhere.
-
-    Raises:
-        UserError: there are no masks.
-    """
-    if not needs_saliency(sweep):
-        return None
-    if sweep.saliency == "attention":
-        return OwnAttention(grid)
-    if sweep.saliency == "dino":
-        return DinoAttention(dino, grid)
-    masks = masks or masks_beside(images)
-    if masks is None:
-        where = images.folder or "this data"
-        raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
-    names = Samples(images, eval_transform(recipe)).names()
-    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop), grid)
 
 
 @torch.inference_mode()
@@ -150,19 +126,21 @@ def measure(
         runtime.workers,
         pin_memory=device.type == "cuda",
         chosen=[int(indices[column]) for batch in pending for column in batch],
+        crop_mode=first.trained.crop_mode,
     )
     targets = None if classes is None else torch.tensor(classes)
-    stop, written = StopRequest(), time.monotonic()
+    stop, began = StopRequest(), time.monotonic()
+    written = began
     with stop, progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task(first.name, total=len(pending), note="")
         for batch, (pixels, labels) in zip(pending, loader, strict=True):
             pixels = pixels.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
             labels = labels if targets is None else targets[labels]
-            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency)
+            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency, stop)
             bar.advance(line)
             if stop.signum or time.monotonic() - written > runtime.checkpoint_seconds:
                 for subject in subjects:
-                    subject.answers.keep_part(processes)
+                    subject.answers.keep_part(processes, time.monotonic() - began)
                 written = time.monotonic()
             if stop.signum:
                 raise Stopped(f"{first.name} stopped: run the same command again to continue", stop.signum)
@@ -188,8 +166,9 @@ def ask(
     sweep: Sweep,
     settings: Sequence[Setting],
     saliency: Saliency | None,
+    stop: StopRequest,
 ) -> None:
-    """Note what the models say about one batch (B, C, H, W) in [0, 1], under the settings that lack it."""
+    """Note what the models say about a batch (B, C, H, W) in [0, 1], under the settings that lack it, until a stop."""
     indices = subjects[0].answers.indices[columns]
     # who shares random numbers: nobody, or the images that the published script has in a batch
     owners = indices if sweep.protocol == "per_image" else np.array(columns) // sweep.shared
@@ -198,6 +177,8 @@ def ask(
     maps: list[Tensor | None] = [None] * len(subjects)
     found: list[dict[int, Tensor]] = [{} for _ in subjects]
     for row, setting in enumerate(settings):
+        if stop.signum:
+            break
         perturbed = None
         for number, subject in enumerate(subjects):
             if not lacking[number][row]:

@@ -198,6 +198,7 @@ def test_an_image_that_cannot_be_read_is_named(class_folders, spoil, workers):
         (lambda root: (root / "val" / "class2").rename(root / "gone"), "'class2' exists in train only"),
         (lambda root: (root / "val").rename(root / "other"), "no val folder"),
         (lambda root: (root / "train" / "class0" / "deep").mkdir(), "lies inside a class folder"),
+        (lambda root: (root / "val" / "stray.jpg").write_bytes(b""), "val/stray.jpg lies beside the class folders"),
     ],
 )
 def test_a_wrong_layout_is_named(class_folders, damage, message):

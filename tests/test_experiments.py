@@ -288,6 +288,20 @@ def test_a_record_survives(tmp_path):
     assert read_record(tmp_path / "nothing") is None
 
 
+def test_a_records_lists_of_numbers_take_a_line_each_and_its_texts_stay(tmp_path):
+    metrics = {
+        "counts": [1, 20],
+        "curve": [[0.5, -1e-8]],
+        "text": "[\n1,\n2\n]",
+        "names": ["a, [ b ]"],
+        "none": [1, None],
+    }
+    path = write_record(tmp_path, record() | {"metrics": metrics})
+    assert ' "counts": [1, 20],\n' in path.read_text()
+    assert "   [0.5, -1e-08]\n" in path.read_text()
+    assert read_record(tmp_path)["metrics"] == metrics
+
+
 def test_a_record_that_is_changed_by_hand_is_not_read(tmp_path):
     path = write_record(tmp_path, record() | {"metrics": {"top1": 12.5}, "wall_seconds": 1.0})
     path.write_text(path.read_text().replace("12.5", "13.5"))

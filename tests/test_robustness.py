@@ -253,6 +253,18 @@ def test_a_sweep_names_its_settings():
     assert Sweep.from_settings(json.loads(json.dumps(asdict(sweep)))) == sweep
 
 
+def test_the_patches_of_a_setting_are_a_function_of_seed_draw_and_image():
+    settings = {setting.key: setting for setting in settings_of(Sweep(draws=2), (8, 8))}
+
+    def kept(seed: int = 0, draw: int = 0, image: int = 3) -> torch.Tensor:
+        setting = settings[f"random/5/{draw}"]
+        return setting.perturb(torch.ones(1, 1, 8, 8), 5, setting.draws(seed, torch.tensor([image])))
+
+    assert torch.equal(kept(), kept())
+    for other in ({"seed": 1}, {"draw": 1}, {"image": 4}):
+        assert not torch.equal(kept(), kept(**other))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from PIL import Image
 from test_sweep import model
 
+from reports import own
 from robustness.__main__ import main
 from transmix.checkpoints import save_weights
-from transmix.errors import exit_on_user_error
+from transmix.errors import UserError, exit_on_user_error
+from transmix.models import create_model
 
 MODEL = "deit_micro_tiny_patch8_64"
 
@@ -86,6 +89,85 @@ def test_natural_adversarial_images(weights, shared_folders, tmp_path, monkeypat
     assert len(np.load(tmp_path / record["run"]["id"] / "scores.npz")["familiar_confidence"]) == 15
 
 
+def test_a_model_without_class_attention_takes_the_curves_that_need_none(shared_folders, tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    torch.save(create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "resnet.pth")
+    given = ["test_resnet", "--weights", tmp_path / "resnet.pth", "--data", shared_folders, "--out", tmp_path / "out"]
+    status, _, error = run(monkeypatch, capsys, *given, "--sweep", "occlusion", "--grid", 8)
+    assert (status, error.strip()) == (
+        2,
+        "error: test_resnet has no class attention to find the foreground by: choose --saliency dino or objects, or "
+        "--sweep random, which needs none",
+    )
+    for sweep, grid in (("random", ["--grid", 8]), ("jpeg", [])):
+        assert run(monkeypatch, capsys, *given, "--sweep", sweep, *grid, "--draws", 1)[0] == 0
+    assert [list(record["metrics"]["curves"]) for record in records(tmp_path / "out")] == [["jpeg"], ["random"]]
+
+
+def test_curves_of_own_models_are_drawn_and_compared_with_the_first(
+    weights, shared_folders, tmp_path, monkeypatch, capsys
+):
+    state = model().model.state_dict()
+    for label in (0, 1):  # two models that see one class everywhere
+        torch.save(state | {"head.bias": 1e6 * torch.eye(3)[label]}, tmp_path / f"{label}.pth")
+    given = ["--data", shared_folders, "--out", tmp_path / "out", "--images", 5]
+    both = [MODEL, MODEL, "--weights", tmp_path / "0.pth", tmp_path / "1.pth"]
+    status, printed, error = run(monkeypatch, capsys, *both, *given, "--sweep", "shuffle")
+    assert status == 0
+    assert "left out: 14 x 14 cells, which 64 px do not divide into" in error
+    assert f"{MODEL}, 1.pth" in printed
+    assert run(monkeypatch, capsys, MODEL, "--weights", weights, *given, "--sweep", "random")[0] == 0
+    monkeypatch.setattr(sys, "argv", ["reports.own", str(tmp_path / "out")])
+    own.main()
+    printed = capsys.readouterr().out
+    for kind in ("shuffle", "random"):
+        assert Image.open(tmp_path / "out" / f"{kind}.png").size[0] > 500
+        assert f"figure: {tmp_path / 'out' / kind}.png" in printed
+    area = {}  # the mean over points of the mean over draws, from the answers
+    for record in records(tmp_path / "out"):
+        points: dict[str, list[float]] = defaultdict(list)
+        with np.load(tmp_path / "out" / record["run"]["id"] / "answers.npz") as file:
+            for key, right in zip(file["keys"].tolist(), file["right"], strict=True):
+                points[key.rpartition("/")[0]].append(100 * right.mean())
+        area[record["run"]["kind"], Path(record["weights"]["path"]).name] = np.mean([*map(np.mean, points.values())])
+    (line,) = [line for line in printed.splitlines() if "1.pth" in line]
+    _, _, _, found, difference, *_ = line.replace("−", "-").split()
+    assert float(found) == pytest.approx(area["shuffle", "1.pth"], abs=0.006)
+    expected = area["shuffle", "1.pth"] - area["shuffle", "0.pth"]
+    assert float(difference) == pytest.approx(expected, abs=0.006)
+    assert abs(expected) > 0.1
+    monkeypatch.setattr(sys, "argv", ["reports.own", str(tmp_path)])
+    with pytest.raises(UserError, match="no records of sweeps in"):
+        own.main()
+
+
+def test_the_record_says_what_was_seen_and_where_the_foreground_came_from(
+    weights, shared_folders, tmp_path, monkeypatch, capsys
+):
+    given = [MODEL, "--weights", weights, "--data", shared_folders, "--out", tmp_path / "out", "--sweep", "salient"]
+    for half in (0, 1):  # masks that call the left or the right half an object
+        mask = np.zeros((64, 64), np.uint8)
+        mask[:, 32 * half : 32 * (half + 1)] = 255
+        for image in (shared_folders / "val").glob("*/*"):
+            path = tmp_path / f"masks{half}" / image.parent.name / f"{image.stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(path)
+        status, _, error = run(
+            monkeypatch, capsys, *given, "--saliency", "objects", "--masks", tmp_path / f"masks{half}"
+        )
+        assert status == 0, error
+    found = records(tmp_path / "out")
+    assert sorted(record["settings"]["masks"] for record in found) == [
+        str(tmp_path / f"masks{half}") for half in (0, 1)
+    ]
+    assert len({record["files"]["sheet.png"] for record in found}) == 2  # other patches drop first
+    assert found[0]["data"]["images"] == {"val": 15}
+    assert len(found[0]["data"]["fingerprint"]) == 16
+    view = found[0]["view"]
+    assert (view["image_size"], view["crop_mode"], view["precision"]) == (64, "center", "fp32")
+    assert view["mean"] == pytest.approx(model().model.pretrained_cfg["mean"])
+
+
 def broken(root: Path, spoil: str) -> Path:
     """Class folders with something wrong."""
     for label in range(3):
@@ -95,6 +177,8 @@ def broken(root: Path, spoil: str) -> Path:
     if spoil == "empty":
         for path in (root / "class1").iterdir():
             path.unlink()
+    if spoil == "stray":
+        (root / "class1" / "0.png").rename(root / "stray.png")
     if spoil == "unreadable":
         (root / "class1" / "0.png").write_bytes(b"no image")
     if spoil == "fewer":
@@ -116,6 +200,7 @@ def broken(root: Path, spoil: str) -> Path:
         ({"--data": "nowhere"}, "no such data folder: nowhere"),
         ({"--data": "empty"}, "class1 holds no images"),
         ({"--data": "unreadable"}, "0.png cannot be read as an image"),
+        ({"--data": "stray"}, "stray.png lies beside the class folders: move it into one or remove it"),
         ({"--data": "fewer"}, "fewer has 2 class folders and the model 3 classes"),
         ({"--sweep": "oclusion"}, "unknown sweep 'oclusion': did you mean 'occlusion'?"),
         ({"--protocol": "publish"}, "did you mean 'published'?"),
@@ -128,7 +213,7 @@ def broken(root: Path, spoil: str) -> Path:
 )
 def test_bad_input_is_one_line(weights, tmp_path, monkeypatch, capsys, changes, message):
     monkeypatch.chdir(tmp_path)
-    for name in ("whole", "empty", "unreadable", "fewer"):
+    for name in ("whole", "empty", "stray", "unreadable", "fewer"):
         broken(tmp_path / name, name)
     state = model().model.state_dict()
     (tmp_path / "torn.pth").write_bytes(weights.read_bytes()[:2000])

@@ -23,10 +23,10 @@ from robustness import sweep as sweep_module
 from robustness.answers import NAME, Answers
 from robustness.masks import Instances, LabelMaps, open_masks
 from robustness.models import load_trained_model
-from robustness.saliency import DinoAttention, Objects, OwnAttention
+from robustness.saliency import DinoAttention, Objects, OwnAttention, find_saliency
 from robustness.settings import settings_of
 from robustness.sheet import write_sheet
-from robustness.sweep import Subject, choose_images, find_saliency, grid_of, measure, metrics_of
+from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
 from transmix.checkpoints import save_weights
 from transmix.data import Normalizer, Samples, eval_transform
@@ -45,14 +45,18 @@ SWEEP = Sweep(tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=2, saliency
 
 
 def model(seed: int = 0) -> TrainedModel:
-    """A model with random weights large enough to have opinions."""
+    """A model with random weights that sees all three classes, and changes its mind when an image changes."""
     torch.manual_seed(seed)
     made = create_model("deit_micro_tiny_patch8_64", num_classes=3)
+    normalise = Normalizer((0.5,) * 3, (0.25,) * 3).eval()
     with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.copy_(torch.randn(parameter.shape) * 0.3)
+        for name, parameter in made.named_parameters():
+            if "norm" not in name:  # what does not depend on the image is small
+                parameter.copy_(torch.randn(parameter.shape) * (0.3 if name.endswith("weight") else 0.03))
+        noise = (torch.rand(15, 3, 64, 64) + torch.arange(15).view(-1, 1, 1, 1) / 15) / 2
+        made.head.bias -= made.eval()(normalise(noise)).mean(0)
     recipe = small_recipe(eval_batch_size=4, ema_decay=None, report_ema=False)
-    return TrainedModel(made.eval(), Normalizer((0.5,) * 3, (0.25,) * 3).eval(), recipe)
+    return TrainedModel(made, normalise, recipe)
 
 
 def swept(
@@ -62,7 +66,7 @@ def swept(
     settings = settings_of(sweep, grid)
     indices = choose_images(sweep, len(images))
     subjects = [Subject(str(i), one, Answers(out / str(i), settings, indices)) for i, one in enumerate(trained)]
-    saliency = find_saliency(sweep, trained[0].recipe, images, grid)
+    saliency = find_saliency(sweep, trained[0], images, grid)
     measure(subjects, images, sweep, settings, saliency, processes, Runtime(0, progress=False, **runtime))
     return subjects
 
@@ -97,7 +101,7 @@ def test_every_answer_is_that_of_one_image_alone(shared_folders, tmp_path, proto
     expected = by_hand(model(), shared_folders, sweep)
     right = dict(zip(subject.answers.keys, subject.answers.right.tolist(), strict=True))
     assert right == {key: list(map(int, values)) for key, values in expected.items()}
-    assert 0 < subject.answers.right.mean() < 1
+    assert len({tuple(row) for row in subject.answers.right.tolist()}) > 10  # what is done to the images matters
     metrics = metrics_of(sweep, settings_of(sweep, (8, 8)), subject.answers, (8, 8))
     clean = 100 * np.mean(expected["clean/0/0"])
     assert metrics["clean"] == pytest.approx(clean)
@@ -140,9 +144,12 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp
     with pytest.raises(Interrupted):
         swept(tmp_path / "cut", shared_folders, [model()], checkpoint_seconds=0)
     assert [path.name for path in cut.iterdir()] == [f"rank0.{NAME}"]
+    spent = Answers(cut, settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15)).seconds
+    assert spent > 0
     monkeypatch.setattr(sweep_module, "ask", asking_at_most(100))
     (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
     assert asked == [0, 4, 8, 12]
+    assert continued.answers.seconds == spent
     assert np.array_equal(continued.answers.right, whole.answers.right)
     assert (cut / NAME).read_bytes() == (tmp_path / "whole" / "0" / NAME).read_bytes()
     assert [path.name for path in cut.iterdir()] == [NAME]
@@ -161,13 +168,25 @@ def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, mon
 
 
 def test_a_signal_keeps_the_answers(shared_folders, tmp_path, monkeypatch):
-    ask = sweep_module.ask
-    monkeypatch.setattr(sweep_module, "ask", lambda *args: (ask(*args), os.kill(os.getpid(), signal.SIGUSR1)))
+    """A batch under many settings takes a large model long, so a stop does not wait for its end."""
+    predict, passes = sweep_module.predict, []
+
+    def predict_and_signal(*args):
+        passes.append(1)
+        if len(passes) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return predict(*args)
+
+    monkeypatch.setattr(sweep_module, "predict", predict_and_signal)
     with pytest.raises(Stopped, match="run the same command again to continue"):
-        swept(tmp_path, shared_folders, [model()])
-    kept = Answers(tmp_path / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))
-    assert not kept.lacking(range(4)).any()
+        swept(tmp_path / "cut", shared_folders, [model()])
+    kept = Answers(tmp_path / "cut" / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))
+    assert kept.lacking(range(4)).tolist() == [False] * 3 + [True] * (len(kept.keys) - 3)
     assert kept.lacking(range(4, 15)).all()
+    (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
+    assert len(passes) == 4 * len(kept.keys)
+    (whole,) = swept(tmp_path / "whole", shared_folders, [model()])
+    assert np.array_equal(continued.answers.right, whole.answers.right)
 
 
 def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
@@ -181,7 +200,9 @@ def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
 def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
     (alone,) = swept(tmp_path / "one", shared_folders, [model()])
     two = tmp_path / "two"
-    two.mkdir()
+    some = Answers(two / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))  # by a session that was interrupted
+    some.right[:, :6] = alone.answers.right[:, :6]
+    some.keep_part(ALONE, seconds=1.0)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -250,6 +271,35 @@ def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
     assert shares[1].tolist() == [0.5] + [0.0] * 63
 
 
+@pytest.mark.parametrize(("mode", "share"), [("center", 0.0), ("squash", 0.25)])
+def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path, monkeypatch, mode, share):
+    wide = np.zeros((64, 128, 3), np.uint8)
+    wide[:, :32] = 255  # what a centre crop cuts off
+    (tmp_path / "val" / "class0").mkdir(parents=True)
+    Image.fromarray(wide).save(tmp_path / "val" / "class0" / "wide.png")
+    trained, images = model(), FolderImages(tmp_path / "val")
+    trained = replace(trained, recipe=replace(trained.recipe, eval_crop=1.0), crop_mode=mode)
+    seen = []
+    predict = sweep_module.predict
+    monkeypatch.setattr(sweep_module, "predict", lambda *args: (seen.append(args[1]), predict(*args))[1])
+    swept(tmp_path / "out", tmp_path, [trained], Sweep(curves=("contrast",)))
+    sweep = Sweep(curves=("salient",), saliency="objects")
+    objects = find_saliency(sweep, trained, images, (4, 4), masks=tmp_path / "val")
+    assert (seen[0] > 0.5).float().mean() == pytest.approx(share, abs=0.01)
+    assert objects(trained, seen[0], [0]).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_a_timm_model_is_shown_images_as_its_configuration_says(tmp_path):
+    torch.save(create_model("vit_tiny_patch16_384", num_classes=2).state_dict(), tmp_path / "vit.pth")
+    trained = load_trained_model("vit_tiny_patch16_384", tmp_path / "vit.pth")
+    assert trained.recipe.image_size == 384
+    assert trained.normalise.mean.flatten().tolist() == [0.5] * 3  # not ImageNet's
+    assert grid_of(Sweep(curves=("random",)), trained) == (24, 24)
+    name = "convnext_tiny.fb_in22k_ft_in1k_384"
+    torch.save(create_model(name, num_classes=2).state_dict(), tmp_path / "convnext.pth")
+    assert load_trained_model(name, tmp_path / "convnext.pth").crop_mode == "squash"
+
+
 def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
     labels = np.zeros((64, 64), np.uint8)
     labels[8:24, 16:40] = 7
@@ -285,7 +335,7 @@ def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
 
 def test_objects_need_masks(shared_folders):
     with pytest.raises(UserError, match=r"'objects' needs masks, and .*val has none beside it"):
-        find_saliency(replace(SWEEP, saliency="objects"), model().recipe, FolderImages(shared_folders / "val"), (8, 8))
+        find_saliency(replace(SWEEP, saliency="objects"), model(), FolderImages(shared_folders / "val"), (8, 8))
 
 
 def test_the_sheet_shows_every_setting_of_the_first_draw(shared_folders, tmp_path):

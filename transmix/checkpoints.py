@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = shorten(str(error), 120)
         raise UserError(f"weights file {path} does not fit {about['model']}: {reason}") from error
     return model.eval(), about
 

@@ -148,13 +148,14 @@ def eval_loader(
     shard: Shard | None = None,
     pin_memory: bool = False,
     chosen: Sequence[int] | None = None,
+    crop_mode: str = "center",
 ) -> EvalBatches:
     """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
 
     Images come in the source's order, often class by class; or those `chosen` by their indices, as they come.
     """
     shard = shard or Shard()
-    samples = Samples(images, eval_transform(recipe))
+    samples = Samples(images, eval_transform(recipe, crop_mode))
     indices = (range(len(samples)) if chosen is None else chosen)[shard.rank :: shard.world]
     loader = DataLoader(
         samples,
@@ -200,10 +201,14 @@ def train_transform(recipe: Recipe) -> Any:
     )
 
 
-def eval_transform(recipe: Recipe) -> Any:
-    """timm's resize and centre crop, uint8 (C, H, W)."""
+def eval_transform(recipe: Recipe, crop_mode: str = "center") -> Any:
+    """timm's resize and crop (its ``crop_mode``: by default the centre of an image that keeps its shape), uint8."""
     return create_transform(
-        recipe.image_size, use_prefetcher=True, interpolation=recipe.interpolation, crop_pct=recipe.eval_crop
+        recipe.image_size,
+        use_prefetcher=True,
+        interpolation=recipe.interpolation,
+        crop_pct=recipe.eval_crop,
+        crop_mode=crop_mode,
     )
 
 

@@ -32,11 +32,16 @@ class ObjectMasks(Dataset):
         images: paths of the images within their split.
         image_size: pixels.
         crop: as `Recipe.eval_crop`.
+        crop_mode: timm's.
     """
 
-    def __init__(self, folder: Path, images: Sequence[str], image_size: int, crop: float) -> None:
+    def __init__(
+        self, folder: Path, images: Sequence[str], image_size: int, crop: float, crop_mode: str = "center"
+    ) -> None:
         self.folder, self.images = folder, images
-        self._transform = create_transform(image_size, use_prefetcher=True, interpolation="nearest", crop_pct=crop)
+        self._transform = create_transform(
+            image_size, use_prefetcher=True, interpolation="nearest", crop_pct=crop, crop_mode=crop_mode
+        )
 
     def __len__(self) -> int:
         return len(self.images)

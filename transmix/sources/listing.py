@@ -36,14 +36,9 @@ def list_folders(root: Path) -> Listing:
     """
     digest, counts, classes = hashlib.sha256(), {}, {}
     for split in SPLITS:
-        folder = split_folder(root, split)
-        classes[split] = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), key=natural_key)
-        if not classes[split]:
-            raise UserError(f"no class folders in {folder} (expected {folder}/<class>/*.JPEG)")
-        counts[split] = 0
-        for name in classes[split]:
-            images = _images(folder / name)
-            counts[split] += len(images)
+        found = class_images(split_folder(root, split))
+        classes[split], counts[split] = list(found), sum(map(len, found.values()))
+        for name, images in found.items():
             digest.update("\n".join([f"{split}/{name}", *images, ""]).encode())
     if classes["train"] != classes["val"]:
         only = sorted(set(classes["train"]) ^ set(classes["val"]))[0]
@@ -58,6 +53,22 @@ def split_folder(root: Path, split: str) -> Path:
     if name is None:
         raise UserError(f"no {split} folder in {root} (expected {root / split}/<class>/*.JPEG)")
     return root / name
+
+
+def class_images(folder: Path) -> dict[str, list[str]]:
+    """The names of the images in each class folder of `folder`, in the order of the labels that timm gives them.
+
+    Raises:
+        UserError: there are no class folders, one is empty, or images lie elsewhere, where timm would see more classes.
+    """
+    entries = list(os.scandir(folder))
+    classes = sorted((entry.name for entry in entries if entry.is_dir()), key=natural_key)
+    if not classes:
+        raise UserError(f"no class folders in {folder} (expected {folder}/<class>/*.JPEG)")
+    stray = next((entry.name for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES)), None)
+    if stray:
+        raise UserError(f"image {folder / stray} lies beside the class folders: move it into one or remove it")
+    return {name: _images(folder / name) for name in classes}
 
 
 def _images(folder: Path) -> list[str]:
