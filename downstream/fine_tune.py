@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, MODELS
+from mmengine.registry import FUNCTIONS, MODELS
 from mmengine.runner import Runner, TestLoop
 from rich.progress import Progress, TaskID
 from torch import nn
@@ -21,7 +21,10 @@ from torch.utils.data import Dataset
 
 from downstream.draws import count_draws
 from downstream.openmmlab import prepare, quiet
+from downstream.precision import check_precision
+from downstream.reading import name_unreadable_files
 from downstream.resume import STATE, SaveState, bare
+from downstream.runner import DeviceRunner
 from downstream.weights import KeyReport
 from transmix.checkpoints import save_weights
 from transmix.distributed import Processes
@@ -30,9 +33,11 @@ from transmix.files import sha256
 from transmix.progress import progress_bar
 from transmix.recipe import fingerprint
 from transmix.seeding import derive_seed
+from transmix.stopping import StopRequest, outlive_a_stop
 from transmix.train import Runtime
 
 WEIGHTS = "model.safetensors"
+FUNCTIONS.register_module(module=outlive_a_stop)
 _runs = count()  # of this process
 PUBLISHED_GPUS = 8  # for which the configurations give the images per GPU
 
@@ -93,16 +98,21 @@ def fine_tune(
         multi_scale: evaluate a segmentation once more, by the ``tta_pipeline`` of `config`.
 
     Raises:
-        UserError: no such data, weights of another model, or a state of another run.
+        UserError: no such data, weights of another model, a state of another run, or a broken image.
+        Stopped: a signal asked to stop while it trained; its state is written.
     """
-    runtime = runtime or Runtime()
+    runtime, stop = runtime or Runtime(), StopRequest()
     library = config.default_scope
     with quiet(), redirect_stdout(Nowhere()):
         prepare(library)
-        runner = Runner.from_cfg(_runnable(config, weights, data, out, seed, processes, runtime))
+        runner = DeviceRunner.from_cfg(_runnable(config, weights, data, out, seed, processes, runtime))
+        identity = fingerprint([config.to_dict(), weights and sha256(weights), str(data), seed, processes.world])
+        saving = SaveState(out / STATE, identity, processes, stop, runtime.checkpoint_seconds)
+        runner.register_hook(saving)
         with progress_bar(runtime.progress and processes.leads) as bar:
             runner.register_hook(ShowProgress(bar, out.name))
-            runner.train()
+            with stop:  # later there is nothing to save
+                runner.train()
             images = runner.test_dataloader.dataset
             metrics = _in_per_cent(runner.test(), library)
             if multi_scale:
@@ -110,12 +120,13 @@ def fine_tune(
     model = bare(runner.model)
     if processes.leads:
         save_weights(model, out / WEIGHTS, {"run": out.name})
-    (state,) = (hook for hook in runner.hooks if isinstance(hook, SaveState))
-    return FineTuned(metrics, time.monotonic() - state.began, model, images, model.backbone.report)
+    return FineTuned(metrics, time.monotonic() - saving.began, model, images, model.backbone.report)
 
 
 def _in_per_cent(measured: dict[str, float], library: str) -> dict[str, float | None]:
     """The library's metrics by the names of the tables."""
+    if not measured:  # what mmdet says of a model that finds nothing at all
+        return {name: 0.0 if name.endswith(("AP", "AP50", "AP75")) else None for name in METRICS[library]}
     found = {name: float(measured[key]) for name, key in METRICS[library].items()}
     if library == "mmseg":
         return found
@@ -153,8 +164,10 @@ def _runnable(
     """A copy of `config` for mmengine's Runner: with data, weights, seeds and our hooks."""
     if not data.is_dir():
         raise UserError(f"no such data folder: {data}")
-    identity = [config.pretty_text, weights and sha256(weights), str(data), seed, processes.world]
-    config = deepcopy(config)
+    check_precision(config, processes)
+    # a copy whose text, of which mmengine writes several, is not laid out by yapf: that takes seconds
+    config = Config(config.to_dict(), filename=config.filename, format_python_code=False)
+    config.device = str(processes.device)
     config.work_dir = str(out / "mmengine")
     config.model.backbone.weights = None if weights is None else str(weights)
     point_at(config, data)
@@ -168,6 +181,8 @@ def _runnable(
     for name in ("train_dataloader", "test_dataloader"):
         config[name].num_workers = runtime.workers
         config[name].persistent_workers = runtime.workers > 0
+        config[name].worker_init_fn = {"type": "outlive_a_stop"}
+    config.test_evaluator.collect_device = "gpu"  # from process to process; "cpu" goes through files where we stand
     config.val_dataloader = config.val_cfg = config.val_evaluator = None  # evaluated once, at the end
     config.launcher = "pytorch" if processes.world > 1 else "none"
     config.randomness = {"seed": derive_seed(seed, "mmengine") % 2**31}
@@ -177,9 +192,8 @@ def _runnable(
     config.visualizer.pop("name")  # then it is the experiment's
     config.visualizer.vis_backends = []
     config.experiment_name = f"{out.name}-{next(_runs)}"  # mmengine keeps loggers and the like by this name
+    name_unreadable_files(config)
     count_draws(config, seed)
-    state = {"path": str(out / STATE), "identity": fingerprint(identity), "seconds": runtime.checkpoint_seconds}
-    config.custom_hooks.append({"type": "SaveState", **state})
     return config
 
 
@@ -192,7 +206,6 @@ def point_at(config: Config, data: Path) -> None:
             config[name].ann_file = str(data / config.test_dataloader.dataset.ann_file)
 
 
-@HOOKS.register_module()
 class ShowProgress(Hook):
     """A progress bar with time left, for training and then for the evaluation."""
 
@@ -207,7 +220,7 @@ class ShowProgress(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """One iteration more."""
-        if batch_idx % 10 == 9:
+        if runner.iter % 10 == 9:
             self.bar.update(self.line, completed=runner.iter + 1, note=f"loss {outputs['loss'].item():.3f}")
 
     def before_test_epoch(self, runner: Runner) -> None:

@@ -34,6 +34,7 @@ _HARMLESS = (
     "Default ``avg_non_ignore`` is False",
     "`reduce_zero_label` will be deprecated",
     "The shape of value will convert",  # mmseg's own, of predictions that are the mean of several views
+    "Setting MKL_NUM_THREADS environment variable",
     "__array__ implementation doesn.t accept a copy keyword",
 )
 

@@ -21,6 +21,7 @@ SIDE = 256  # longer side of a picture, in pixels
 GAP, LINE = 8, 22  # between pictures, and of a heading
 SCORE = 0.3  # below it a detection is not drawn
 IGNORED = 255
+ROOM = 13  # height of a name
 MIN_NAMED = 0.01  # share of an image from which a class is named
 TITLES = ("image", "ground truth", "prediction")
 
@@ -73,26 +74,48 @@ def _objects(sample: BaseDataElement, names: Sequence[str]) -> list[list[Mark]]:
     ]
 
 
-def _marked(photo: Image.Image, marks: Iterable[Mark], scale: float) -> Image.Image:
+def _marked(photo: Image.Image, marks: Sequence[Mark], scale: float) -> Image.Image:
     """`photo`, `scale` times the size of the marks, with them in the colours of their classes."""
-    pixels, writing = np.asarray(photo).astype(np.float32), []
+    pixels, names = np.asarray(photo).astype(np.float32), []
     for mask, label, text, box in marks:
         mask = np.asarray(Image.fromarray(mask).resize(photo.size, Image.Resampling.NEAREST))
         pixels[mask] = 0.4 * pixels[mask] + 0.6 * np.array(_colour(label))
-        ys, xs = mask.nonzero()
-        if box is not None or mask.mean() >= MIN_NAMED:
-            writing.append((label, text, box and [scale * side for side in box], xs, ys))
-    picture = Image.fromarray(pixels.astype(np.uint8))
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-    for label, text, box, xs, ys in writing:
         if box is not None:
-            draw.rectangle(box, outline=_colour(label))
-            draw.text(box[:2], text, "white", font, stroke_width=1, stroke_fill="black")
-        else:
-            room = draw.textlength(text, font) / 2 + 1  # so that it is not cut off
-            place = (min(max(xs.mean(), room), picture.width - room), ys.mean())
-            draw.text(place, text, "white", font, anchor="mm", stroke_width=1, stroke_fill="black")
+            names.append((text, scale * box[0] + 1, scale * box[1], False))
+        elif mask.mean() >= MIN_NAMED:
+            names.append((text, *_middle(mask), True))
+    picture = Image.fromarray(pixels.astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for _, label, _, box in marks:
+        if box is not None:
+            draw.rectangle([scale * side for side in box], outline=_colour(label))
+    _write(draw, names if marks else [("none", 2, 0, False)], picture.size)
     return picture
+
+
+def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """x and y of the pixel of a mask that is nearest to its centre."""
+    ys, xs = mask.nonzero()
+    nearest = np.argmin((xs - xs.mean()) ** 2 + (ys - ys.mean()) ** 2)
+    return float(xs[nearest]), float(ys[nearest])
+
+
+def _write(draw: ImageDraw.ImageDraw, names: Iterable[tuple[str, float, float, bool]], size: tuple[int, int]) -> None:
+    """Names (text, x, y, whether these are its middle or its corner) inside the picture, and not over one another."""
+    font, taken = ImageFont.load_default(11), []
+    for text, x, y, centred in names:
+        room = draw.textlength(text, font) + 2
+        left = max(1, min(x - centred * room / 2, size[0] - room))
+        rows = sorted(range(-size[1], size[1], ROOM), key=abs)  # nearest first
+        tops = [max(0, min(y - centred * ROOM / 2 + row, size[1] - ROOM)) for row in rows]
+        free = (
+            top
+            for top in tops
+            if all(abs(top - other) >= ROOM or left >= end or left + room <= start for start, end, other in taken)
+        )
+        top = next(free, tops[0])
+        taken.append((left, left + room, top))
+        draw.text((left, top), text, "white", font, stroke_width=1, stroke_fill="black")
 
 
 def _colour(label: int) -> tuple[int, int, int]:

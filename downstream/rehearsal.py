@@ -60,6 +60,7 @@ def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, si
         config.model.data_preprocessor.size = (side, side)  # or else it pads to the crop
     with quiet(), DefaultScope.overwrite_default_scope(library):
         model = revert_sync_batchnorm(MODELS.build(config.model)).train()
+        model.init_weights()
         batch = model.data_preprocessor(_random_batch(library, model, side), training=True)
         losses = model(**batch, mode="loss")
         total, _ = model.parse_losses(losses)

@@ -1,7 +1,7 @@
-"""A fine-tuning's state on disk: written whole or not at all, read without running code.
+"""A fine-tuning's state on disk: written whole or not at all, read without running code, exact at any iteration.
 
 mmengine's own checkpoints are neither, and one from the middle of an epoch starts that epoch again while the counters
-go on. A loop that counts epochs is saved at their ends only.
+go on.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from transmix.checkpoints import load_state, save_state
+from transmix.distributed import Processes
 from transmix.errors import UserError
+from transmix.stopping import Stopped, StopRequest
 
 STATE = "state.pt"
 
@@ -27,14 +28,15 @@ def bare(model: nn.Module) -> nn.Module:
     return getattr(model, "module", model)
 
 
-@HOOKS.register_module()
 class SaveState(Hook):
-    """Save what the rest of the training depends on, and continue from it.
+    """Save what the rest of the training depends on, continue from it, and stop when asked to.
 
     Args:
         path: of the state.
         identity: what it must have been made by: a hash of configuration, data, seed and processes.
-        seconds: time between states within an epoch; 0 saves after every iteration.
+        processes: this process among the run's; they save and stop together.
+        stop: whether a signal came.
+        seconds: time between states; 0 saves after every iteration.
 
     Attributes:
         began: when the run would have begun, by the monotonic clock, had it never been interrupted.
@@ -42,8 +44,10 @@ class SaveState(Hook):
 
     priority = "LOWEST"  # after the schedulers' step
 
-    def __init__(self, path: str, identity: str, seconds: float = 60.0) -> None:
-        self.path, self.identity, self.seconds = Path(path), identity, seconds
+    def __init__(
+        self, path: Path, identity: str, processes: Processes, stop: StopRequest, seconds: float = 60.0
+    ) -> None:
+        self.path, self.identity, self.processes, self.stop, self.seconds = path, identity, processes, stop, seconds
         self.last = self.began = time.monotonic()
         self.loss: Tensor | None = None
 
@@ -65,29 +69,41 @@ class SaveState(Hook):
         runner.optim_wrapper.load_state_dict(state["optimizer"])
         for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(values)
-        runner.train_loop._epoch, runner.train_loop._iter = state["epoch"], state["iteration"]
+        loop, epoch, iteration = runner.train_loop, state["epoch"], state["iteration"]
+        loop._epoch, loop._iter = epoch, iteration
+        if isinstance(loop, EpochBasedTrainLoop):  # the other loop skips what it has had by itself
+            loop.dataloader.batch_sampler.taken = iteration - epoch * len(loop.dataloader)
         self.began -= state["seconds"]
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
         runner.logger.info(f"continued from iteration {runner.iter}")
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Save, if it is time to."""
+        """Save, if it is time to, or the last chance.
+
+        Raises:
+            Stopped: a signal asked one of the processes to stop.
+        """
         self.loss = outputs["loss"]
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        if not by_epoch and time.monotonic() - self.last >= self.seconds:
-            self.save(runner, 0, runner.iter + 1)
+        due = self.processes.leads and time.monotonic() - self.last >= self.seconds
+        wish = self.processes.largest(self.stop.signum or int(due))  # 1, or a signal, all of which are larger
+        if wish:
+            self.save(runner, runner.epoch, runner.iter + 1)
+        if wish > 1:
+            where = f"iteration {runner.iter + 1} of {runner.max_iters}"
+            line = f"{self.path.parent.name} stopped in {where}: run the same command again to continue"
+            raise Stopped(line if self.processes.leads else "", wish)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Save at an epoch's end, and at the end of a training that knows no epochs."""
-        if self.loss is not None:  # or else the training had been finished before
+        if self.loss is not None:  # or else there was nothing left to do
             by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
             self.save(runner, runner.epoch + by_epoch, runner.iter)
 
     def save(self, runner: Runner, epoch: int, iteration: int) -> None:
         """Write the state of a training that has done so many epochs and iterations; one that diverged ends here."""
-        if not torch.isfinite(self.loss):
+        if not torch.isfinite(self.processes.total(self.loss.detach().clone())):
             raise UserError(f"loss of {self.path.parent.name} not finite by iteration {iteration}: lower its lr")
-        if runner.rank == 0:
+        if self.processes.leads:
             state = {
                 "identity": self.identity,
                 "epoch": epoch,

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from downstream.fine_tune import WEIGHTS, fine_tune
 from downstream.openmmlab import load_config, prepare
 from downstream.pictures import predictions
+from downstream.precision import put_precision
 from downstream.rows import put_backbone, put_classes, row_config
 from downstream.small import small_config
 from experiments.dense import DenseSource
@@ -18,6 +19,7 @@ from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.trained import weights_file
 from transmix.distributed import Processes
+from transmix.errors import UserError
 from transmix.files import replacing
 from transmix.train import Runtime
 
@@ -27,6 +29,8 @@ LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet
 
 def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Fine-tune (or continue), evaluate, and draw predictions beside the truth."""
+    if runtime.compile or runtime.channels_last:
+        raise UserError(f"--compile and --channels-last are not for a {run.kind}: leave them out")
     config = config_of(run, source)
     operators = prepare(config.default_scope)
     weights = weights_file(run.needs[0]) if run.needs else None
@@ -60,9 +64,11 @@ def config_of(run: Run, source: DenseSource) -> Config:
     """The configuration that a run names, for its row, its scale and the classes of its data."""
     protocol, model = FineTuning.of(run.settings), run.settings["model"]
     if SCALES[run.scale].models:
-        return small_config(load_config(protocol.config), source.class_names, model, protocol)
-    config = row_config(protocol.config, run.row)
-    put_backbone(config, model=model)
-    if source.class_names is not None:
-        put_classes(config, source.class_names)
+        config = small_config(load_config(protocol.config), source.class_names, model, protocol)
+    else:
+        config = row_config(protocol.config, run.row)
+        put_backbone(config, model=model)
+        if source.class_names is not None:
+            put_classes(config, source.class_names)
+    put_precision(config, protocol.precision)
     return config

@@ -23,6 +23,11 @@ OPTIONS = {  # the layouts, and how the user says where each is
 }
 ADE_IMAGES = {"train": 20_210, "val": 2_000}
 ADE_CLASSES, PASCAL_CONTEXT_CLASSES = 150, 60
+_COCO_FIELDS = {  # what mmdet reads
+    "images": ("id", "file_name", "width", "height"),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area", "segmentation"),
+    "categories": ("id", "name"),
+}
 
 
 @dataclass(frozen=True)
@@ -141,11 +146,13 @@ def _coco(root: Path) -> DenseSource:
 def _parse_coco(path: Path, text: bytes) -> dict[str, Any]:
     try:
         listed = json.loads(text)
-        for key, fields in (("images", ("id", "file_name")), ("annotations", ()), ("categories", ("id", "name"))):
+        for key, fields in _COCO_FIELDS.items():
             if not listed[key]:
                 raise ValueError(f"no {key}")
             for name in fields:
                 _ = [entry[name] for entry in listed[key]]
+        if bare := [entry["id"] for entry in listed["annotations"] if not entry["segmentation"]]:
+            raise ValueError(f"annotation {bare[0]} has no mask")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no list of COCO's format ({type(error).__name__}: {error})") from None
     return listed

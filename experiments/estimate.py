@@ -185,7 +185,7 @@ def _fine_tuning(run: Run, given: Assumptions) -> Work | None:
         macs=cost.macs,
         trained=steps * settings["batch_size"],
         evaluated=round(val_images * (1 + settings["multi_scale"] * MULTI_SCALE_PIXELS)),
-        precision="fp32",
+        precision=settings["precision"],
         disk=(1 + 3) * cost.parameters * FLOAT_BYTES,  # weights; in the state, weights and AdamW's two moments
         relative_size=height * width / REFERENCE_SIZE**2,
     )

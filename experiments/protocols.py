@@ -112,6 +112,7 @@ class FineTuning:
         batch_size: training images a step, of all processes together.
         lr: peak learning rate.
         image_size: height and width of a training image: the crop, or what images are resized to.
+        precision: of the training: ``fp32``, or autocast to ``bf16`` or ``fp16``, for which mmengine needs a GPU.
         iterations: length of the training, where it is counted in steps.
         epochs: its length, where it is counted in epochs.
         multi_scale: whether validation images are evaluated once more at six scales, each also flipped.
@@ -122,6 +123,7 @@ class FineTuning:
     batch_size: int
     lr: float
     image_size: tuple[int, int]
+    precision: str = "fp32"
     iterations: int | None = None
     epochs: int | None = None
     multi_scale: bool = False

@@ -152,10 +152,10 @@ _LAB = {
 }
 
 
-def _dense(config: str, iterations: int, batch_size: int = 8) -> FineTuning:
+def _dense(config: str, iterations: int, batch_size: int = 8, precision: str = "fp32") -> FineTuning:
     """A short fine-tuning on small images."""
     multi_scale = config.startswith("ade20k/segmenter")
-    return FineTuning(config, batch_size, 1e-3, (128, 128), iterations=iterations, multi_scale=multi_scale)
+    return FineTuning(config, batch_size, 1e-3, (128, 128), precision, iterations=iterations, multi_scale=multi_scale)
 
 
 SCALES = {
@@ -210,9 +210,9 @@ SCALES = {
             sweep=Sweep(cells=_CELLS_64),
             lambda_study=LambdaStudy(mixes=4096),
             fine_tuning=(
-                _dense("ade20k/segmenter_linear_deit", iterations=4000, batch_size=16),
-                _dense("ade20k/upernet_deit", iterations=4000, batch_size=16),
-                _dense("coco/mask_rcnn_1x_deit", iterations=4000, batch_size=16),
+                _dense("ade20k/segmenter_linear_deit", 4000, batch_size=16, precision="bf16"),
+                _dense("ade20k/upernet_deit", 4000, batch_size=16, precision="bf16"),
+                _dense("coco/mask_rcnn_1x_deit", 4000, batch_size=16, precision="fp16"),  # mmcv's kernels know no bf16
             ),
         ),
         Scale(

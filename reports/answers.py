@@ -1,98 +1,120 @@
-"""Image by image: which images a model got right under each setting of a sweep, and what that says about a difference.
+"""Image by image: which images a model got right, and what that says about a difference between two models.
 
-A run keeps its answers in ``answers.npz`` beside its record (`robustness.answers`).
+A training run keeps them in its record (`experiments.correctness`), a sweep those under each of its settings in
+``answers.npz`` beside its record (`robustness.answers`).
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from experiments.correctness import unpack
 from experiments.protocols import CORRUPTIONS
 from reports.collect import Result
-from reports.statistics import CONFIDENCE
-from reports.words import number
+from reports.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 
-FILE = "answers.npz"
+SWEEP, SCORES = "answers.npz", "scores.npz"  # beside the record of a sweep, and of natural adversarial images
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
-_RESAMPLES = 10_000
+Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one model's answers amount to; a mean over several curves has the tuple of their names for its key.
+class Sweep:
+    """One model's answers under each setting.
 
     Attributes:
         images: (N,) which images, by their places in the data set.
-        areas: (N,) each image's area under the curve, in percent.
-        errors: (points,) standard error over images of each point, in percent; the first point is the clean image if
+        clean: (N,) whether each was recognised as it is.
+        points: by curve, (draws, points, N): whether each was recognised then; the first point is the clean image if
             the curve begins with it.
     """
 
     images: np.ndarray
-    areas: dict[tuple[str, ...], np.ndarray]
-    errors: dict[tuple[str, ...], np.ndarray]
+    clean: np.ndarray
+    points: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class ImageInterval:
-    """A 95 % interval of a mean over images, by the bootstrap; in the unit of the values."""
+class Answers:
+    """What a sweep's answers amount to; a mean over several curves has the tuple of their names for its key.
 
-    mean: float
-    low: float
-    high: float
+    Attributes:
+        images: (N,) which images, by their places in the data set.
+        areas: (N,) each image's area under the curve, in percent.
+        half_widths: (points,) half-width of the 95 % interval over images of each point, in percent; the first point
+            is the clean image if the curve begins with it.
+    """
 
-    @property
-    def text(self) -> str:
-        """``+0.10 to +0.52``."""
-        return f"{number(self.low, sign=True)} to {number(self.high, sign=True)}"
+    images: np.ndarray
+    areas: dict[tuple[str, ...], np.ndarray]
+    half_widths: dict[tuple[str, ...], np.ndarray]
+
+
+def right(result: Result) -> Values | None:
+    """In percent, which validation images a trained model got right; None in a record without it."""
+    try:
+        found = unpack(result.record["right"], result.metrics["val_images"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return np.arange(len(found)), 100.0 * found
+
+
+def natural(result: Result) -> Values | None:
+    """In percent, which hard images of known classes a model got right; None without ``scores.npz``."""
+    try:
+        with np.load(result.run.folder / SCORES, allow_pickle=False) as file:
+            correct = file["natural_correct"]
+    except UNREADABLE:
+        return None
+    return np.arange(len(correct)), 100.0 * correct
+
+
+def areas(result: Result, curves: tuple[str, ...]) -> Values | None:
+    """In percent, each image's area under the curve, mean over some curves; None where answers are missing."""
+    found = read_answers(result)
+    return None if found is None or curves not in found.areas else (found.images, found.areas[curves])
+
+
+def sweep(result: Result) -> Sweep | None:
+    """What a sweep keeps beside its record; None if the file is missing, or not as the run wrote it."""
+    try:
+        with np.load(result.run.folder / SWEEP, allow_pickle=False) as file:
+            rows, images = dict(zip(file["keys"].tolist(), file["right"], strict=True)), file["indices"]
+        points = {}
+        for name, curve in result.metrics["curves"].items():
+            keys = [f"{name}/{severity}".replace(" ", "") for severity in curve["severities"]]
+            begin = ["clean/0/0"] * curve["starts_clean"]
+            draws = range(len(curve["top1"]))
+            points[name] = np.array([[rows[key] for key in (*begin, *(f"{k}/{draw}" for k in keys))] for draw in draws])
+        return Sweep(images, rows["clean/0/0"], points)
+    except UNREADABLE:
+        return None
 
 
 @lru_cache(maxsize=4096)  # a table and several figures look at the same runs
 def read_answers(result: Result) -> Answers | None:
-    """The answers of a run that is done; None if the file is missing, or not as the run wrote it."""
-    try:
-        with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            rows = dict(zip(file["keys"].tolist(), file["right"].astype(float), strict=True))
-            images = file["indices"]
-        curves = {name: _points(rows, name, curve) for name, curve in result.metrics["curves"].items()}
-    except UNREADABLE:
+    """The answers of a sweep that is done; None if they are missing, or some images were never asked about."""
+    found = sweep(result)
+    if found is None:
         return None
-    if not all(points.shape[1:] == images.shape and points.min() >= 0 for points in curves.values()):
+    if not all(points.shape[2:] == found.images.shape and points.min() >= 0 for points in found.points.values()):
         return None
-    groups = {(name,): points for name, points in curves.items()}
-    if curves.keys() >= set(CORRUPTIONS):
-        groups[CORRUPTIONS] = np.mean([curves[name] for name in CORRUPTIONS], axis=0)
-    areas = {names: 100 * points.mean(0) for names, points in groups.items()}
-    errors = {names: 100 * points.std(1) / np.sqrt(points.shape[1]) for names, points in groups.items()}
-    return Answers(images, areas, errors)
-
-
-def _points(rows: dict[str, np.ndarray], name: str, curve: dict) -> np.ndarray:
-    """(points, N): how often each image was recognised, as a share of the draws."""
-    draws = range(len(curve["top1"]))
-    keys = [f"{name}/{severity}/".replace(" ", "") for severity in curve["severities"]]
-    points = [sum(rows[f"{key}{draw}"] for draw in draws) / len(draws) for key in keys]
-    return np.array([rows["clean/0/0"]] * curve["starts_clean"] + points)
-
-
-def area_difference(before: list[Result], after: list[Result], curves: tuple[str, ...]) -> ImageInterval | None:
-    """Area under the curve, `after` minus `before`, in points."""
-
-    def read(result: Result) -> tuple[np.ndarray, np.ndarray] | None:
-        answers = read_answers(result)
-        return None if answers is None else (answers.images, answers.areas[curves])
-
-    return image_difference(before, after, read)
+    groups = {(name,): points.mean(0) for name, points in found.points.items()}
+    if found.points.keys() >= set(CORRUPTIONS):
+        groups[CORRUPTIONS] = np.mean([groups[name,] for name in CORRUPTIONS], axis=0)
+    areas = {names: 100 * area_under_curve(points) for names, points in groups.items()}
+    half_widths = {names: 100 * normal_half_width(points) for names, points in groups.items()}
+    return Answers(found.images, areas, half_widths)
 
 
 def image_difference(
-    before: list[Result], after: list[Result], read: Callable[[Result], tuple[np.ndarray, np.ndarray] | None]
+    before: Sequence[Result], after: Sequence[Result], read: Callable[[Result], Values | None]
 ) -> ImageInterval | None:
     """Mean of ``after - before`` over images, with an interval over the images: the models are taken as given.
 
@@ -103,22 +125,12 @@ def image_difference(
         after: runs of the other.
         read: a run's images (N,) and the value of each (N,), or None where they cannot be read.
     """
+    others = {result.run.seed: result for result in after}
     gains = []
-    for one, other in ((one, other) for one in before for other in after if one.run.seed == other.run.seed):
-        first, second = read(one), read(other)
-        if first is None or second is None or not np.array_equal(first[0], second[0]):
-            return None
-        gains.append(second[1] - first[1])
+    for one in before:
+        if one.run.seed in others:
+            first, second = read(one), read(others[one.run.seed])
+            if first is None or second is None or not np.array_equal(first[0], second[0]):
+                return None
+            gains.append(second[1] - first[1])
     return bootstrap(np.mean(gains, axis=0)) if gains and len({len(gain) for gain in gains}) == 1 else None
-
-
-def bootstrap(values: np.ndarray) -> ImageInterval:
-    """Percentile bootstrap of the mean of one value an image.
-
-    Resampling equal values is drawing how often each of them comes: exact, and fast where few are distinct.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    rng = np.random.default_rng(0)
-    means = rng.multinomial(len(values), counts / len(values), _RESAMPLES) @ distinct / len(values)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return ImageInterval(float(values.mean()), float(low), float(high))

@@ -1,45 +1,69 @@
-"""Trained rows and what their differences show: the pieces of every table of trained models."""
+"""Trained rows and what their differences show: the pieces of every table that compares methods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from experiments.scales import table_of
+from reports.answers import Values, image_difference, right
 from reports.collect import DONE, Collected, Result
-from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
+from reports.statistics import Estimate, ImageInterval, mean_interval, paired_difference
 from reports.table import NOT_RECORDED, Cell, Source, missing
-from reports.words import estimate_text, gain_text, interval_text, number
+from reports.words import estimate_text, finding, gain_text, interval_text, number
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is looked at of a run.
+
+    Attributes:
+        read: it from a record's metrics, in percent; None where they lack it.
+        by_image: a run's images and the value of each, where runs keep answers; None where they cannot be read.
+    """
+
+    read: Callable[[dict[str, Any]], float | None]
+    by_image: Callable[[Result], Values | None] | None = None
+
+
+TOP1 = Measure(itemgetter("top1"), right)
+
+
+def metric(name: str) -> Measure:
+    """A metric that records have in percent, without answers of single images."""
+    return Measure(itemgetter(name))
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row trained by one method, over all seeds.
+    """One row by one method, over all seeds.
 
     Attributes:
         status: ``done``, ``not run`` or ``unreadable``.
         settings: the recipe of its planned runs; None where none is planned.
         results: those that have a record.
-        metric: what of them is looked at, in percent.
+        measure: what of them is looked at.
     """
 
     status: str
     settings: dict[str, Any] | None
     results: tuple[Result, ...]
-    metric: str = "top1"
+    measure: Measure = TOP1
 
-    def of(self, metric: str) -> Arm:
-        """The same runs by another metric."""
-        return replace(self, metric=metric)
+    def of(self, measure: Measure) -> Arm:
+        """The same runs by another measure."""
+        return replace(self, measure=measure)
 
-    @property
+    @cached_property
     def by_seed(self) -> dict[int, float]:
-        """The metric in percent, of the records that have it."""
-        values = {result.run.seed: result.metrics[self.metric] for result in self.results}
+        """The measure in percent, of the records that have it."""
+        values = {result.run.seed: self.measure.read(result.metrics) for result in self.results}
         return {seed: value for seed, value in values.items() if value is not None}
 
-    @property
+    @cached_property
     def mean(self) -> Estimate | None:
         """In percent, over the seeds; None without a value."""
         return mean_interval(list(self.by_seed.values())) if self.by_seed else None
@@ -71,42 +95,48 @@ class Arm:
         """10^9 multiply-accumulates of its forward pass; None in records of before they were counted."""
         return self.results[0].metrics.get("gmacs") if self.results else None
 
-    @property
-    def error(self) -> float:
-        """Binomial standard error, in points, of the top-1 of one of its runs."""
-        return binomial_standard_error(self.mean.mean, self.images)
-
-    @property
-    def images(self) -> int:
-        """Validation images that a top-1 was counted on."""
-        return self.results[0].metrics["val_images"]
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms, seed by seed.
+    """Two arms, seed by seed, both by the same measure.
 
     Attributes:
         before: what is compared with.
         after: what is compared.
-        gain: paired difference over seeds, in points; None where it cannot be formed.
-        verdict: what may be concluded, in one sentence; empty while there is nothing to compare.
+        claim: the sentence for a difference that the interval allows to claim, with ``{}`` where ``higher`` or
+            ``lower`` goes: ``"With TransMix the top-1 is {} here"``.
     """
 
     before: Arm
     after: Arm
-    gain: Estimate | None
-    verdict: str
+    claim: str
 
     @property
     def arms(self) -> tuple[Arm, Arm]:
         """Both."""
         return self.before, self.after
 
+    @cached_property
+    def gain(self) -> Estimate | None:
+        """Paired difference over seeds, in points; None where it cannot be formed."""
+        return None if self._data_apart else paired_difference(self.before.by_seed, self.after.by_seed)
+
+    @cached_property
+    def images(self) -> ImageInterval | None:
+        """The same difference with its interval over images; None without a gain, or without all answers."""
+        if self.gain is None or self.before.measure.by_image is None:
+            return None
+        return image_difference(self.before.results, self.after.results, self.before.measure.by_image)
+
     @property
     def sources(self) -> tuple[Source, ...]:
         """The records behind `gain`."""
         return self.before.sources + self.after.sources
+
+    @property
+    def pairs(self) -> int:
+        """Number of seeds behind `gain`."""
+        return self.gain.count if self.gain else 0
 
     @property
     def status(self) -> str:
@@ -119,6 +149,43 @@ class Comparison:
     def single(self) -> bool:
         """Whether there is a difference, but of one seed."""
         return self.gain is not None and self.gain.half_width is None
+
+    @property
+    def verdict(self) -> str:
+        """What may be concluded, in a sentence or two; empty while there is nothing to compare."""
+        if self._data_apart:
+            return f"Not compared: the records were made on different data ({', '.join(self._data_apart)})."
+        gain = self.gain
+        if gain is None:
+            return ""
+        size = f"{number(gain.mean, sign=True)} points"
+        if gain.half_width is None:
+            return f"One seed says little about other trainings: the difference is {size}{_over_images(self.images)}."
+        if gain.low > 0:
+            return f"{self.claim.format('higher')}, {size}: {interval_text(gain)}."
+        if gain.high < 0:
+            return f"{self.claim.format('lower')}, {size}: {interval_text(gain)}."
+        return f"No difference is shown: {size}, and {interval_text(gain)}."
+
+    @cached_property
+    def _data_apart(self) -> list[str]:
+        """Fingerprints of the data sets, if they are not the same one."""
+        prints = {fingerprints(result.record) for arm in self.arms for result in arm.results}
+        return sorted(prints) if len(prints) > 1 else []
+
+
+def fingerprints(record: dict[str, Any]) -> str:
+    """What tells the data of a record from other data: of its data set, and of what else it was measured on."""
+    inputs = (found.get("fingerprint", "") for found in record.get("inputs", {}).values())
+    return " ".join([record["data"]["fingerprint"], *inputs]).strip()
+
+
+def _over_images(found: ImageInterval | None) -> str:
+    if found is None:
+        return ", without an interval"
+    return (
+        f"; for these two very models the 95 % interval over images (paired bootstrap), {found.text}, {finding(found)}"
+    )
 
 
 def arm(collected: Collected, row: str, method: str) -> Arm:
@@ -136,60 +203,42 @@ def arm_of(collected: Collected, *key: str) -> Arm:
     )
 
 
-def compare(before: Arm, after: Arm, claim: str) -> Comparison:
-    """How `after` differs from `before`.
+def verdict_notes(comparisons: Mapping[str, Comparison], about: str = "") -> tuple[str, ...]:
+    """The verdicts, each after its name; several of one seed, which would all say the same, are one note.
 
     Args:
-        before: what is compared with.
-        after: what is compared.
-        claim: the sentence for a difference that the interval allows to claim, with ``{}`` where ``higher`` or
-            ``lower`` goes: ``"With TransMix the top-1 is {} here"``.
-
-    Both arms look at the same metric.
+        comparisons: by name.
+        about: what all of them are about, where the table has more than that.
     """
-    prints = {result.record["data"]["fingerprint"] for arm in (before, after) for result in arm.results}
-    if len(prints) > 1:
-        verdict = f"Not compared: the records were made on different data ({', '.join(sorted(prints))})."
-        return Comparison(before, after, None, verdict)
-    gain = paired_difference(before.by_seed, after.by_seed)
-    return Comparison(before, after, gain, _verdict(gain, (before, after), claim) if gain else "")
+    about = f", {about}" if about else ""
+    single = {name: found for name, found in comparisons.items() if found.single}
+    merged = single if len(single) > 1 else {}
+    judged = {name: found for name, found in comparisons.items() if found.verdict and name not in merged}
+    notes = [f"{name}{about}: {found.verdict}" for name, found in judged.items()]
+    return (*notes, *([f"{', '.join(merged)}{about}: {_single_verdict(merged)}"] if merged else []))
 
 
-def _verdict(gain: Estimate, arms: tuple[Arm, Arm], claim: str) -> str:
-    """One sentence that claims no more than the interval allows."""
-    size = f"{number(gain.mean, sign=True)} points"
-    if gain.half_width is None:
-        return f"One seed says little: the difference is {size}, {_noise(arms)}."
-    if gain.low > 0:
-        return f"{claim.format('higher')}, {size}: {interval_text(gain)}."
-    if gain.high < 0:
-        return f"{claim.format('lower')}, {size}: {interval_text(gain)}."
-    return f"No difference is shown: {size}, and {interval_text(gain)}."
-
-
-def _noise(arms: Iterable[Arm]) -> str:
-    arms = list(arms)
-    if arms[0].metric != "top1":
-        return "without an interval"
-    error, images = max((arm.error, arm.images) for arm in arms)
+def _single_verdict(single: Mapping[str, Comparison]) -> str:
+    """The verdict of several comparisons of one seed each."""
+    text = "One seed each says little about other trainings"
+    known = {name: found.images for name, found in single.items() if found.images is not None}
+    if not known:
+        return f"{text}, and gives no interval."
+    listed = ", ".join(f"{name} {found.text}" for name, found in known.items())
+    shown = sum(finding(found) == "excludes zero" for found in known.values())
     return (
-        f"while the top-1 of a single run alone has a binomial standard error of up to {number(error)} points on "
-        f"{images:,} validation images"
+        f"{text}. For these very models the 95 % intervals over images (paired bootstrap) are {listed}; {shown} of "
+        f"{len(known)} {'excludes' if shown == 1 else 'exclude'} zero."
     )
 
 
-def verdict_notes(comparisons: Mapping[str, Comparison]) -> tuple[str, ...]:
-    """The verdicts, each after its name; several of one seed, which would all say the same, are one note."""
-    single = {name: found for name, found in comparisons.items() if found.single}
-    merged = single if len(single) > 1 else {}
-    notes = [f"{name}: {found.verdict}" for name, found in comparisons.items() if found.verdict and name not in merged]
-    if merged:
-        noise = _noise(arm for found in merged.values() for arm in found.arms)
-        notes.append(f"{', '.join(merged)}: One seed each says little about a difference, {noise}.")
-    return tuple(notes)
+def seeds_text(comparison: Comparison) -> str:
+    """How many seeds each of two arms has: ``3``, or ``3 and 2``."""
+    before, after = (len(arm.by_seed) for arm in comparison.arms)
+    return f"{before:,}" if before == after else f"{before:,} and {after:,}"
 
 
-def mean_cell(arm: Arm, interval: bool = False, links: bool = True) -> Cell:
+def mean_cell(arm: Arm, interval: bool = True, links: bool = True) -> Cell:
     """The mean in percent, with its interval and links to its records if asked for."""
     if arm.mean is None:
         return missing(arm.lack)

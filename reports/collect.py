@@ -1,4 +1,4 @@
-"""A study's records: every planned run with its record, or with what is wrong."""
+"""A study's records: every planned run with its record, or with what is wrong, and those that are published."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from reports.table import NOT_RUN, UNREADABLE, Source
 from transmix.log import LAMBDA_BINS
 
 DONE = "done"
+PUBLISHED_RUNS = Path(__file__).parent / "published_runs"  # SET/<run id>/record.json
 RANDOM = "random"  # the method of fine-tuning without a checkpoint
 # in percent, as the records name them; None where the data or the run leaves one out
 SEGMENTATION_METRICS = ("mIoU", "mAcc", "aAcc", "mIoU_ms")
@@ -53,10 +55,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Collected:
-    """All results of a study, in the order of its plan."""
+    """All results of a study.
+
+    Attributes:
+        study: the study.
+        results: in the order of its plan.
+        published: records of the same runs that somebody has published, a set each; only sets that have any.
+    """
 
     study: Study
     results: tuple[Result, ...]
+    published: tuple[PublishedSet, ...] = ()
 
     def of(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """The results of one row and method of a table, one a seed; `part` where a table has several of a row."""
@@ -91,8 +100,9 @@ class Collected:
 
     @property
     def problems(self) -> list[str]:
-        """One line for every unreadable record."""
-        return [result.problem for result in self.results if result.problem]
+        """One line for every unreadable record, the published ones too."""
+        every = [self.results, *(there.collected.results for there in self.published)]
+        return [result.problem for results in every for result in results if result.problem]
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -100,25 +110,53 @@ class Collected:
         return [result.record for result in self.results if result.record is not None]
 
 
+@dataclass(frozen=True)
+class PublishedSet:
+    """Records that were published together, as far as the study plans the same runs.
+
+    Attributes:
+        name: its folder's.
+        collected: what they hold; a run's ``folder`` is still where this study's own record would be.
+    """
+
+    name: str
+    collected: Collected
+
+
 def key(run: Run) -> tuple[str, str, str, str]:
     """What runs that differ in their seed only have in common."""
     return run.table, run.row, run.method, run.part
 
 
-def collect(study: Study) -> Collected:
-    """Read the record of every planned run."""
-    return Collected(study, tuple(read(run) for run in study.plan()))
+def collect(study: Study, published: Path | None = None) -> Collected:
+    """Read the record of every planned run, and those that `published` (the suite's own folder) has of them."""
+    plan = study.plan()
+    folder = PUBLISHED_RUNS if published is None else published
+    return Collected(study, tuple(read(run) for run in plan), published_sets(study, plan, folder))
 
 
-def read(run: Run) -> Result:
-    """A run's record, checked for all that a report takes from it."""
+def published_sets(study: Study, plan: list[Run], folder: Path) -> tuple[PublishedSet, ...]:
+    """The sets of a folder that have records of planned runs. A run's id says what it is, so equal ids are one run."""
+    sets = []
+    for path in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ():
+        there = {entry.name for entry in path.iterdir()}
+        results = tuple(read(run, path / run.id) if run.id in there else Result(run, NOT_RUN) for run in plan)
+        if any(result.status != NOT_RUN for result in results):
+            sets.append(PublishedSet(path.name, Collected(study, results)))
+    return tuple(sets)
+
+
+def read(run: Run, published: Path | None = None) -> Result:
+    """A run's record, checked for all that a report takes from it; `published` is the folder of a published one."""
+    folder = run.folder if published is None else published
     try:
-        record = read_record(run.folder)
+        record = read_record(folder)
         if record is None:
             return Result(run, NOT_RUN)
-        check(record, run)
+        check(record, run, folder)
     except UnreadableRecord as error:
-        return Result(run, UNREADABLE, problem=f"{error}: {redo(run)}")
+        remedy = redo(run) if published is None else f"restore this published record, or remove {folder}"
+        return Result(run, UNREADABLE, problem=f"{error}: {remedy}")
     return Result(run, DONE, record)
 
 
@@ -127,9 +165,9 @@ def redo(run: Run) -> str:
     return f"redo just this run with '{run.command} --restart'"
 
 
-def check(record: dict[str, Any], run: Run) -> None:
-    """Raise `UnreadableRecord` if the record is another run's or lacks what a report reads."""
-    path = run.folder / NAME
+def check(record: dict[str, Any], run: Run, folder: Path | None = None) -> None:
+    """Raise `UnreadableRecord` if a record, of a run's folder or of the one given, is another run's or lacks a part."""
+    path = (folder or run.folder) / NAME
     try:
         if record["run"]["id"] != run.id:
             raise UnreadableRecord(f"record {path} is the record of another run, {record['run']['id']}")

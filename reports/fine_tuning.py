@@ -8,15 +8,18 @@ from itertools import product
 from typing import Any
 
 from experiments.published import model_name
-from reports.arms import Arm, Comparison, arm_of, compare, gain_cell, mean_cell
+from reports.arms import Arm, Comparison, arm_of, gain_cell, mean_cell, metric
 from reports.collect import DONE, RANDOM, Collected, Result
-from reports.statistics import Estimate
+from reports.power import power_note
+from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
+from reports.statistics import estimates_numbers
 from reports.table import Cell, Column, Table
-from reports.words import gain_text, intervals_text, number
+from reports.words import gains_text
 
 WEIGHTS = {RANDOM: "random", "baseline": "baseline", "transmix": "TransMix"}
 GAIN, CHECKPOINT = ("baseline", "transmix"), (RANDOM, "baseline")  # what is compared: before, after
-CLAIMS = {
+Step = tuple[str, str]
+CLAIMS: dict[Step, str] = {
     GAIN: "With TransMix’s weights it is {} here",
     CHECKPOINT: "With the baseline’s weights it is {} here than from random ones",
 }
@@ -29,12 +32,11 @@ HEADS = {
     "mask_rcnn_3x": "Mask R-CNN 3x",
 }
 DATA_SETS = {"pascal_context": "Pascal Context"}
-LISTED = 4  # gains that the summary lists; of more it gives the range
 CAPTION = (
-    "{task}, the weights of Table 1’s models fine-tuned: {metrics}, in percent on the validation images of this study. "
-    "Weights: where the backbone starts. Mean over seeds, with two or more ± its 95 % interval (Student’s t), which "
-    "covers the seeds and not the choice of images; differences are paired by seed, in points. Published numbers: not "
-    "in the slides."
+    "{task}, the weights of Table 1’s models fine-tuned at scale {scale}: {metrics}, in percent on the validation "
+    "images of this study. Weights: where the backbone starts. Mean over seeds, with two or more ± its 95 % interval "
+    "(Student’s t), which covers the seeds and not the choice of images; differences are paired by seed, in points. "
+    "Published numbers: not in the slides."
 )
 
 
@@ -85,14 +87,18 @@ class Setup:
         """Its runs that have a record."""
         return [result for arm in self.arms.values() for result in arm.results]
 
-    def comparisons(self, metric: str) -> dict[tuple[str, str], Comparison]:
-        """By `GAIN` and `CHECKPOINT`, those of which both sides have a record."""
-        arms = {method: arm.of(metric) for method, arm in self.arms.items() if arm.results}
+    def comparisons(self, name: str) -> dict[Step, Comparison]:
+        """Of a metric, by `GAIN` and `CHECKPOINT`, those of which both sides are planned."""
+        arms = {method: arm.of(metric(name)) for method, arm in self.arms.items()}
         steps = [step for step in CLAIMS if arms.keys() >= set(step)]
-        return {step: compare(*(arms[method] for method in step), CLAIMS[step]) for step in steps}
+        return {step: Comparison(*(arms[method] for method in step), CLAIMS[step]) for step in steps}
+
+    def has(self, step: Step) -> bool:
+        """Whether both sides have a record."""
+        return all(self.arms[method].results for method in step)
 
 
-def step_name(step: tuple[str, str]) -> str:
+def step_name(step: Step) -> str:
     """``TransMix − baseline`` and the like."""
     before, after = step
     return f"{WEIGHTS[after]} − {WEIGHTS[before]}"
@@ -107,58 +113,71 @@ def head_name(part: str) -> str:
 
 def setups(collected: Collected, task: Task) -> list[Setup]:
     """All that the study plans, in its order."""
-    runs = [result.run for result in collected.results if result.run.table == task.table]
-    found = []
-    for row, part in dict.fromkeys((run.row, run.part) for run in runs):
-        planned = {run.method for run in runs if (run.row, run.part) == (row, part)}
-        arms = {method: arm_of(collected, task.table, row, method, part) for method in WEIGHTS if method in planned}
-        found.append(Setup(row, part, arms))
-    return found
+    planned: dict[tuple[str, str], set[str]] = {}
+    for run in (result.run for result in collected.results if result.run.table == task.table):
+        planned.setdefault((run.row, run.part), set()).add(run.method)
+    return [
+        Setup(row, part, {name: arm_of(collected, task.table, row, name, part) for name in WEIGHTS if name in methods})
+        for (row, part), methods in planned.items()
+    ]
 
 
 def build(collected: Collected, task: Task) -> Table:
     """The table for people: a line for each head and weights, and for their differences."""
+    sets = sets_of(collected, task.table)
+    first = task.columns[0]
     columns = (
         Column("name", "Model", align="left"),
         Column("head", "Head", align="left"),
         Column("weights", "Weights", align="left"),
         Column("seeds", "Seeds"),
         *task.columns,
+        *set_columns(sets, {first.key: first.title}),
     )
     found = setups(collected, task)
-    rows = tuple(line for setup in found for line in _lines(setup, task))
-    caption = CAPTION.format(task=task.title, metrics=task.metrics)
+    published = list(zip(*(setups(there, task) for _, there in sets), strict=True)) or [()] * len(found)
+    pairs = zip(found, published, strict=True)
+    rows = tuple(line for setup, theirs in pairs for line in _lines(setup, theirs, task))
+    caption = CAPTION.format(task=task.title, metrics=task.metrics, scale=collected.study.scale.name)
     return Table(task.table, caption, columns, rows, _notes(collected, task, found))
 
 
-def _lines(setup: Setup, task: Task) -> Iterator[dict[str, Cell]]:
+def _lines(setup: Setup, published: tuple[Setup, ...], task: Task) -> Iterator[dict[str, Cell]]:
+    """Lines of one setup; `published` are those of the sets."""
     names = {"name": Cell(model_name(setup.row)), "head": Cell(head_name(setup.part))}
     metrics = [column.key for column in task.columns]
+    first = metrics[0]
     for method, arm in setup.arms.items():
         seeds = Cell(f"{len(arm.results):,}")
-        cells = {key: mean_cell(arm.of(key), interval=True, links=key == metrics[0]) for key in metrics}
+        cells = {key: mean_cell(arm.of(metric(key)), links=key == first) for key in metrics}
+        for place, theirs in enumerate(published):
+            cells[set_key(place, first)] = published_mean(theirs.arms[method].of(metric(first)))
         yield names | {"weights": Cell(WEIGHTS[method]), "seeds": seeds} | cells
-    compared = {metric: setup.comparisons(metric) for metric in metrics}
-    for step, first in compared[metrics[0]].items():
-        cells = {metric: gain_cell(found[step]) for metric, found in compared.items()}
-        seeds = Cell(f"{first.gain.count if first.gain else 0:,}")
-        yield names | {"weights": Cell(step_name(step)), "seeds": seeds} | cells
+    compared = {key: setup.comparisons(key) for key in metrics}
+    for step, ours in compared[first].items():
+        if any(side.has(step) for side in (setup, *published)):
+            cells = {key: gain_cell(found[step]) for key, found in compared.items()}
+            for place, theirs in enumerate(published):
+                cells[set_key(place, first)] = published_gain(theirs.comparisons(first)[step])
+            yield names | {"weights": Cell(step_name(step)), "seeds": Cell(f"{ours.pairs:,}")} | cells
 
 
 def _notes(collected: Collected, task: Task, found: list[Setup]) -> tuple[str, ...]:
     """What the differences allow to say, what they were measured on, and how what is missing can be run."""
     if not found:
         return (f"This study has no runs of {task.title.lower()}.",)
-    notes, single = [], []
-    for step, setup, (metric, name) in product(CLAIMS, found, task.verdicts.items()):
-        comparison = setup.comparisons(metric).get(step)
-        if comparison and comparison.single:
-            single.append(setup.name)
-        elif comparison and comparison.verdict:
-            notes.append(f"{setup.name}, {name}, {step_name(step)}: {comparison.verdict}")
+    judged = {
+        f"{setup.name}, {name}, {step_name(step)}": comparison
+        for step, setup, (key, name) in product(CLAIMS, found, task.verdicts.items())
+        if (comparison := setup.comparisons(key).get(step)) is not None
+    }
+    notes = [f"{name}: {of.verdict}" for name, of in judged.items() if of.verdict and not of.single]
+    single = dict.fromkeys(name.partition(",")[0] for name, of in judged.items() if of.single)
     if single:
-        names = ", ".join(dict.fromkeys(single))
-        notes.append(f"{names}: One seed each says little about a difference, and gives no interval.")
+        notes.append(f"{', '.join(single)}: One seed each says little about a difference, and gives no interval.")
+    gain = f", {step_name(GAIN)}"
+    notes += power_note({name.removesuffix(gain): of for name, of in judged.items() if name.endswith(gain)})
+    notes += agreement_notes(collected, metric(task.columns[0].key), task.table)
     notes += _data(found)
     planned = [arm for setup in found for arm in setup.arms.values()]
     if any(arm.status != DONE for arm in planned):
@@ -182,17 +201,12 @@ def summary(collected: Collected, task: Task) -> str:
     found = setups(collected, task)
     if not found:
         return ""
-    metric, name = next(iter(task.verdicts.items()))
-    compared = {setup.name: setup.comparisons(metric).get(GAIN) for setup in found}
+    first, name = next(iter(task.verdicts.items()))
+    compared = {setup.name: setup.comparisons(first).get(GAIN) for setup in found}
     gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
     if not gains:
         return f"{task.title}: not run with both weights."
-    listed = ", ".join(f"{setup} {gain_text(gain)}" for setup, gain in gains.items())
-    if len(gains) > LISTED:
-        means = sorted(gain.mean for gain in gains.values())
-        listed = f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"
-    counted = intervals_text(list(gains.values()))
-    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {listed} points{counted}."
+    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {gains_text(gains)}."
 
 
 def numbers(collected: Collected, task: Task) -> list[dict[str, Any]]:
@@ -203,37 +217,27 @@ def numbers(collected: Collected, task: Task) -> list[dict[str, Any]]:
 def _numbers(setup: Setup, task: Task) -> Iterator[dict[str, Any]]:
     names = {"row": setup.row, "model": model_name(setup.row), "part": setup.part}
     for method, arm in setup.arms.items():
-        means = {metric: arm.of(metric).mean for metric in task.recorded}
-        parameters = arm.results[0].metrics["parameters"] if arm.results else None
         yield names | {
             "weights": method,
             "minus": "",
             "status": arm.status,
             "seeds": len(arm.results),
-            **_estimates(means),
-            "parameters": parameters,
+            **estimates_numbers({name: arm.of(metric(name)).mean for name in task.recorded}),
+            "parameters": arm.results[0].metrics["parameters"] if arm.results else None,
             "verdict": "",
             "records": " ".join(result.source.id for result in arm.results),
         }
-    compared = {metric: setup.comparisons(metric) for metric in task.recorded}
+    compared = {name: setup.comparisons(name) for name in task.recorded}
     for step, first in compared[task.recorded[0]].items():
         before, after = step
-        found = {metric: comparisons[step] for metric, comparisons in compared.items()}
+        judged = {name: compared[key][step].verdict for key, name in task.verdicts.items()}
         yield names | {
             "weights": after,
             "minus": before,
             "status": first.status,
-            "seeds": first.gain.count if first.gain else 0,
-            **_estimates({metric: comparison.gain for metric, comparison in found.items()}),
+            "seeds": first.pairs,
+            **estimates_numbers({name: comparisons[step].gain for name, comparisons in compared.items()}),
             "parameters": None,
-            "verdict": " ".join(f"{name}: {found[metric].verdict}" for metric, name in task.verdicts.items()),
+            "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
             "records": " ".join(source.id for source in first.sources),
         }
-
-
-def _estimates(estimates: dict[str, Estimate | None]) -> dict[str, float | None]:
-    values = {}
-    for metric, estimate in estimates.items():
-        values[metric] = estimate.mean if estimate else None
-        values[f"{metric}_half_width_95"] = estimate.half_width if estimate else None
-    return values

@@ -11,8 +11,6 @@ from experiments.records import NAME, UnreadableRecord, read_record
 from reports.collect import DONE, Result
 from transmix.errors import UserError
 
-PUBLISHED_RUNS = Path(__file__).parent / "published_runs"
-
 
 @dataclass(frozen=True)
 class RecordedRun:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from reports.collect import Collected
 from reports.gallery import by_family
 from reports.style import COLOURS, INK, LARGE, MUTED, Picture, draw
-from reports.table1 import gain_rows
-from reports.words import gain_text
+from reports.table1 import GainRow, gain_rows
+from reports.words import gain_text, number
 
 TITLE = "Gain in top-1 with TransMix (points)"
 CAPTION = (
@@ -31,7 +31,7 @@ def gain_figure(collected: Collected) -> Picture | None:
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.8 / LARGE[0], top=1 - 0.55 / figure.get_figheight())
+        figure.subplots_adjust(left=0.8 / LARGE[0], right=1 - 1.05 / LARGE[0], top=1 - 0.55 / figure.get_figheight())
         axes.axvline(0, color=MUTED, linewidth=1)
         hollow = {"marker": "D", "facecolors": "none", "edgecolors": MUTED}
         axes.scatter(published, list(places.values()), s=22, **hollow, label="published")
@@ -53,15 +53,19 @@ def gain_figure(collected: Collected) -> Picture | None:
         axes.set_title(TITLE, pad=18)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, borderpad=0, fontsize=8.5)
 
-    found = "; ".join(f"{name} {gain_text(gain)}" for name, gain in zip(names, gains, strict=True))
-    return draw("gains", f"{TITLE}, by model. Measured: {found}.", CAPTION, (LARGE[0], height + 1.0), paint)
+    words = "; ".join(_words(rows[row]) for row in places)
+    return draw("gains", f"{TITLE}, by model: {words}.", CAPTION, (LARGE[0], height + 1.0), paint)
+
+
+def _words(row: GainRow) -> str:
+    return f"{row.published.model} {gain_text(row.gain)}, published {number(row.published.gain, 1, sign=True)}"
 
 
 def _places(rows: list[str]) -> tuple[dict[str, float], float]:
     """How far below the top each row goes, and the height of all, in inches."""
     places, height = {}, 0.0
-    for number, family in enumerate(by_family(rows)):
-        height += _GAP if number else 0
+    for place, family in enumerate(by_family(rows)):
+        height += _GAP if place else 0
         for row in family:
             places[row] = height + _LINE / 2
             height += _LINE

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from experiments.published import model_name
+from reports.arms import arm_of, metric
 from reports.collect import Collected
-from reports.statistics import mean_interval, paired_difference
+from reports.statistics import estimate_numbers, mean_interval, paired_difference
 from reports.table import Cell, Column, Table, missing
 from reports.words import interval_text, number
 
@@ -14,7 +17,8 @@ ERRORS = "mean absolute error"
 CAPTION = (
     "λ is the share of the pasted image in the label. The true share is the pasted image’s part of all "
     "object pixels that the mixed image shows; it is known where the data has masks. The label shift is the "
-    "mean distance of the label that TransMix uses from area-λ, the error that from the true share."
+    "mean distance of the label that TransMix uses from area-λ, the error that from the true share. Measured at scale "
+    "{scale}; means over seeds. Not in the paper, so nothing is published."
 )
 CAUTION = "Nearer to the visible share of pixels need not mean a better label."
 
@@ -38,7 +42,8 @@ def build(collected: Collected) -> Table:
     done = [row for row in rows if _metric(collected, row, "mixes")]
     notes = [f"{model_name(row)}: {verdict(collected, row)}." for row in done]
     lines = tuple(_line(collected, row) for row in rows)
-    return Table("lambda", CAPTION, columns, lines, (*notes, CAUTION) if notes else ())
+    caption = CAPTION.format(scale=collected.study.scale.name)
+    return Table("lambda", caption, columns, lines, (*notes, CAUTION) if notes else ())
 
 
 def verdict(collected: Collected, row: str) -> str:
@@ -80,3 +85,18 @@ def _line(collected: Collected, row: str) -> dict[str, Cell]:
         known = Cell(number(mean_interval(values).mean, 3), "measured", sources) if values else None
         cells[f"error_{rule}"] = known or missing("no masks")
     return cells
+
+
+def numbers(collected: Collected) -> list[dict[str, Any]]:
+    """The table for programs, unrounded: one line a row."""
+    return [_numbers(collected, row) for row in collected.study.rows]
+
+
+def _numbers(collected: Collected, row: str) -> dict[str, Any]:
+    arm = arm_of(collected, "lambda", row, "transmix")
+    line = {"row": row, "model": model_name(row), "status": arm.status}
+    line["seeds"] = len(arm.results)
+    line["mixes"] = sum(result.metrics["mixes"] for result in arm.results)
+    for name in ("label_shift", *(f"error_{rule}" for rule in _WORDS)):
+        line |= estimate_numbers(name, arm.of(metric(name)).mean)
+    return line | {"label_rule": collected.label_rule, "records": " ".join(result.run.id for result in arm.results)}

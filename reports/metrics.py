@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reports import by_image, table3, table4, table5
-from reports.by_image import Values
+from reports import answers, table3, table4, table5
+from reports.answers import Values
 from reports.collect import Result
 from reports.occlusion import LINES
 
@@ -56,14 +56,14 @@ def _area(what: str, curves: tuple[str, ...]) -> Metric:
         return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
 
     key = f"area_{curves[0]}" if len(curves) == 1 else "area_corruptions"
-    return Metric(key, f"Area, {what} (%)", read, by_image=partial(by_image.areas, curves=curves))
+    return Metric(key, f"Area, {what} (%)", read, by_image=partial(answers.areas, curves=curves))
 
 
 def _natural() -> tuple[Metric, ...]:
     titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in table5.METRICS.items()}
     titles["rms_calibration_error_published"] = "Calibration error (%), as published"
     found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in table5.METRICS.items()}
-    found["natural_top1"] = replace(found["natural_top1"], by_image=by_image.natural)
+    found["natural_top1"] = replace(found["natural_top1"], by_image=answers.natural)
     return tuple(found.values())
 
 
@@ -71,7 +71,7 @@ _DENSE = {task.table: tuple(column.key for column in task.columns) for task in (
 _SWEEP = tuple(_area(what, curves) for what, curves in LINES.items())
 METRICS: dict[str, tuple[Metric, ...]] = {
     "train": (
-        replace(_plain("top1", "Top-1 (%)"), by_image=by_image.right),
+        replace(_plain("top1", "Top-1 (%)"), by_image=answers.right),
         _plain("parameters", "Params (M)", 3, 1e-6),
         _plain("gmacs", "GMACs", 3),
     ),

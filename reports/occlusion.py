@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
-from reports.answers import ImageInterval, area_difference
+from reports import answers
+from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.collect import Collected, Result
-from reports.statistics import Estimate, mean_interval, paired_difference
+from reports.power import power_note
+from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
+from reports.statistics import estimate_numbers, interval_numbers, mean_interval
 from reports.table import Cell, Column, Table, missing
-from reports.words import gain_text, interval_text, number
 
 METHOD_NAMES = {"baseline": "baseline", "transmix": "TransMix"}
 LINES = {  # lines of the table, and the curves that each one is the mean of
@@ -22,10 +26,14 @@ LINES = {  # lines of the table, and the curves that each one is the mean of
     "cells shuffled": ("shuffle",),
     "corruptions, mean": CORRUPTIONS,
 }
+FIRST = "random patches dropped"  # what the verdicts are about
+CLAIM = "With TransMix the area is {} here"
+SET_COLUMNS = {"baseline": "baseline", "transmix": "TransMix", "gain": "Difference"}
 CAPTION = (
-    "Area under the curve: top-1 in percent, mean over the points of a curve that begins with the clean images. "
-    "Difference in points, with two or more seeds ± its 95 % interval over seeds (Student’s t); the interval over "
-    "images is a paired bootstrap, with these very models."
+    "Area under the curve at scale {scale}: top-1 in percent, mean over the points of a curve that begins with the "
+    "clean images. Mean over seeds and paired difference in points, with two or more seeds ± their 95 % intervals over "
+    "seeds (Student’s t); the interval over images is a paired bootstrap, with these very models. Published numbers: "
+    "not in the slides."
 )
 _SHARING = {
     "per_image": (
@@ -53,97 +61,114 @@ def protocol(sweep: Sweep) -> str:
     )
 
 
-def areas(collected: Collected, row: str, method: str, curves: tuple[str, ...] = ("random",)) -> dict[int, float]:
-    """Area under the curve by seed, in percent; mean over some curves."""
-    done = collected.done("occlusion", row, method)
-    return {result.run.seed: area(result, curves) for result in done if _has(result, curves)}
+def area(metrics: dict[str, Any], curves: tuple[str, ...]) -> float | None:
+    """Area under the curve in a record's metrics, in percent; mean over some curves, None if one was not measured."""
+    if not metrics["curves"].keys() >= set(curves):
+        return None
+    return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
 
 
-def area(result: Result, curves: tuple[str, ...]) -> float:
-    """Area under the curve of one run, in percent; mean over some curves."""
-    return float(np.mean([result.metrics["curves"][curve]["area"] for curve in curves]))
+def measure(what: str) -> Measure:
+    """Area under the curves of a line of the table."""
+    return Measure(partial(area, curves=LINES[what]), partial(answers.areas, curves=LINES[what]))
 
 
-def _has(result: Result, curves: tuple[str, ...]) -> bool:
-    return all(curve in result.metrics["curves"] for curve in curves)
+def comparison(collected: Collected, row: str, what: str = FIRST) -> Comparison:
+    """Our runs of a row without and with TransMix."""
+    before, after = (arm_of(collected, "occlusion", row, method).of(measure(what)) for method in METHOD_NAMES)
+    return Comparison(before, after, CLAIM)
 
 
 def build(collected: Collected) -> Table:
     """A line for each row of the study and each kind of perturbation."""
+    sets = sets_of(collected, "occlusion")
     columns = (
         Column("name", "Model", align="left"),
         Column("what", "What is done to the images", align="left"),
+        Column("seeds", "Seeds"),
         *(Column(method, name, "area under the curve") for method, name in METHOD_NAMES.items()),
         Column("gain", "Difference"),
         Column("images", "95 % over images"),
+        *set_columns(sets, SET_COLUMNS),
     )
-    rows = [_line(collected, row, what) for row in collected.study.rows for what in LINES]
-    return Table("occlusion", CAPTION, columns, tuple(rows), _notes(collected))
+    rows = []
+    for row in collected.study.rows:
+        for what in LINES:
+            line = _line(row, what, comparison(collected, row, what))
+            for place, (_, there) in enumerate(sets):
+                theirs = comparison(there, row, what)
+                cells = (*map(published_mean, theirs.arms), published_gain(theirs))
+                line |= {set_key(place, key): cell for key, cell in zip(SET_COLUMNS, cells, strict=True)}
+            rows.append(line)
+    return Table("occlusion", CAPTION.format(scale=collected.study.scale.name), columns, tuple(rows), _notes(collected))
 
 
-def _line(collected: Collected, row: str, what: str) -> dict[str, Cell]:
-    curves = LINES[what]
-    done = {method: collected.done("occlusion", row, method) for method in METHOD_NAMES}
-    values = {method: areas(collected, row, method, curves) for method in METHOD_NAMES}
-    cells = {"name": Cell(model_name(row)), "what": Cell(what)}
-    for method, results in done.items():
-        sources = tuple(result.source for result in results)
-        status = collected.status("occlusion", row, method)
-        none = missing("not in the sweep" if results else status)
-        mean = number(mean_interval(list(values[method].values())).mean) if values[method] else ""
-        cells[method] = Cell(mean, "measured", sources, links=what == next(iter(LINES))) if mean else none
-    gain = paired_difference(*values.values())
-    if gain is None:
-        none = next(cell for cell in (*cells.values(), missing("not paired")) if cell.kind == "missing")
+def _line(row: str, what: str, found: Comparison) -> dict[str, Cell]:
+    cells = {"name": Cell(model_name(row)), "what": Cell(what), "seeds": Cell(seeds_text(found))}
+    for method, arm in zip(METHOD_NAMES, found.arms, strict=True):
+        cells[method] = _area_cell(arm, links=what == FIRST)
+    if found.gain is None:
+        none = next((cell for cell in cells.values() if cell.kind == "missing"), missing(found.status))
         return cells | {"gain": none, "images": none}
-    sources = tuple(result.source for results in done.values() for result in results)
-    found = area_difference(*done.values(), curves)
-    cells["gain"] = Cell(gain_text(gain), "measured", sources)
-    cells["images"] = Cell(found.text, "measured", sources) if found else missing("no answers")
-    return cells
+    images = Cell(found.images.text, "measured", found.sources) if found.images else missing("no answers")
+    return cells | {"gain": gain_cell(found), "images": images}
+
+
+def _area_cell(arm: Arm, links: bool) -> Cell:
+    return missing("not in the sweep") if arm.results and arm.mean is None else mean_cell(arm, links=links)
 
 
 def _notes(collected: Collected) -> tuple[str, ...]:
     """For each row measured with both methods, what may be concluded about random dropping."""
-    notes = []
-    for row in collected.study.rows:
-        done = [collected.done("occlusion", row, method) for method in METHOD_NAMES]
-        gain = paired_difference(*(areas(collected, row, method) for method in METHOD_NAMES))
-        if gain is not None:
-            notes.append(f"{model_name(row)}: {_conclusion(gain, area_difference(*done, ('random',)))}")
-    return tuple(notes)
-
-
-def _conclusion(gain: Estimate, found: ImageInterval | None) -> str:
-    text = f"with random patches dropped the area differs by {number(gain.mean, sign=True)} points; "
-    if gain.half_width is not None:
-        return f"{text}{interval_text(gain)}."
-    text += "one seed, so nothing is known about other trainings"
-    if found is None:
-        return f"{text}."
-    finding = "excludes zero" if found.low > 0 or found.high < 0 else "includes zero"
-    return f"{text}; for these two models the 95 % interval over images {finding}."
+    found = {model_name(row): comparison(collected, row) for row in collected.study.rows}
+    return (*verdict_notes(found, FIRST), *power_note(found), *agreement_notes(collected, measure(FIRST), "occlusion"))
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:
-    """Every point of every curve for programs, unrounded: one line a run, curve and severity."""
-    lines = []
-    for result in collected.results:
-        if result.run.kind == "occlusion" and result.record is not None:
-            clean = {"curve": "clean", "severity": "0", "draws": 1, "top1": result.metrics["clean"]}
-            for point in (clean | {"half_width_95_over_draws": None}, *_points(result)):
-                lines.append({name: getattr(result.run, name) for name in ("row", "method", "seed", "id")} | point)
-    return lines
+    """The table for programs, unrounded: one line a row and kind of perturbation."""
+    return [_numbers(row, what, comparison(collected, row, what)) for row in collected.study.rows for what in LINES]
 
 
-def _points(result: Result) -> list[dict[str, Any]]:
-    points = []
+def _numbers(row: str, what: str, found: Comparison) -> dict[str, Any]:
+    return {
+        "row": row,
+        "model": model_name(row),
+        "perturbation": what,
+        "status": found.status,
+        "baseline_seeds": len(found.before.by_seed),
+        "transmix_seeds": len(found.after.by_seed),
+        "paired_seeds": found.pairs,
+        **estimate_numbers("baseline", found.before.mean),
+        **estimate_numbers("transmix", found.after.mean),
+        **estimate_numbers("difference", found.gain),
+        **interval_numbers("difference", found.images),
+        "verdict": found.verdict,
+        "records": " ".join(source.id for source in found.sources),
+    }
+
+
+def points(collected: Collected) -> list[dict[str, Any]]:
+    """Every point of every curve for programs, unrounded: one line a run, curve and severity; one for a missing run."""
+    return [line for result in collected.results if result.run.kind == "occlusion" for line in _points(result)]
+
+
+def _points(result: Result) -> Iterator[dict[str, Any]]:
+    run = result.run
+    names = {"row": run.row, "method": run.method, "seed": run.seed, "id": run.id, "status": result.status}
+    if result.record is None:
+        none = dict.fromkeys(("curve", "grid"), "") | dict.fromkeys(("severity", "top1", "half_width_95_over_draws"))
+        yield names | none | {"draws": 0}
+        return
+    clean = {"curve": "clean", "grid": "", "severity": 0, "top1": result.metrics["clean"]}
+    yield names | clean | {"half_width_95_over_draws": None, "draws": 1}
     for name, curve in result.metrics["curves"].items():
         for severity, values in zip(curve["severities"], zip(*curve["top1"], strict=True), strict=True):
-            found = mean_interval(values)
-            shown = "x".join(map(str, severity)) if isinstance(severity, list) else str(severity)
-            points.append(
-                {"curve": name, "severity": shown, "draws": len(values), "top1": found.mean}
-                | {"half_width_95_over_draws": found.half_width}
-            )
-    return points
+            found, cells = mean_interval(values), isinstance(severity, list)
+            yield names | {
+                "curve": name,
+                "grid": "x".join(map(str, severity)) if cells else "",
+                "severity": int(np.prod(severity)),  # the number of cells, of tenths, or a level
+                "top1": found.mean,
+                "half_width_95_over_draws": found.half_width,
+                "draws": len(values),
+            }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CURVES, OCCLUSION
 from experiments.records import NAME, read_record
-from reports.answers import area_difference
+from reports import answers
 from reports.collect import DONE, Result
 from reports.render import print_table
 from reports.robustness_figures import line
@@ -141,7 +142,8 @@ def areas(name: str, results: list[Result]) -> Table:
     rows = []
     for curve in curves_of(results):
         for label, result in zip(names_of(results), results, strict=True):
-            found = None if result is results[0] else area_difference([results[0]], [result], (curve,))
+            read = partial(answers.areas, curves=(curve,))
+            found = None if result is results[0] else answers.image_difference(results[:1], [result], read)
             texts: dict[str, Any] = {
                 "curve": curve.replace("_", " "),
                 "model": label,

@@ -30,6 +30,7 @@ from reports import (
     table4,
     table5,
 )
+from reports.accuracy import accuracy_figure
 from reports.collect import Collected
 from reports.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures import training_curves
@@ -37,6 +38,7 @@ from reports.fine_tuning import Task
 from reports.gains import gain_figure
 from reports.gallery import Gallery
 from reports.kept import write_figures
+from reports.lambda_figures import lambda_curves
 from reports.origins import data_set, machine, setting_text
 from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_text, to_csv, to_latex, to_markdown
@@ -77,7 +79,8 @@ class Report:
         occlusion: the table of areas under the curves of robustness.
         lambdas: the table of the lambda study.
         gains: the figure of Table 1, if it has several models.
-        curves: training curves, a gallery of each kind.
+        accuracy: top-1 against parameters, likewise.
+        curves: of training and of lambda through it, a gallery of each kind.
         occlusion_curves: figures of robustness, a gallery of each kind.
         sheet: what a sweep does to an image, if there was one.
         examples: pictures of the lambda study, if there are any.
@@ -92,6 +95,7 @@ class Report:
     occlusion: Table
     lambdas: Table
     gains: Picture | None
+    accuracy: Picture | None
     curves: list[Gallery]
     occlusion_curves: list[Gallery]
     sheet: sheet.Sheet | None
@@ -116,7 +120,8 @@ def build(collected: Collected) -> Report:
         occlusion=occlusion.build(collected),
         lambdas=lambdas.build(collected),
         gains=gain_figure(collected),
-        curves=training_curves(collected),
+        accuracy=accuracy_figure(collected),
+        curves=training_curves(collected) + lambda_curves(collected),
         occlusion_curves=robustness_curves(collected),
         sheet=sheet.find_sheet(collected),
         examples=examples,
@@ -136,7 +141,7 @@ def report_folder(study: Study) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    pictures = [] if report.gains is None else [report.gains]
+    pictures = [picture for picture in (report.gains, report.accuracy) if picture is not None]
     pictures += [picture for gallery in (*report.curves, *report.occlusion_curves) for picture in gallery.pictures]
     if report.examples is not None:
         pictures.append(example_figure(report.examples))
@@ -150,9 +155,11 @@ def write(report: Report, folder: Path) -> Path:
     planned = [found for found in report.fine_tuned if found.table.rows]
     tables += [(found.table, partial(fine_tuning.numbers, task=found.task)) for found in planned]
     tables += [(report.table5, table5.numbers), (report.occlusion, occlusion.numbers)]
+    tables += [(report.lambdas, lambdas.numbers)]
     for table, numbers in tables:
         write_text(folder / f"{table.name}.tex", to_latex(table))
         write_text(folder / f"{table.name}.csv", to_csv(numbers(report.collected)))
+    write_text(folder / "occlusion_curves.csv", to_csv(occlusion.points(report.collected)))
     write_text(folder / "report.md", render("report.md", report, pictures))
     page = folder / "index.html"
     write_text(page, render("page.html", report, pictures))

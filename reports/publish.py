@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from experiments.records import NAME
-from reports.collect import Result
-from reports.found import PUBLISHED_RUNS, find_records, readable
+from reports.collect import PUBLISHED_RUNS, Result
+from reports.found import find_records, readable
 from reports.verify import check_all
 from reports.words import plural
 from transmix.errors import UserError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reports import by_image
+from reports import answers
 from reports.collect import Result
 
 Claims = Iterator[tuple[str, Any, Any]]  # name of a number, the record's value, the value computed again
@@ -31,14 +31,14 @@ def _train(result: Result) -> Claims:
     yield "metrics.top1", metrics["top1"], last["top1"]
     yield "metrics.val_images", metrics["val_images"], last["images"]
     if "right" in result.record:
-        found = by_image.right(result)
+        found = answers.right(result)
         if found is None:
             raise ValueError("right does not hold an answer for each of val_images")
         yield "metrics.top1", metrics["top1"], float(found[1].mean())
 
 
 def _sweep(result: Result) -> Claims:
-    metrics, kept = result.metrics, by_image.sweep(result)
+    metrics, kept = result.metrics, answers.sweep(result)
     if kept is not None:
         yield "metrics.clean", metrics["clean"], 100 * float(kept.clean.mean())
     for name, curve in metrics["curves"].items():
@@ -50,7 +50,7 @@ def _sweep(result: Result) -> Claims:
 
 
 def _natural(result: Result) -> Claims:
-    found = by_image.natural(result)
+    found = answers.natural(result)
     if found is not None:
         yield "metrics.natural_top1", result.metrics["natural_top1"], float(found[1].mean())
 

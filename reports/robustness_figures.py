@@ -26,7 +26,6 @@ _STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
 Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
 Painter = Callable[[str, Done, tuple[float, float]], Picture]
-_Z95 = 1.959964  # normal quantile: curves are means over hundreds of images or more
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def line(results: list[Result], curves: tuple[str, ...]) -> Line:
         clean = [result.metrics["clean"]] * found[0]["starts_clean"]
         means.append(clean + np.mean([np.mean(curve["top1"], axis=0) for curve in found], axis=0).tolist())
         answers = read_answers(result)
-        spreads.append(np.zeros(len(means[0])) if answers is None else answers.errors[curves])
-    half_width = _Z95 * np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
+        spreads.append(np.zeros(len(means[0])) if answers is None else answers.half_widths[curves])
+    half_width = np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
     return Line(_places(results[0], curves[0]), np.mean(means, axis=0), half_width)
 
 
@@ -103,9 +102,10 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         ends = {method: lines[method, "random"] for method in methods}
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
 
-    mean = {key: mean_interval([area(result, (key[1],)) for result in done[key[0]]]).mean for key in lines}
+    mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}
     areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
-    alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(lines)}"
+    named = {f"{_NAMES[curve]}, {METHOD_NAMES[method]}": found for (method, curve), found in lines.items()}
+    alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(named)}"
     return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
 
 
@@ -113,10 +113,10 @@ def _by_patch(done: Done) -> bool:
     return all(result.record["settings"]["protocol"] == "per_image" for results in done.values() for result in results)
 
 
-def _ends(lines: dict[tuple[str, str], Line]) -> str:
+def _ends(lines: dict[str, Line]) -> str:
+    """Where some lines begin and end, by their names."""
     parts = [
-        f"{_NAMES[curve]}, {METHOD_NAMES[method]}: from {number(found.top1[0], 1)} % to {number(found.top1[-1], 1)} %"
-        for (method, curve), found in lines.items()
+        f"{name}: from {number(found.top1[0], 1)} % to {number(found.top1[-1], 1)} %" for name, found in lines.items()
     ]
     return "; ".join(parts) + "."
 
@@ -147,9 +147,10 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
         axes.set_xlabel(label)
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, METHOD_NAMES)
 
-    mean = {method: mean_interval([area(result, curves) for result in done[method]]).mean for method in lines}
+    mean = {method: mean_interval([area(result.metrics, curves) for result in done[method]]).mean for method in lines}
     found = ", ".join(f"{METHOD_NAMES[method]} {number(value)}" for method, value in mean.items())
-    alt = f"{model_name(row)}: top-1 by {label}. Area under the curve: {found}."
+    ends = _ends({METHOD_NAMES[method]: one for method, one in lines.items()})
+    alt = f"{model_name(row)}: top-1 by {label}. {ends} Area under the curve: {found}."
     return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
 
 

@@ -1,15 +1,17 @@
-"""How sure a number is: intervals over seeds, and the error of one accuracy."""
+"""How sure a number is: intervals over seeds and over images, and what a number of seeds can show."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take a second to import
+from scipy.special import nctdtr, stdtrit  # (non-central) Student t; scipy.stats would take a second to import
 
 CONFIDENCE = 0.95
+POWER = 0.8
+_RESAMPLES, _AT_ONCE = 10_000, 1000
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,39 @@ class Estimate:
         """Upper end of the interval; infinity where there is none."""
         return math.inf if self.half_width is None else self.mean + self.half_width
 
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the values (n - 1); None with fewer than two."""
+        if self.half_width is None:
+            return None
+        return self.half_width * math.sqrt(self.count) / t_quantile(self.count)
+
+
+@dataclass(frozen=True)
+class ImageInterval:
+    """A mean over images, and its 95 % interval by the bootstrap; in the unit of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        """``+0.10 to +0.52``."""
+        return f"{self.low:+.2f} to {self.high:+.2f}".replace("-", "−")
+
+
+def t_quantile(count: int) -> float:
+    """What a mean of `count` values may be away from zero, in standard errors, at 95 % confidence."""
+    return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+
 
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Mean and 95 % Student t-interval of at least one value."""
     sample = np.asarray(values, dtype=float)
     if len(sample) < 2:
         return Estimate(float(sample.mean()), None, len(sample))
-    quantile = float(stdtrit(len(sample) - 1, (1 + CONFIDENCE) / 2))
-    half_width = quantile * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    half_width = t_quantile(len(sample)) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Estimate(float(sample.mean()), half_width, len(sample))
 
 
@@ -53,7 +80,104 @@ def paired_difference(before: dict[int, float], after: dict[int, float]) -> Esti
     return mean_interval([after[seed] - before[seed] for seed in shared]) if shared else None
 
 
-def binomial_standard_error(percent: float, images: int) -> float:
-    """Standard error, in points, of an accuracy in percent that was counted on `images` images."""
-    share = percent / 100
-    return 100 * math.sqrt(share * (1 - share) / images)
+def bootstrap(values: np.ndarray) -> ImageInterval:
+    """Percentile bootstrap of the mean of one value an image; paired, where the values are differences.
+
+    Resampling equal values is drawing how often each of them comes: exact, and fast where few are distinct. The same
+    values give the same interval.
+
+    Args:
+        values: (N,) of the images.
+    """
+    distinct, counts = np.unique(values.round(9), return_counts=True)
+    rng = np.random.default_rng(0)
+    shares = counts / len(values)
+    drawn = (rng.multinomial(len(values), shares, _AT_ONCE) @ distinct for _ in range(_RESAMPLES // _AT_ONCE))
+    means = np.concatenate(list(drawn)) / len(values)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return ImageInterval(float(values.mean()), float(low), float(high))
+
+
+def area_under_curve(points: np.ndarray) -> np.ndarray:
+    """Area under a curve: the mean over its points, the steps of a protocol being no distances.
+
+    The area of the mean over images is the mean of the images' areas, so that its intervals, over images by
+    `bootstrap` and over seeds by `mean_interval`, are those of means.
+
+    Args:
+        points: (points, N), each image's value at each point; or (points,).
+
+    Returns:
+        (N,) or a scalar, in the unit of the points.
+    """
+    return np.mean(points, axis=0)
+
+
+def normal_half_width(values: np.ndarray) -> np.ndarray:
+    """Half-width of the 95 % interval of a mean over hundreds of images or more, by the normal law.
+
+    Args:
+        values: (..., N) of the images.
+
+    Returns:
+        (...) in the unit of the values.
+    """
+    return stdtrit(math.inf, (1 + CONFIDENCE) / 2) * values.std(-1) / math.sqrt(values.shape[-1])
+
+
+def paired_power(difference: float, deviation: float, count: int) -> float:
+    """How likely a two-sided paired t-test at 5 % shows a true difference with `count` seeds.
+
+    Args:
+        difference: the true mean of the differences.
+        deviation: their standard deviation over seeds, above zero.
+        count: seeds, two or more.
+    """
+    limit, shift = t_quantile(count), abs(difference) / deviation * math.sqrt(count)
+    if shift > limit + 30:  # SciPy's series diverge there; the power is above 99.9 %
+        return 1.0
+    other_side = nctdtr(count - 1, shift, -limit) if shift < 5 else 0.0  # it is below 1e-6 from there on
+    return float(1 - nctdtr(count - 1, shift, limit) + other_side)
+
+
+def seeds_needed(difference: float, deviation: float) -> int:
+    """The fewest seeds with which `paired_power` is 80 %, for a difference that is not zero."""
+    if deviation == 0:
+        return 2
+    high = 2
+    while paired_power(difference, deviation, high) < POWER:
+        high *= 2
+    low = high // 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if paired_power(difference, deviation, middle) >= POWER else (middle, high)
+    return high
+
+
+def detectable_difference(deviation: float, count: int) -> float:
+    """The smallest true difference for which `paired_power` is 80 % with `count` seeds, in the deviation's unit."""
+    low, high = 0.0, 1.0  # in deviations
+    while paired_power(high, 1, count) < POWER:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if paired_power(middle, 1, count) >= POWER else (middle, high)
+    return high * deviation
+
+
+def estimate_numbers(name: str, found: Estimate | None) -> dict[str, float | None]:
+    """A mean over seeds for programs: under its name, and its 95 % half-width."""
+    return {name: found.mean if found else None, f"{name}_half_width_95": found.half_width if found else None}
+
+
+def estimates_numbers(found: Mapping[str, Estimate | None]) -> dict[str, float | None]:
+    """Several of them, by name."""
+    return {key: value for name, estimate in found.items() for key, value in estimate_numbers(name, estimate).items()}
+
+
+def interval_numbers(name: str, found: ImageInterval | None) -> dict[str, float | None]:
+    """The ends of an interval over images for programs."""
+    return {
+        f"{name}_low_95_over_images": found.low if found else None,
+        f"{name}_high_95_over_images": found.high if found else None,
+    }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from experiments.published import model_name, table1
-from reports import fine_tuning, lambdas, occlusion, table2, table3, table4
+from reports import fine_tuning, lambdas, occlusion, table2, table3, table4, table5
 from reports.collect import DONE, Collected
-from reports.statistics import mean_interval, paired_difference
 from reports.table import UNREADABLE
 from reports.table1 import GainRow, gain_rows
-from reports.words import gain_text, intervals_text, number, plural
+from reports.words import gains_text, number, plural
 
 
 def banner(collected: Collected) -> str:
@@ -29,12 +28,11 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """Up to six lines, each a heading and a sentence: runs, data, gain, other measurements, what is missing."""
+    """Up to five lines, a heading and sentences each: runs, gain, fine-tuning, other measurements, what is missing."""
     rows = gain_rows(collected)
     tuned = " ".join(filter(None, (fine_tuning.summary(collected, module.TASK) for module in (table3, table4))))
     found = [
-        ("Runs", _runs(collected)),
-        ("Data", _data(collected)),
+        ("Runs", f"{_runs(collected)} {_data(collected)}"),
         ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
         ("Fine-tuned", tuned),
         ("Also", _others(collected)),
@@ -57,41 +55,45 @@ def _runs(collected: Collected) -> str:
 def _data(collected: Collected) -> str:
     classified = [result.record["data"] for result in collected.results if result.record and not result.run.part]
     if not classified:
-        return f"{collected.study.classification_data.name}; nothing has been measured on it yet."
+        return f"Data: {collected.study.classification_data.name}; nothing has been measured on it yet."
     data = classified[0]
     images = data["images"]
     kind = "embedded synthetic scenes" if data.get("embedded") else data.get("source", "class folders")
     return (
-        f"{data['name']} ({kind}): {data['classes']:,} classes, {images['train']:,} training and "
+        f"Data: {data['name']} ({kind}): {data['classes']:,} classes, {images['train']:,} training and "
         f"{images['val']:,} validation images."
     )
 
 
 def _gains(rows: list[GainRow]) -> str:
-    measured = [row for row in rows if row.verdict]
+    measured = [row for row in rows if row.comparison.verdict]
     if not measured:
         return "None: no row has both a baseline and a TransMix run yet."
     if len(measured) == 1:
-        return f"{measured[0].published.model}: {measured[0].verdict}"
-    gains = [row for row in measured if row.gain is not None]
-    parts = ", ".join(f"{row.published.model} {gain_text(row.gain)}" for row in gains)
-    return f"{parts} points of top-1{intervals_text([row.gain for row in gains])}."
+        row = measured[0].published
+        return f"{row.model}: {measured[0].comparison.verdict} Published: {number(row.gain, 1, sign=True)} points."
+    gains = {row.published.model: row.gain for row in measured if row.gain is not None}
+    if not gains:
+        return "None: the records were made on different data."
+    return f"Top-1: {gains_text(gains, {row.published.model: row.published.gain for row in rows})}."
 
 
 def _others(collected: Collected) -> str:
+    """Occlusion and hard images, and what the labels of the first row that was looked at are worth."""
+    rows = {model_name(row): row for row in collected.study.rows}
+    measured = {
+        f"Area under the curve, {occlusion.FIRST}": {
+            n: occlusion.comparison(collected, row) for n, row in rows.items()
+        },
+        "Top-1 on hard images of known classes": {n: table5.comparison(collected, row) for n, row in rows.items()},
+    }
     parts = []
-    for row in collected.study.rows:
-        area = [occlusion.areas(collected, row, method) for method in occlusion.METHOD_NAMES]
-        gain = paired_difference(*area)
-        if gain is not None:
-            before, after = (mean_interval(list(values.values())).mean for values in area)
-            parts.append(
-                f"{model_name(row)} under occlusion keeps {number(before)} % top-1 on average without and "
-                f"{number(after)} % with TransMix ({gain_text(gain)})."
-            )
-        if collected.values("lambda", row, "transmix", "mixes"):
-            parts.append(f"{model_name(row)}, labels: {lambdas.verdict(collected, row)}.")
-    return " ".join(parts[:2]) or "Neither occlusion nor the label study has been run for both methods."
+    for title, compared in measured.items():
+        gains = {name: found.gain for name, found in compared.items() if found.gain is not None}
+        parts += [f"{title}: {gains_text(gains)}."] if gains else []
+    looked_at = {name: row for name, row in rows.items() if collected.values("lambda", row, "transmix", "mixes")}
+    parts += [f"{name}, labels: {lambdas.verdict(collected, row)}." for name, row in [*looked_at.items()][:1]]
+    return " ".join(parts) or "Neither robustness nor the label study has been run for both methods."
 
 
 def _missing(collected: Collected, rows: list[GainRow]) -> str:

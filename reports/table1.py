@@ -8,9 +8,11 @@ from typing import Any
 from experiments import published
 from experiments.published import PublishedRow
 from experiments.scales import PAIR
-from reports.arms import Arm, Comparison, arm, compare, gain_cell, mean_cell, verdict_notes
+from reports.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.collect import Collected
-from reports.statistics import Estimate
+from reports.power import power_note
+from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
+from reports.statistics import Estimate, estimate_numbers, interval_numbers
 from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Table, missing
 from reports.words import number
 
@@ -21,20 +23,22 @@ COLUMNS = (
     Column("published_baseline", "Baseline", PUBLISHED),
     Column("published_transmix", "TransMix", PUBLISHED),
     Column("published_gain", "Gain", PUBLISHED),
-    Column("model", "Model", MEASURED, "left"),
-    Column("parameters", "Params (M)", MEASURED),
-    Column("gmacs", "GMACs", MEASURED),
+    Column("seeds", "Seeds", MEASURED),
     Column("baseline", "Baseline", MEASURED),
     Column("transmix", "TransMix", MEASURED),
     Column("gain", "Gain", MEASURED),
+    Column("model", "Model", MEASURED, "left"),
+    Column("parameters", "Params (M)", MEASURED),
+    Column("gmacs", "GMACs", MEASURED),
 )
 CAPTION = (
-    "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study, both in "
-    "percent. Measured: mean over seeds; gain in points, with two or more seeds the mean paired difference ± "
-    "its 95 % interval (Student’s t). That interval covers the seeds, not the choice of validation images. GMACs: "
-    "10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
+    "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study at scale {scale}, both "
+    "in percent. Measured: mean over seeds, and gain in points as the mean paired difference; with two or more seeds "
+    "± their 95 % intervals (Student’s t), which cover the seeds and not the choice of validation images. GMACs: 10⁹ "
+    "multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
     "multiply-accumulates too."
 )
+SET_COLUMNS = {"baseline": "Baseline", "transmix": "TransMix", "gain": "Gain"}
 CLAIM = "With TransMix the top-1 is {} here"
 
 
@@ -71,11 +75,6 @@ class GainRow:
         return self.comparison.gain
 
     @property
-    def verdict(self) -> str:
-        """What may be concluded, in one sentence."""
-        return self.comparison.verdict
-
-    @property
     def status(self) -> str:
         """``done`` if there is a gain; else why not."""
         return self.comparison.status
@@ -88,14 +87,27 @@ def gain_rows(collected: Collected) -> list[GainRow]:
 
 def _gain_row(collected: Collected, row: PublishedRow) -> GainRow:
     baseline, transmix = (arm(collected, row.row, method) for method in PAIR)
-    return GainRow(row, compare(baseline, transmix, CLAIM))
+    return GainRow(row, Comparison(baseline, transmix, CLAIM))
 
 
 def build(collected: Collected) -> Table:
     """Table 1 for people."""
     rows = gain_rows(collected)
-    notes = verdict_notes({row.published.model: row.comparison for row in rows})
-    return Table("table1", CAPTION, COLUMNS, tuple(_cells(row) for row in rows), notes)
+    lines = [_cells(row) for row in rows]
+    sets = sets_of(collected, "table1")
+    for place, (_, there) in enumerate(sets):
+        for line, found in zip(lines, gain_rows(there), strict=True):
+            cells = (*map(published_mean, found.arms), published_gain(found.comparison))
+            line |= {set_key(place, key): cell for key, cell in zip(SET_COLUMNS, cells, strict=True)}
+    comparisons = {row.published.model: row.comparison for row in rows}
+    gains = {row.published.model: row.published.gain for row in rows}
+    notes = (
+        *verdict_notes(comparisons),
+        *power_note(comparisons, gains),
+        *agreement_notes(collected, TOP1, "table1"),
+    )
+    caption = CAPTION.format(scale=collected.study.scale.name)
+    return Table("table1", caption, COLUMNS + set_columns(sets, SET_COLUMNS), tuple(lines), notes)
 
 
 def _cells(row: GainRow) -> dict[str, Cell]:
@@ -112,6 +124,7 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": _gmacs(ours) if ours else none,
+        "seeds": Cell(seeds_text(row.comparison), "measured", row.comparison.sources) if ours else none,
         "baseline": mean_cell(row.baseline),
         "transmix": mean_cell(row.transmix),
         "gain": gain_cell(row.comparison),
@@ -128,7 +141,7 @@ def numbers(collected: Collected) -> list[dict[str, Any]]:
 
 
 def _numbers(row: GainRow) -> dict[str, Any]:
-    paper, gain = row.published, row.gain
+    paper, found = row.published, row.comparison
     ours = next((arm for arm in row.arms if arm.results), None)
     return {
         "row": paper.row,
@@ -143,12 +156,14 @@ def _numbers(row: GainRow) -> dict[str, Any]:
         "measured_model": ours.model if ours else None,
         "measured_parameters": ours.parameters if ours else None,
         "measured_gmacs": ours.gmacs if ours else None,
-        "measured_baseline": row.baseline.mean.mean if row.baseline.mean else None,
-        "measured_transmix": row.transmix.mean.mean if row.transmix.mean else None,
-        "measured_gain": gain.mean if gain else None,
-        "gain_half_width_95": gain.half_width if gain else None,
-        "paired_seeds": gain.count if gain else 0,
-        "verdict": row.verdict,
+        **estimate_numbers("measured_baseline", row.baseline.mean),
+        **estimate_numbers("measured_transmix", row.transmix.mean),
+        **estimate_numbers("measured_gain", found.gain),
+        **interval_numbers("measured_gain", found.images),
+        "baseline_seeds": len(row.baseline.by_seed),
+        "transmix_seeds": len(row.transmix.by_seed),
+        "paired_seeds": found.pairs,
+        "verdict": found.verdict,
         "baseline_records": " ".join(source.id for source in row.baseline.sources),
         "transmix_records": " ".join(source.id for source in row.transmix.sources),
     }

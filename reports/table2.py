@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.published import model_name
+from experiments import published
+from experiments.published import PublishedRow, model_name
 from experiments.scales import METHODS, SCALES, TABLE2_ROW
-from reports.arms import Arm, Comparison, arm, compare, gain_cell, mean_cell, verdict_notes
+from reports.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.collect import Collected
-from reports.table import MEASURED, NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
+from reports.power import power_note
+from reports.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
+from reports.statistics import estimate_numbers, interval_numbers
+from reports.table import MEASURED, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
 from reports.words import LABEL_RULES, interval_text, number
 
 NAMES = {
@@ -21,20 +25,24 @@ NAMES = {
 }
 REFERENCE = "baseline"  # what every other way is compared with
 CLAIM = f"The top-1 is {{}} here than with {NAMES[REFERENCE]}"
+TRAINED = ("table1", "table2")  # Table 1's pair is shown here too
 COLUMNS = (
     Column("name", "Method", align="left"),
     Column("mixup", "Mixup", "batches mixed (%)"),
     Column("cutmix", "CutMix", "batches mixed (%)"),
     Column("labels", "Labels of CutMix images by", align="left"),
+    Column("published_top1", "Top-1 (%)", PUBLISHED),
+    Column("published_difference", "Difference", PUBLISHED),
     Column("seeds", "Seeds", MEASURED),
     Column("top1", "Top-1 (%)", MEASURED),
     Column("difference", f"Difference to {NAMES[REFERENCE]}", MEASURED),
 )
 CAPTION = (
-    "Ways to mix, all on {model}: top-1 on the validation images of this study, and the paired difference in points "
-    f"to {NAMES[REFERENCE]}, the baseline of Table 1; with two or more seeds means ± their 95 % intervals (Student’s "
-    "t), each for itself. The oracle labels by the share of the objects’ visible pixels that is the partner’s: a "
-    "ceiling for what better labels can bring. Not in the slides."
+    "Ways to mix, all on {model}: top-1 on the validation images of this study at scale {scale}, and the paired "
+    f"difference in points to {NAMES[REFERENCE]}, the baseline of Table 1; with two or more seeds means ± their 95 % "
+    "intervals (Student’s t), each for itself. The oracle labels by the share of the objects’ visible pixels that is "
+    "the partner’s: a ceiling for what better labels can bring. Published are the two of Table 1; the others are not "
+    "in the slides."
 )
 
 
@@ -63,7 +71,7 @@ def mix_rows(collected: Collected) -> list[MixRow]:
     arms = {method: arm(collected, TABLE2_ROW, method) for method in METHODS}
     reference = arms[REFERENCE]
     return [
-        MixRow(method, found, None if found is reference else compare(reference, found, CLAIM))
+        MixRow(method, found, None if found is reference else Comparison(reference, found, CLAIM))
         for method, found in arms.items()
     ]
 
@@ -79,10 +87,24 @@ def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
 def build(collected: Collected) -> Table:
     """Table 2 for people."""
     rows = mix_rows(collected)
-    verdicts = verdict_notes({NAMES[row.method]: row.comparison for row in rows if row.comparison})
-    notes = (*filter(None, [regime(rows)]), *verdicts, *_remedies(collected, rows))
-    caption = CAPTION.format(model=model_name(TABLE2_ROW))
-    return Table("table2", caption, COLUMNS, tuple(_cells(row) for row in rows), notes)
+    lines, sets = [_cells(row) for row in rows], sets_of(collected, *TRAINED)
+    for place, (_, there) in enumerate(sets):
+        for line, found in zip(lines, mix_rows(there), strict=True):
+            line[set_key(place, "top1")] = published_mean(found.arm)
+    caption = CAPTION.format(model=model_name(TABLE2_ROW), scale=collected.study.scale.name)
+    columns = COLUMNS + set_columns(sets, {"top1": "Top-1 (%)"})
+    return Table("table2", caption, columns, tuple(lines), _notes(collected, rows))
+
+
+def _notes(collected: Collected, rows: list[MixRow]) -> tuple[str, ...]:
+    compared = {NAMES[row.method]: row.comparison for row in rows if row.comparison}
+    return (
+        *filter(None, [regime(rows)]),
+        *verdict_notes(compared),
+        *power_note(compared, {NAMES["transmix"]: _paper().gain}),
+        *agreement_notes(collected, TOP1, "table2"),
+        *_remedies(collected, rows),
+    )
 
 
 def regime(rows: list[MixRow]) -> str:
@@ -118,8 +140,8 @@ def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
 
 
 def _cells(row: MixRow) -> dict[str, Cell]:
-    settings, count = row.arm.settings, len(row.arm.results)
-    cells = {"name": Cell(NAMES[row.method])}
+    settings, count = row.arm.settings, len(row.arm.by_seed)
+    cells = {"name": Cell(NAMES[row.method]), **_published_cells(row.method)}
     if settings is None:
         recipe, measured = ("mixup", "cutmix", "labels"), ("seeds", "top1", "difference")
         return cells | dict.fromkeys(recipe, Cell("")) | dict.fromkeys(measured, missing(NOT_PLANNED))
@@ -134,28 +156,43 @@ def _cells(row: MixRow) -> dict[str, Cell]:
     }
 
 
+def _paper() -> PublishedRow:
+    return next(row for row in published.table1() if row.row == TABLE2_ROW)
+
+
+def _published_cells(method: str) -> dict[str, Cell]:
+    """What the slides say: top-1 and the difference to the reference."""
+    top1 = {"baseline": _paper().baseline, "transmix": _paper().transmix}.get(method)
+    gain = {"baseline": "–", "transmix": number(_paper().gain, 1, sign=True)}.get(method)
+    if top1 is None:
+        return dict.fromkeys(("published_top1", "published_difference"), missing("not in the slides"))
+    return {"published_top1": Cell(top1, "published"), "published_difference": Cell(gain, "published")}
+
+
 def numbers(collected: Collected) -> list[dict[str, Any]]:
     """Table 2 for programs, unrounded; without a record a number is None and ``status`` says why."""
     return [_numbers(row) for row in mix_rows(collected)]
 
 
 def _numbers(row: MixRow) -> dict[str, Any]:
-    settings, top1 = row.arm.settings, row.arm.mean
+    settings, found = row.arm.settings, row.comparison
+    paper = {"baseline": _paper().baseline, "transmix": _paper().transmix}.get(row.method)
     mixup, cutmix = mixed_batches(settings) if settings else (None, None)
-    gain = row.comparison.gain if row.comparison else None
     return {
         "method": row.method,
         "name": NAMES[row.method],
         "mixup_batches": mixup,
         "cutmix_batches": cutmix,
         "label_rule": settings["label_rule"] if settings else None,
+        "published_top1": float(paper) if paper else None,
+        "published_difference": _paper().gain if row.method == "transmix" else None,
+        "published_source": _paper().source if paper else "",
         "status": row.status,
-        "seeds": len(row.arm.results),
-        "top1": top1.mean if top1 else None,
-        "top1_half_width_95": top1.half_width if top1 else None,
-        "difference": gain.mean if gain else None,
-        "difference_half_width_95": gain.half_width if gain else None,
-        "paired_seeds": gain.count if gain else 0,
-        "verdict": row.comparison.verdict if row.comparison else "",
+        "seeds": len(row.arm.by_seed),
+        **estimate_numbers("top1", row.arm.mean),
+        **estimate_numbers("difference", found.gain if found else None),
+        **interval_numbers("difference", found.images if found else None),
+        "paired_seeds": found.pairs if found else 0,
+        "verdict": found.verdict if found else "",
         "records": " ".join(source.id for source in row.arm.sources),
     }

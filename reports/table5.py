@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from experiments.protocols import STAND_INS
 from experiments.published import model_name
-from reports.answers import UNREADABLE, image_difference
-from reports.collect import Collected, Result
+from reports.answers import natural
+from reports.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
+from reports.collect import Collected
 from reports.occlusion import METHOD_NAMES
-from reports.statistics import mean_interval, paired_difference
+from reports.power import power_note
+from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
+from reports.statistics import estimates_numbers, interval_numbers
 from reports.table import Cell, Column, Table, missing
-from reports.words import gain_text, number
 
-FILE = "scores.npz"
 METRICS = {  # key in the record: title, what makes it percent, whether it is about the outliers
     "natural_top1": ("Top-1 (%) ↑", 1, False),
     "rms_calibration_error": ("Calibration error (%), all bins ↓", 100, False),
@@ -23,18 +24,17 @@ METRICS = {  # key in the record: title, what makes it percent, whether it is ab
     "aurra": ("AURRA (%) ↑", 100, False),
     "aupr": ("AUPR (%) ↑", 100, True),
 }
-
-
-def build(collected: Collected) -> Table:
-    """A line for each row and method of the study, and their difference where both were measured."""
-    sets = names(collected)
-    columns = (
-        Column("name", "Model", align="left"),
-        Column("method", "Method", align="left"),
-        *(Column(key, title, sets[outliers]) for key, (title, _, outliers) in METRICS.items()),
-    )
-    rows = [line for row in collected.study.rows for line in _lines(collected, row)]
-    return Table("table5", _caption(collected), columns, tuple(rows), _notes(collected))
+FIRST = "natural_top1"
+VERDICTS = {FIRST: "top-1", "aupr": "AUPR"}  # what is judged, and its name
+CLAIM = "With TransMix it is {} here"
+CAPTION = (
+    "{natural}: hard images of known classes; calibration error: root mean square over bins of 100 images by "
+    "confidence, the published script leaving out the most confident bin; AURRA: area under the response rate accuracy "
+    "curve. {outliers}: images of unknown classes, told from ordinary ones of the classes that they are filed under by "
+    "minus the largest probability; AUPR: area under the precision-recall curve. Measured at scale {scale}; means over "
+    "seeds and paired differences in points, with two or more seeds ± their 95 % intervals (Student’s t). Published "
+    "numbers: not in the slides."
+)
 
 
 def names(collected: Collected) -> tuple[str, str]:
@@ -43,79 +43,108 @@ def names(collected: Collected) -> tuple[str, str]:
     return settings["natural"], settings["outliers"]
 
 
-def _caption(collected: Collected) -> str:
-    natural, outliers = names(collected)
-    text = (
-        f"{natural}: hard images of known classes; calibration error: root mean square over bins of 100 images by "
-        "confidence, the published script leaving out the most confident bin; AURRA: area under the response rate "
-        f"accuracy curve. {outliers}: images of unknown classes, told from ordinary ones of the classes that they are "
-        "filed under by minus the largest probability; AUPR: area under the precision-recall curve. The slides give no "
-        "numbers. Difference in points, with two or more seeds ± its 95 % interval."
+def measure(name: str) -> Measure:
+    """One of `METRICS`, in percent."""
+    return Measure(partial(_percent, name=name), natural if name == FIRST else None)
+
+
+def _percent(metrics: dict[str, Any], name: str) -> float | None:
+    value = metrics[name]
+    return None if value is None else METRICS[name][1] * value
+
+
+def comparison(collected: Collected, row: str, name: str = FIRST) -> Comparison:
+    """Our runs of a row without and with TransMix, by one of `METRICS`."""
+    before, after = (arm_of(collected, "table5", row, method).of(measure(name)) for method in METHOD_NAMES)
+    return Comparison(before, after, CLAIM)
+
+
+def build(collected: Collected) -> Table:
+    """A line for each row and method of the study, and their difference where both were measured."""
+    hard, outliers = names(collected)
+    sets = sets_of(collected, "table5")
+    columns = (
+        Column("name", "Model", align="left"),
+        Column("method", "Method", align="left"),
+        Column("seeds", "Seeds"),
+        *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in METRICS.items()),
+        *set_columns(sets, {FIRST: METRICS[FIRST][0]}),
     )
-    if (natural, outliers) == (STAND_INS["natural"], STAND_INS["outliers"]):
-        text = "Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O. " + text
-    return text
+    lines = [
+        line
+        for row in collected.study.rows
+        for line in _lines(
+            row,
+            {key: comparison(collected, row, key) for key in METRICS},
+            [comparison(there, row) for _, there in sets],
+        )
+    ]
+    caption = CAPTION.format(natural=hard, outliers=outliers, scale=collected.study.scale.name)
+    if (hard, outliers) == (STAND_INS["natural"], STAND_INS["outliers"]):
+        caption = f"Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O. {caption}"
+    return Table("table5", caption, columns, tuple(lines), _notes(collected))
 
 
-def _lines(collected: Collected, row: str) -> list[dict[str, Cell]]:
-    lines = [_line(collected, row, method) for method in METHOD_NAMES]
-    cells = {"name": Cell(model_name(row)), "method": Cell("difference")}
-    done = [result for method in METHOD_NAMES for result in collected.done("table5", row, method)]
-    for key in METRICS:
-        gain = paired_difference(*(_values(collected, row, method, key) for method in METHOD_NAMES))
-        sources = tuple(result.source for result in done)
-        cells[key] = Cell(gain_text(gain), "measured", sources) if gain else missing("too few images")
-    paired = any(cells[key].kind == "measured" for key in METRICS)
-    return [*lines, cells] if paired else lines
+def _lines(row: str, found: dict[str, Comparison], published: list[Comparison]) -> Iterator[dict[str, Cell]]:
+    """The two methods and their difference; `published` are the sets' comparisons of the first metric."""
+    for place, name in enumerate(METHOD_NAMES.values()):
+        cells = {"name": Cell(model_name(row)), "method": Cell(name)}
+        cells["seeds"] = Cell(f"{len(found[FIRST].arms[place].results):,}")
+        cells |= {key: _metric_cell(of.arms[place], links=key == FIRST) for key, of in found.items()}
+        yield cells | {set_key(at, FIRST): published_mean(of.arms[place]) for at, of in enumerate(published)}
+    if any(of.gain is not None for of in (*found.values(), *published)):
+        cells = {"name": Cell(model_name(row)), "method": Cell("difference"), "seeds": Cell(f"{found[FIRST].pairs:,}")}
+        cells |= {key: _gain_cell(of) for key, of in found.items()}
+        yield cells | {set_key(at, FIRST): published_gain(of) for at, of in enumerate(published)}
 
 
-def _values(collected: Collected, row: str, method: str, key: str) -> dict[int, float]:
-    _, factor, _ = METRICS[key]
-    return {seed: factor * value for seed, value in collected.values("table5", row, method, key).items()}
+def _metric_cell(arm: Arm, links: bool) -> Cell:
+    return missing("too few images") if arm.results and arm.mean is None else mean_cell(arm, links=links)
 
 
-def _line(collected: Collected, row: str, method: str) -> dict[str, Cell]:
-    cells = {"name": Cell(model_name(row)), "method": Cell(METHOD_NAMES[method])}
-    done = collected.done("table5", row, method)
-    sources = tuple(result.source for result in done)
-    for key in METRICS:
-        values = list(_values(collected, row, method, key).values())
-        if values:
-            text = number(mean_interval(values).mean)
-            cells[key] = Cell(text, "measured", sources, links=key == "natural_top1")
-        else:
-            cells[key] = missing("too few images" if done else collected.status("table5", row, method))
-    return cells
+def _gain_cell(found: Comparison) -> Cell:
+    lacking = found.gain is None and all(arm.results for arm in found.arms) and not found.verdict
+    return missing("too few images") if lacking else gain_cell(found)
 
 
 def _notes(collected: Collected) -> tuple[str, ...]:
-    """For each row measured with both methods, how far the top-1 differs, with an interval over the images."""
-    notes = []
-    for row in collected.study.rows:
-        done = [collected.done("table5", row, method) for method in METHOD_NAMES]
-        found = image_difference(*done, _correct)
-        if found is not None:
-            notes.append(
-                f"{model_name(row)}: top-1 on {names(collected)[0]} differs by {number(found.mean, sign=True)} points; "
-                f"for these models the 95 % interval over images (paired bootstrap) is {found.text}."
-            )
-    return tuple(notes)
+    """For each row measured with both methods, what may be concluded."""
+    notes: list[str] = []
+    for name, title in VERDICTS.items():
+        found = {model_name(row): comparison(collected, row, name) for row in collected.study.rows}
+        notes += verdict_notes(found, f"{title} on {names(collected)[METRICS[name][2]]}")
+        notes += power_note(found) if name == FIRST else ()
+    return (*notes, *agreement_notes(collected, measure(FIRST), "table5"))
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:
-    """What each run measured, for programs: top-1 in percent, the others from 0 to 1."""
-    labels = ("row", "method", "seed", "id")
-    return [
-        {name: getattr(result.run, name) for name in labels} | {name: result.metrics[name] for name in METRICS}
-        for result in collected.results
-        if result.run.kind == "natural" and result.record is not None
-    ]
+    """The table for programs, unrounded and in percent: a line for each row and method, and for their difference."""
+    return [line for row in collected.study.rows for line in _numbers(collected, row)]
 
 
-def _correct(result: Result) -> tuple[np.ndarray, np.ndarray] | None:
-    try:
-        with np.load(result.run.folder / FILE, allow_pickle=False) as file:
-            correct = file["natural_correct"]
-    except UNREADABLE:
-        return None
-    return np.arange(len(correct)), 100.0 * correct
+def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
+    found = {key: comparison(collected, row, key) for key in METRICS}
+    first, names = found[FIRST], {"row": row, "model": model_name(row)}
+    for place, method in enumerate(METHOD_NAMES):
+        arm = first.arms[place]
+        yield names | {
+            "method": method,
+            "minus": "",
+            "status": arm.status,
+            "seeds": len(arm.results),
+            **estimates_numbers({key: of.arms[place].mean for key, of in found.items()}),
+            **interval_numbers(FIRST, None),
+            "verdict": "",
+            "records": " ".join(source.id for source in arm.sources),
+        }
+    judged = {name: found[key].verdict for key, name in VERDICTS.items()}
+    yield names | {
+        "method": "transmix",
+        "minus": "baseline",
+        "status": first.status,
+        "seeds": first.pairs,
+        **estimates_numbers({key: of.gain for key, of in found.items()}),
+        **interval_numbers(FIRST, first.images),
+        "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
+        "records": " ".join(source.id for source in first.sources),
+    }

@@ -12,9 +12,9 @@ import numpy as np
 
 from experiments.records import NAME, UnreadableRecord
 from experiments.runs import KINDS, run_id, run_name
-from reports.collect import Result, check, redo
+from reports.collect import PUBLISHED_RUNS, Result, check, redo
 from reports.data_folders import DataFolders
-from reports.found import PUBLISHED_RUNS, Found, RecordedRun, find_records, read_found
+from reports.found import Found, RecordedRun, find_records, read_found
 from reports.recompute import claims
 from reports.words import plural
 from transmix.errors import CommandEnd, UserError

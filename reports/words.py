@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from reports.statistics import Estimate
+from reports.statistics import Estimate, ImageInterval
 
+LISTED = 4  # gains that a sentence lists; of more it gives the range
 LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
     "area": "area",
     "attention": "attention",
@@ -36,6 +37,23 @@ def gain_text(gain: Estimate) -> str:
     return estimate_text(gain, sign=True)
 
 
+def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | None = None) -> str:
+    """Gains in points by name, or their range where there are many; then what their intervals allow to say.
+
+    Args:
+        gains: measured, at least one.
+        published: by the same names, if there are any.
+    """
+    listed = [f"{name} {gain_text(gain)}" for name, gain in gains.items()]
+    if published:
+        beside = [f" (published {number(published[name], 1, sign=True)})" for name in gains]
+        listed = [text + more for text, more in zip(listed, beside, strict=True)]
+    if len(gains) > LISTED:
+        means = sorted(gain.mean for gain in gains.values())
+        listed = [f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"]
+    return f"{', '.join(listed)} points{intervals_text(list(gains.values()))}"
+
+
 def intervals_text(gains: Sequence[Estimate]) -> str:
     """How many of several gains' intervals lie above zero, to follow a list of the gains."""
     intervals = sum(gain.half_width is not None for gain in gains)
@@ -46,8 +64,12 @@ def intervals_text(gains: Sequence[Estimate]) -> str:
     return f", with 95 % intervals over seeds; {lie}"
 
 
+def finding(interval: Estimate | ImageInterval) -> str:
+    """Whether an interval leaves zero out."""
+    return "excludes zero" if interval.low > 0 or interval.high < 0 else "includes zero"
+
+
 def interval_text(gain: Estimate, digits: int = 2) -> str:
     """The interval of a gain over several seeds and whether it excludes zero, as the end of a sentence."""
-    finding = "excludes zero" if gain.low > 0 or gain.high < 0 else "includes zero"
     ends = f"{number(gain.low, digits, sign=True)} to {number(gain.high, digits, sign=True)}"
-    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding}"
+    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding(gain)}"

@@ -16,6 +16,14 @@ for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # tests call make as from a 
 torch.set_num_threads(1)  # tests are small; two threads only wait for each other
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_published_runs():
+    """What the suite has published of its own runs is no part of any test's study."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.collect.PUBLISHED_RUNS", Path("no", "published", "runs"))
+        yield
+
+
 def write_class_folders(root: Path, classes: int = 3, train: int = 16, val: int = 5, size: int = 64) -> Path:
     """ImageNet's layout with random images whose mean colour depends on the class."""
     rng = np.random.default_rng(0)

@@ -12,6 +12,14 @@ from experiments.dense import DenseSpec
 from transmix.errors import UserError
 
 COUNTS = {"train": 3, "val": 2}
+OBJECT = {
+    "id": 1,
+    "image_id": 0,
+    "category_id": 9,
+    "bbox": [1, 1, 3, 3],
+    "area": 9,
+    "segmentation": [[1, 1, 4, 1, 4, 4, 1, 4]],
+}
 
 
 def write(path: Path, text: str = "") -> None:
@@ -47,10 +55,10 @@ def pascal_context(tmp_path) -> Path:
 def coco(tmp_path) -> Path:
     root = tmp_path / "coco"
     for split, count in COUNTS.items():
-        images = [{"id": number, "file_name": f"{number:012d}.jpg"} for number in range(count)]
+        images = [{"id": number, "file_name": f"{number:012d}.jpg", "width": 8, "height": 8} for number in range(count)]
         for image in images:
             write(root / f"{split}2017" / image["file_name"])
-        listed = {"images": images, "annotations": [{}], "categories": [{"id": 9, "name": "cat"}]}
+        listed = {"images": images, "annotations": [OBJECT], "categories": [{"id": 9, "name": "cat"}]}
         write(root / "annotations" / f"instances_{split}2017.json", json.dumps(listed))
     return root
 
@@ -108,6 +116,8 @@ def test_ade20k_with_an_image_whose_annotation_is_another_ones(ade20k):
         ({"categories": [{"id": 9, "name": "dog"}]}, "different categories"),
         ({"categories": [{"id": 9}]}, "no list of COCO's format (KeyError: 'name')"),
         ({"images": []}, "no list of COCO's format (ValueError: no images)"),
+        ({"images": [{"id": 0, "file_name": "0.jpg"}]}, "no list of COCO's format (KeyError: 'width')"),
+        ({"annotations": [OBJECT | {"segmentation": []}]}, "(ValueError: annotation 1 has no mask)"),
     ],
 )
 def test_lists_that_do_not_hold_together(coco, change, message):
@@ -125,5 +135,6 @@ def test_a_broken_list(coco):
 def test_other_content_is_other_data(coco):
     before = DenseSpec("coco", coco).read().fingerprint
     path = coco / "annotations" / "instances_train2017.json"
-    path.write_text(path.read_text().replace('"annotations": [{}]', '"annotations": [{}, {}]'))
+    listed = json.loads(path.read_text())
+    path.write_text(json.dumps(listed | {"annotations": [OBJECT, OBJECT | {"id": 2}]}))
     assert DenseSpec("coco", coco).read().fingerprint != before

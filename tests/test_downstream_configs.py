@@ -14,10 +14,12 @@ import torch
 
 from downstream.fine_tune import PUBLISHED_GPUS
 from downstream.openmmlab import config_names, load_config, multi_scale, prepare
+from downstream.precision import check_precision, put_precision
 from downstream.rehearsal import learning_rates, rehearse
 from downstream.rows import put_backbone, row_config, rows_of
 from experiments.fine_tuning import PAPER
 from experiments.scales import ROWS
+from transmix.distributed import Processes
 from transmix.errors import UserError
 
 # a model of each family small enough for a test, and blocks to take four maps from
@@ -72,6 +74,51 @@ def test_no_configuration_can_start_pip(offline):
     assert mmengine.hub.get_config("mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py").model.type
     with pytest.raises(UserError, match="mmpretrain, which is not installed: nothing was downloaded"):
         mmengine.hub.get_config("mmpretrain::resnet/resnet18_8xb32_in1k.py")
+
+
+def values(part):
+    """Every key of a configuration with its value, to the bottom."""
+    pairs = part.items() if isinstance(part, dict) else enumerate(part)
+    for key, value in pairs:
+        yield key, value
+        if isinstance(value, dict | list | tuple):
+            yield from values(value)
+
+
+@every_config
+def test_no_configuration_names_weights_to_fetch(name):
+    """mmengine would fetch them before it trains, even where a backbone has weights of its own."""
+    config = load_config(name)
+    assert not config.get("load_from")
+    assert not config.get("resume")
+    for key, value in values(config.model.to_dict()):
+        assert key not in ("pretrained", "checkpoint", "weights") or value is None
+        assert value != "Pretrained"
+        assert "://" not in str(value)
+
+
+def test_half_precision_is_where_the_source_has_it():
+    """XCiT's Mask R-CNN, from which DeiT's and CaiT's are derived."""
+    half = {protocol.config for protocol in PAPER if protocol.precision != "fp32"}
+    assert half == {f"coco/mask_rcnn_{x}x_{family}" for x in (1, 3) for family in ("deit", "xcit", "cait")}
+    assert {protocol.precision for protocol in PAPER if protocol.config in half} == {"fp16"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "scale"), [("bf16", "bfloat16", {"enabled": False}), ("fp16", "float16", "dynamic")]
+)
+def test_half_precision_is_mmengines_and_changes_nothing_else(precision, dtype, scale):
+    config, plain = load_config("coco/mask_rcnn_3x_xcit"), load_config("coco/mask_rcnn_3x_xcit")
+    put_precision(config, "fp32")
+    assert config.to_dict() == plain.to_dict()
+    put_precision(config, precision)
+    expected = plain.optim_wrapper.to_dict() | {"type": "AmpOptimWrapper", "dtype": dtype, "loss_scale": scale}
+    assert config.optim_wrapper.to_dict() == expected
+    with pytest.raises(UserError, match="unknown precision 'fp8'"):
+        put_precision(config, "fp8")
+    check_precision(config, Processes(0, 1, torch.device("cuda")))
+    with pytest.raises(UserError, match=f"is in {dtype}, for which mmengine needs a GPU"):
+        check_precision(config, Processes(0, 1, torch.device("cpu")))
 
 
 # every kind of head; in Mask R-CNN the plain families differ in the backbone only

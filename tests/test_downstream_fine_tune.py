@@ -8,68 +8,41 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from PIL import Image
+from tunings import classifier_weights, detection, segmentation, small_scenes, view
 
+from downstream import fine_tune as fine_tune_module
 from downstream.draws import CountingInfiniteSampler, CountingSampler, SeedIteration
 from downstream.fine_tune import METRICS, WEIGHTS, FineTuned, fine_tune
-from downstream.openmmlab import load_config, quiet
+from downstream.openmmlab import quiet
 from downstream.pictures import GAP, LINE, SIDE, predictions
+from downstream.precision import put_precision
+from downstream.reading import check_whole
 from downstream.resume import STATE
-from downstream.small import small_config, spread
+from downstream.small import spread
 from experiments.dense import DenseSpec
-from experiments.protocols import FineTuning
-from transmix.checkpoints import read_weights, save_weights
+from transmix.checkpoints import load_state, read_weights
 from transmix.distributed import Processes
 from transmix.errors import UserError
-from transmix.models import create_model
-from transmix.scenes import ScenesSpec, read_manifest
-from transmix.scenes.write import write_scenes
 from transmix.train import Runtime
 
 ALONE = Processes(0, 1, torch.device("cpu"))
-MODEL = "deit_micro_tiny_patch8_64"
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory) -> Path:
-    spec = ScenesSpec(classes=4, size=32, train=4, val=4, dense_size=64, dense_train=8, dense_val=3)
-    root = tmp_path_factory.mktemp("data") / spec.key
-    write_scenes(spec, root)
-    return root
+    return small_scenes(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    save_weights(create_model(MODEL, num_classes=4), path, {"model": MODEL, "num_classes": 4})
-    return path
-
-
-def segmentation(scenes: Path, iterations: int = 6):
-    """The cheapest head, with everything random switched on."""
-    protocol = FineTuning("ade20k/segmenter_linear_deit", 3, 1e-3, (128, 128), iterations=iterations)
-    config = small_config(load_config(protocol.config), names(scenes), MODEL, protocol)
-    config.model.backbone.drop_path_rate = 0.3
-    return config
-
-
-def detection(scenes: Path, classes: tuple[str, ...] | None = None):
-    """Mask R-CNN in a loop that counts epochs, as at paper scale: two of four iterations."""
-    protocol = FineTuning("coco/mask_rcnn_1x_deit", 2, 1e-3, (128, 128), iterations=12)
-    config = small_config(load_config(protocol.config), classes or names(scenes), MODEL, protocol)
-    config.model.backbone.drop_path_rate = 0.3
-    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": 2, "val_interval": 2}
-    config.train_dataloader.sampler = {"type": "DefaultSampler", "shuffle": True}
-    return config
-
-
-def names(scenes: Path) -> tuple[str, ...]:
-    return read_manifest(scenes).dense_class_names
+    return classifier_weights(tmp_path_factory.mktemp("weights"))
 
 
 def tuned(config, scenes: Path, weights: Path | None, out: Path, multi_scale: bool = False, **runtime) -> FineTuned:
-    view = "coco" if config.default_scope == "mmdet" else "ade20k"
-    return fine_tune(config, weights, scenes / view, out, 7, ALONE, Runtime(workers=0, **runtime), multi_scale)
+    runtime = Runtime(**({"workers": 0} | runtime))
+    return fine_tune(config, weights, view(scenes, config), out, 7, ALONE, runtime, multi_scale)
 
 
 def run(*arguments, **options):
@@ -119,9 +92,31 @@ def test_detection_killed_in_an_epoch_is_the_same_run(scenes, weights, tmp_path,
     assert whole[0].keys() == METRICS["mmdet"].keys()
     assert whole[0]["box_APl"] is None  # no object is that large
     killed_at(6, monkeypatch, detection(scenes), scenes, weights, tmp_path / "killed", checkpoint_seconds=0)
+    state = load_state(tmp_path / "killed" / STATE)
+    assert (state["epoch"], state["iteration"]) == (1, 6)  # of two epochs of four
     again = run(detection(scenes), scenes, weights, tmp_path / "killed")
     assert again[0] == whole[0]
     assert same(again[1], whole[1])
+
+
+def test_half_precision_computes_in_it_and_continues_exactly(scenes, weights, tmp_path, monkeypatch):
+    """mmengine's AMP, which it refuses on a CPU, with the one check patched that says so."""
+    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
+    monkeypatch.setattr(fine_tune_module, "check_precision", lambda *_: None)
+
+    def config(precision: str):
+        made = segmentation(scenes, iterations=3)
+        put_precision(made, precision)
+        return made
+
+    full = run(config("fp32"), scenes, weights, tmp_path / "full")[1]
+    half = run(config("bf16"), scenes, weights, tmp_path / "half")[1]
+    assert not same(full, half)
+    assert {tensor.dtype for tensor in half.values()} == {tensor.dtype for tensor in full.values()}
+    for key, tensor in full.items():
+        torch.testing.assert_close(half[key], tensor, rtol=0, atol=5e-3)  # three steps of 1e-3
+    killed_at(2, monkeypatch, config("bf16"), scenes, weights, tmp_path / "killed", checkpoint_seconds=0)
+    assert same(run(config("bf16"), scenes, weights, tmp_path / "killed")[1], half)
 
 
 def test_a_fine_tuning_says_what_it_loaded_and_shows_what_it_predicts(scenes, weights, tmp_path):
@@ -136,24 +131,88 @@ def test_a_fine_tuning_says_what_it_loaded_and_shows_what_it_predicts(scenes, we
 
 
 def test_a_set_of_ones_own_in_cocos_format(scenes, weights, tmp_path):
-    """Other classes with other ids, of which the file says how many there are."""
+    """Other classes with other ids, large image ids, images without objects, and a crowd, which is never counted."""
     root = tmp_path / "own"
     shutil.copytree(scenes / "coco", root / "coco")
     for path in (root / "coco" / "annotations").iterdir():
         listed = json.loads(path.read_text())
         listed["categories"] = [{"id": 70, "name": "robin"}, {"id": 3, "name": "wren"}]
-        for number, annotation in enumerate(listed["annotations"]):
+        bare, *others = [image["id"] for image in listed["images"]]
+        kept = [annotation for annotation in listed["annotations"] if annotation["image_id"] != bare]
+        for number, annotation in enumerate(kept):
             annotation["category_id"] = (70, 3)[number % 2]
-        path.write_text(json.dumps(listed))
+        kept.append(next(a for a in kept if a["image_id"] == others[0]) | {"id": 10**9, "iscrowd": 1})
+        for entry in listed["images"]:
+            entry["id"] += 2**40
+        for annotation in kept:
+            annotation["image_id"] += 2**40
+        path.write_text(json.dumps(listed | {"annotations": kept}))
     source = DenseSpec("coco", root / "coco").read()
     assert (source.num_classes, source.class_names) == (2, ("robin", "wren"))
     done = tuned(detection(scenes, source.class_names), root, weights, tmp_path / "out")
     assert done.model.roi_head.bbox_head.num_classes == 2
     assert done.metrics["box_AP"] >= 0
     with quiet():
-        labels = [done.images[index]["data_samples"].gt_instances.labels for index in range(len(done.images))]
-    assert set(torch.cat(labels).tolist()) == {0, 1}
+        samples = [done.images[index]["data_samples"] for index in range(len(done.images))]
+    assert set(torch.cat([sample.gt_instances.labels for sample in samples]).tolist()) == {0, 1}
+    assert [len(sample.ignored_instances) for sample in samples] == [0, 1, 0]
+    assert len(samples[0].gt_instances) == 0
     assert predictions(done.model, done.images).height > LINE
+
+
+def test_a_model_that_finds_nothing_has_an_ap_of_zero(scenes, tmp_path):
+    config = detection(scenes)
+    config.train_cfg.max_epochs = 1
+    config.model.test_cfg.rcnn.score_thr = 1.0
+    done = tuned(config, scenes, None, tmp_path / "out")
+    assert {name for name, value in done.metrics.items() if value is not None} == {
+        f"{kind}_AP{threshold}" for kind in ("box", "mask") for threshold in ("", "50", "75")
+    }
+    assert not any(done.metrics.values())
+    assert predictions(done.model, done.images).height > LINE
+
+
+def test_images_with_one_or_four_channels_are_read_as_three(scenes, weights, tmp_path):
+    shutil.copytree(scenes / "ade20k", tmp_path / "ade20k")
+    config = segmentation(scenes, iterations=2)
+    grey, transparent, *_ = sorted((tmp_path / "ade20k" / "images" / "validation").iterdir())
+    Image.open(grey).convert("L").save(grey)
+    Image.open(transparent).convert("RGBA").save(transparent, "PNG")  # under its old name
+    done = tuned(config, tmp_path, weights, tmp_path / "out")
+    with quiet():
+        shapes = [done.images[index]["inputs"].shape for index in range(2)]
+    assert shapes == [(3, 128, 128)] * 2
+
+
+def test_a_broken_image_is_named_and_costs_no_training(scenes, weights, tmp_path):
+    """An image in training: what was saved stays. Labels in validation: the training is done, and is not repeated."""
+    shutil.copytree(scenes / "ade20k", tmp_path / "ade20k")
+    arguments = (segmentation(scenes), tmp_path, weights, tmp_path / "out")
+    for folder, iterations, workers in (("images/training", 1, 0), ("annotations/validation", 6, 1)):
+        broken = sorted((tmp_path / "ade20k" / folder).iterdir())[0]  # of training images it comes in the second batch
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError) as error:
+            run(*arguments, workers=workers, checkpoint_seconds=0)
+        assert str(error.value) == f"{broken} cannot be read as an image: replace it, then run the same command again"
+        assert load_state(tmp_path / "out" / STATE)["iteration"] == iterations
+        broken.write_bytes(whole)
+    again = run(*arguments)
+    assert same(again[1], run(segmentation(scenes), scenes, weights, tmp_path / "whole")[1])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_truncated_and_foreign_files_are_told_from_whole_ones(tmp_path, suffix):
+    path = tmp_path / f"image.{suffix}"
+    Image.effect_noise((64, 64), 50).save(path)
+    check_whole(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(5000))  # as some cameras leave them
+    check_whole(path)
+    for broken in (whole[: len(whole) // 2], whole[:200], b"no image", b""):
+        path.write_bytes(broken)
+        with pytest.raises(OSError, match=r"(?i)truncated|cannot identify"):
+            check_whole(path)
 
 
 def test_maps_come_from_the_ends_of_equal_parts():

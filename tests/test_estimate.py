@@ -168,9 +168,9 @@ def test_the_plan_states_what_it_rests_on():
     ):
         assert words in text
     assert "measured:" not in text
-    rates = {"fp32": 67.0, "bf16": 989.0}
+    rates = {"fp32": 67.0, "bf16": 989.0, "fp16": 989.0}
     text = " ".join(plan_lines(study(*PAPER), Assumptions(rates, 0.4, {"deit_s": 2500.0}, 64)))
-    for words in ("deit_s 2,500 training images/s", "40 % of", "fp32 67, bf16 989 (as given)", "64 GPUs at work"):
+    for words in ("deit_s 2,500 training images/s", "40 % of", "bf16 989, fp16 989 (as given)", "64 GPUs at work"):
         assert words in text
     assert "1 GPU at work" in " ".join(plan_lines(study(*PAPER), Assumptions(gpus=1)))
     assert "timm" not in text  # the benchmark is the default's source, not this one's
@@ -187,10 +187,12 @@ def test_an_unknown_cost_is_said_and_the_rest_is_estimated():
 
 
 def test_options_of_the_command_line_reach_the_plan(monkeypatch, capsys):
-    options = "--gpu-tflops bf16=989,fp32=67 --utilisation 0.25 --gpus 32 --train-images 1000000 --val-images 5000"
+    options = (
+        "--gpu-tflops bf16=989,fp16=980,fp32=67 --utilisation 0.25 --gpus 32 --train-images 1000000 --val-images 5000"
+    )
     monkeypatch.setattr(sys, "argv", ["experiments", "plan", "--scale", "paper", *options.split()])
     main()
-    given = Assumptions({"bf16": 989.0, "fp32": 67.0}, 0.25, {}, 32, 1_000_000, 5000)
+    given = Assumptions({"bf16": 989.0, "fp16": 980.0, "fp32": 67.0}, 0.25, {}, 32, 1_000_000, 5000)
     assert capsys.readouterr().out.splitlines() == list(plan_lines(study("--scale", "paper"), given))
 
 

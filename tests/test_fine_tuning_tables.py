@@ -97,7 +97,10 @@ def test_verdicts_claim_what_the_intervals_allow(study):
         "DeiT-T + UPerNet, mIoU, baseline − random: With the baseline’s weights it is higher here than from random "
         "ones, +10.00 points: "
     )
-    assert notes[2:] == ("Measured on dense-segmentation: 11 classes, 800 training and 200 validation images.",)
+    assert notes[2].endswith(
+        "DeiT-T + UPerNet, mIoU, standard deviation 1.00 points in 3 seeds: 3 seeds can show 3.26 points."
+    )
+    assert notes[3:] == ("Measured on dense-segmentation: 11 classes, 800 training and 200 validation images.",)
     worse = VALUES | {"transmix": [19.0, 21.0, 23.0]}
     notes = table4.build(measured(study, "table4.deit_t.mask_rcnn_1x", worse)).notes
     assert notes[0].startswith(
@@ -288,7 +291,7 @@ def test_the_summary_has_a_line_where_fine_tuning_is_planned(study):
     assert "baseline’s: 5 gains from +1.00 to +2.00 points, with 95 % intervals over seeds; 1 of 5 intervals lies" in (
         fine_tuning.summary(joined(*many), table3.TASK)
     )
-    assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Data"]
+    assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Runs"]
     assert "Fine-tuned" not in dict(summary.lines(Collected(study, ())))
 
 

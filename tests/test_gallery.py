@@ -57,9 +57,9 @@ def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
     assert names[:4] == ["accuracy_deit_t", "accuracy_deit_s", "accuracy_deit_b", "accuracy_pvt_t"]
     page = write(report, report_folder(study))
     files = {path.name for path in (page.parent / "figures").iterdir()}
-    kinds = ("accuracy", "loss", "occlusion", "shuffle", "corruptions")
+    kinds = ("accuracy", "loss", "lambda", "occlusion", "shuffle", "corruptions")
     rows = (f"{kind}_{row}" for kind, row in itertools.product(kinds, study.rows))
-    drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "examples") for suffix in ("svg", "png")}
+    drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "parameters", "examples") for suffix in ("svg", "png")}
     assert files == drawn | {"sheet.png", "drawn.json"}
     assert 'height="187"' in page.read_text()
 
@@ -70,6 +70,7 @@ def test_a_single_row_has_large_figures(tmp_path):
     report = build(collect(study))
     assert {picture.size for gallery in report.curves for picture in gallery.pictures} == {(442, 288)}
     assert report.gains is None
+    assert report.accuracy is None
 
 
 def test_the_figure_of_gains_has_every_model_with_its_interval(tmp_path):
@@ -79,4 +80,4 @@ def test_the_figure_of_gains_has_every_model_with_its_interval(tmp_path):
     order = [picture.svg.index(f">{name}</text>") for name in ("DeiT-T", "DeiT-S", "PVT-T")]
     assert order == sorted(order)
     assert picture.svg.count("+2.00 ± 2.48") == 3
-    assert "DeiT-S +2.00 ± 2.48" in picture.alt
+    assert "DeiT-S +2.00 ± 2.48, published +0.9" in picture.alt

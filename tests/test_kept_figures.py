@@ -16,7 +16,8 @@ from reports.collect import collect
 from reports.made_up import make_study, write_natural, write_study, write_train
 from reports.page import build, report_folder, write
 
-DRAWN = ["accuracy_deit_t", "corruptions_deit_t", "examples", "loss_deit_t", "occlusion_deit_t", "shuffle_deit_t"]
+KINDS = ("accuracy", "corruptions", "lambda", "loss", "occlusion", "shuffle")
+DRAWN = sorted(["examples", *(f"{kind}_deit_t" for kind in KINDS)])
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_figures_of_records_that_are_gone_are_removed(study, drawn):
             (run.folder / "record.json").unlink()
     report(study)
     left = {path.stem for path in figures.iterdir()} - {"drawn"}
-    assert left == {"accuracy_deit_t", "loss_deit_t", "examples"}
+    assert left == {"accuracy_deit_t", "loss_deit_t", "lambda_deit_t", "examples"}
 
 
 def test_figures_drawn_side_by_side_are_the_same(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from reports.page import build, report_folder, write
 from reports.provenance import cautions
 from reports.tables import TABLES
 
-FIVE_LINES = ("Runs", "Data", "Gain", "Also", "Not run")
+LINES = ("Runs", "Gain", "Also", "Not run")  # of the summary, without fine-tuning
 
 
 def cells(collected: Collected, table: str, line: int = 0) -> dict[str, str]:
@@ -56,15 +56,19 @@ def texts(three) -> dict[str, str]:
 # 95 % t-interval of (1, 2, 3): 4.302653 * 1 / sqrt(3) = 2.484
 def test_table1_has_means_and_the_paired_interval(three):
     row = cells(collect(three), "table1")
-    assert row["baseline"] == "50.00"
-    assert row["transmix"] == "52.00"
+    assert row["baseline"] == "50.00 ± 0.00"
+    assert row["transmix"] == "52.00 ± 2.48"
     assert row["gain"] == "+2.00 ± 2.48"
+    assert row["seeds"] == "3"
     assert row["parameters"] == "0.31"
     assert row["gmacs"] == "0.015"
     assert row["model"] == "deit_micro_tiny_patch8_64"
-    (verdict,) = TABLES["table1"](collect(three)).notes
+    verdict, power = TABLES["table1"](collect(three)).notes
     assert "No difference is shown: +2.00 points" in verdict
     assert "3 seeds, −0.48 to +4.48, includes zero" in verdict
+    # a table of power: an effect of 0.4 deviations takes 52
+    assert "DeiT-T, standard deviation 1.00 points in 3 seeds: the published +0.4 points take 52 seeds" in power
+    assert power.endswith("and 3 seeds can show 3.26 points.")
 
 
 def test_a_record_of_before_costs_were_counted_still_counts(tmp_path):
@@ -95,7 +99,7 @@ def test_every_format_has_the_measured_numbers(texts):
         for number in ("50.00", "52.00", "+2.00 ± 2.48", "27.95", "29.05", "0.125", "0.087", "0.092"):
             assert number in texts[name], (name, number)
     assert r"+2.00 $\pm$ 2.48" in texts["table1.tex"]
-    assert r"50.00 & 52.00" in texts["table1.tex"]
+    assert r"50.00 $\pm$ 0.00 & 52.00 $\pm$ 2.48" in texts["table1.tex"]
 
 
 def test_csv_is_unrounded_and_names_its_records(three, texts):
@@ -105,7 +109,7 @@ def test_csv_is_unrounded_and_names_its_records(three, texts):
     assert measured["measured_baseline"] == 50.0
     assert measured["measured_transmix"] == 52.0
     assert measured["measured_gain"] == 2.0
-    assert measured["gain_half_width_95"] == pytest.approx(4.302652729911275 / math.sqrt(3), abs=1e-9)
+    assert measured["measured_gain_half_width_95"] == pytest.approx(4.302652729911275 / math.sqrt(3), abs=1e-9)
     assert measured["paired_seeds"] == 3
     ids = [run.id for run in three.plan() if run.table == "table1" and run.method == "baseline"]
     assert measured["baseline_records"].split() == ids
@@ -119,14 +123,14 @@ def test_latex_escapes_what_latex_would_read(texts):
     assert r"deit\_micro\_tiny\_patch8\_64" in tex
     assert not re.search(r"(?<!\\)[_#$&%](?=[a-z])", tex.split("\n", 1)[1])
     assert r"95 \% interval" in tex
-    assert tex.count(r"\multicolumn{6}{c}{\textit{not run}}") == 11
+    assert tex.count(r"\multicolumn{7}{c}{\textit{not run}}") == 11
 
 
 def test_page_has_all_parts(three, texts):
     page = texts["index.html"]
     assert three.scale.purpose in page
     assert "not comparable with the published column" in page
-    for title in FIVE_LINES:
+    for title in LINES:
         assert f"<dt>{title}</dt>" in page
     planned = len(three.plan())
     assert f"{planned} of {planned} planned runs" in page
@@ -186,10 +190,10 @@ def test_markdown_links_lead_to_files(three, texts):
 def test_same_records_give_the_same_bytes(three, texts):
     folder = report_folder(three)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    tables = {"table1", "table2", "table5", "occlusion"} | {run.table for run in three.plan() if run.part}
-    # the page and its text; tables as LaTeX and CSV; the sheet; two curves, three of robustness and the examples, as
-    # PNG and SVG, and what they were drawn from
-    assert len(before) == 2 + 2 * len(tables) + 1 + 2 * 6 + 1
+    tables = {*TABLES} - {"table3", "table4"} | {run.table for run in three.plan() if run.part}
+    # the page and its text; tables as LaTeX and CSV; points of curves; the sheet; two curves, that of lambda, three of
+    # robustness and the examples, as PNG and SVG, and what they were drawn from
+    assert len(before) == 2 + 2 * len(tables) + 2 + 2 * 7 + 1
     write(build(collect(three)), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -199,18 +203,21 @@ def test_one_seed_says_that_it_says_little(tmp_path):
     write_study(study, (1.5,))
     collected = collect(study)
     assert cells(collected, "table1")["gain"] == "+1.50"
-    (verdict,) = TABLES["table1"](collected).notes
-    assert "One seed says little" in verdict
-    assert "standard error of up to 1.58 points on 1,000 validation images" in verdict  # sqrt(.5 * .5 / 1000)
+    verdict, power = TABLES["table1"](collected).notes
+    assert "One seed says little about other trainings: the difference is +1.50 points" in verdict
+    # 15 of 1,000 images: 1.96 * sqrt(.015 * .985 / 1000) = 0.75
+    low, high = re.search(r"over images \(paired bootstrap\), \+(.*) to \+(.*), excludes zero", verdict).groups()
+    assert (float(low), float(high)) == pytest.approx((0.75, 2.25), abs=0.1)
+    assert power.startswith("Power: one seed has no spread")
 
 
 def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
     write_study(study, (2.0, 2.2, 2.4))
-    (verdict,) = TABLES["table1"](collect(study)).notes
+    verdict, _ = TABLES["table1"](collect(study)).notes
     assert "With TransMix the top-1 is higher here, +2.20 points" in verdict
     write_study(study, (-2.0, -2.2, -2.4))
-    (verdict,) = TABLES["table1"](collect(study)).notes
+    verdict, _ = TABLES["table1"](collect(study)).notes
     assert "With TransMix the top-1 is lower here, −2.20 points" in verdict
 
 
@@ -247,6 +254,7 @@ def test_no_published_number_is_ever_measured(tmp_path):
         assert all(cell.sources for cell in line.values() if cell.kind == "measured")
     rows = table1.numbers(collect(study))
     measured = {row[key] for row in rows for key in row if key.startswith("measured_")}
+    assert {row["baseline_seeds"] for row in rows} == {0, 1}
     assert measured == {307_850, 0.0149, 41.5, "deit_micro_tiny_patch8_64", None}
 
 
@@ -264,7 +272,8 @@ def test_unreadable_record_is_named_and_the_rest_stands(tmp_path, content):
     assert f"{broken.command} --restart" in problem
     assert "\n" not in problem
     row = cells(collected, "table1")
-    assert (row["baseline"], row["transmix"], row["gain"]) == ("50.00", "52.00", "+2.00")  # of seed 1
+    assert (row["baseline"], row["transmix"], row["gain"]) == ("50.00 ± 0.00", "52.00", "+2.00")  # of seed 1
+    assert row["seeds"] == "2 and 1"
 
 
 def test_unreadable_only_record_says_so_everywhere(tmp_path, capsys, monkeypatch):
@@ -277,7 +286,7 @@ def test_unreadable_only_record_says_so_everywhere(tmp_path, capsys, monkeypatch
     output = capsys.readouterr()
     assert output.err.count("\n") == 1
     assert "unexpected value of metrics.top1" in output.err
-    assert re.search(r"DeiT-T +72.2 +72.6 +\+0.4 +50.00 +unreadable +unreadable", output.out)
+    assert re.search(r"DeiT-T +72.2 +72.6 +\+0.4 +1 and 0 +50.00 +unreadable +unreadable", output.out)
     page = (tmp_path / "tiny" / "report" / "index.html").read_text()
     assert "unexpected value of metrics.top1" in page
     assert "1 record unreadable" in page
@@ -339,7 +348,7 @@ def test_paper_scale_has_no_banner(tmp_path):
     [
         ("table1", "52.00"),
         ("table2", "+2.00 ± 2.48"),
-        ("table5", "39.70"),
+        ("table5", "39.70 ± 0.25"),
         ("occlusion", "29.05"),
         ("lambda", "0.087"),
     ],

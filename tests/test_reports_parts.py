@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 
@@ -12,41 +11,11 @@ import pytest
 from reports.examples import Example
 from reports.provenance import duration
 from reports.render import latex_text, markdown_text, to_csv, to_latex, to_markdown
-from reports.statistics import Estimate, binomial_standard_error, mean_interval, paired_difference
+from reports.statistics import Estimate
 from reports.style import COLOURS, draw
 from reports.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.words import gain_text, interval_text, number, plural
 from transmix.errors import UserError
-
-
-def test_mean_interval_by_hand():
-    # t quantiles of a printed table: 12.706 for one degree of freedom, 2.776 for four
-    two = mean_interval([1.0, 3.0])
-    assert (two.mean, two.count) == (2.0, 2)
-    assert two.half_width == pytest.approx(12.706, abs=5e-4)  # standard error sqrt(2) / sqrt(2) = 1
-    five = mean_interval([1, 2, 3, 4, 5])
-    assert five.half_width == pytest.approx(2.776 * math.sqrt(2.5) / math.sqrt(5), abs=5e-4)
-    assert (five.low, five.high) == (3 - five.half_width, 3 + five.half_width)
-
-
-def test_one_value_has_no_interval():
-    one = mean_interval([7.0])
-    assert one == Estimate(7.0, None, 1)
-    assert (one.low, one.high) == (-math.inf, math.inf)
-
-
-def test_difference_is_paired_by_seed():
-    # unpaired, seed 2 would pull the mean to 4
-    gain = paired_difference({0: 10.0, 1: 50.0}, {1: 52.0, 0: 11.0, 2: 90.0})
-    assert (gain.mean, gain.count) == (1.5, 2)
-    assert gain.half_width == pytest.approx(12.706 * 0.5, abs=5e-4)
-    assert paired_difference({0: 1.0}, {1: 2.0}) is None
-
-
-def test_binomial_standard_error_by_hand():
-    assert binomial_standard_error(50.0, 10_000) == pytest.approx(0.5)
-    assert binomial_standard_error(80.0, 50_000) == pytest.approx(100 * math.sqrt(0.16 / 50_000))
-    assert binomial_standard_error(100.0, 10) == 0.0
 
 
 def test_numbers_in_words():

@@ -8,8 +8,10 @@ import numpy as np
 import pandas
 import pytest
 
+from experiments.records import read_record, write_record
 from experiments.study import Study
-from reports.answers import area_difference, bootstrap, read_answers
+from reports import occlusion
+from reports.answers import read_answers
 from reports.collect import collect
 from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 from reports.occlusion import LINES
@@ -34,18 +36,18 @@ def test_areas_are_means_over_points_draws_and_seeds(three):
     rows = texts(three, "occlusion")
     assert [row["what"] for row in rows] == list(LINES)
     # random: ten points from 50 to 5, all but the clean one half a point higher in the mean of two draws
-    assert (rows[0]["baseline"], rows[0]["transmix"]) == ("27.95", "29.05")
+    assert (rows[0]["baseline"], rows[0]["transmix"]) == ("27.95 ± 0.00", "29.05 ± 1.37")
     assert rows[0]["gain"] == "+1.10 ± 1.37"  # gains 0.55, 1.10, 1.65
-    assert (rows[1]["baseline"], rows[2]["baseline"]) == ("27.50", "27.50")
+    assert (rows[1]["baseline"], rows[2]["baseline"]) == ("27.50 ± 0.00", "27.50 ± 0.00")
     # six grids and the clean images: (50 + 6 * 0.5 + 45 + ... + 20) / 7
-    assert rows[3]["baseline"] == f"{(50 + sum(range(20, 50, 5)) + 6 * 0.5) / 7:.2f}"
-    assert rows[4]["baseline"] == f"{(50 + 45 + 40 + 35) / 4:.2f}"
+    assert rows[3]["baseline"] == f"{(50 + sum(range(20, 50, 5)) + 6 * 0.5) / 7:.2f} ± 0.00"
+    assert rows[4]["baseline"] == f"{(50 + 45 + 40 + 35) / 4:.2f} ± 0.00"
 
 
 def test_the_interval_over_images_is_a_paired_bootstrap(three):
     collected = collect(three)
     done = [collected.done("occlusion", "deit_t", method) for method in ("baseline", "transmix")]
-    found = area_difference(*done, ("salient",))
+    found = occlusion.comparison(collected, "deit_t", "foreground dropped first").images
     # the same differences, resampled one image at a time
     gains = []
     for one, other in zip(*done, strict=True):
@@ -60,13 +62,6 @@ def test_the_interval_over_images_is_a_paired_bootstrap(three):
     assert texts(three, "occlusion")[1]["images"] == f"+{found.low:.2f} to +{found.high:.2f}"
 
 
-def test_the_bootstrap_covers_what_it_should():
-    rng = np.random.default_rng(0)
-    samples = [bootstrap(rng.choice([0.0, 50.0, 100.0], 300, p=[0.5, 0.25, 0.25])) for _ in range(200)]
-    covered = np.mean([sample.low <= 37.5 <= sample.high for sample in samples])
-    assert 0.90 < covered < 0.99
-
-
 def test_bands_are_over_images(three):
     results = collect(three).done("occlusion", "deit_t", "baseline")
     found = line(results[:1], ("salient",))
@@ -79,14 +74,18 @@ def test_bands_are_over_images(three):
 def test_table5_has_both_benchmarks_and_says_that_they_are_stand_ins(three):
     table = TABLES["table5"](collect(three))
     baseline, transmix, difference = texts(three, "table5")
-    assert (baseline["natural_top1"], transmix["natural_top1"]) == ("20.00", "22.00")
+    assert (baseline["natural_top1"], transmix["natural_top1"]) == ("20.00 ± 0.00", "22.00 ± 2.48")
     assert difference["natural_top1"] == "+2.00 ± 2.48"
-    assert (baseline["rms_calibration_error"], baseline["rms_calibration_error_published"]) == ("25.00", "12.50")
-    assert (baseline["aurra"], transmix["aupr"]) == ("39.50", "52.20")
+    assert baseline["rms_calibration_error"] == "25.00 ± 0.00"
+    assert baseline["rms_calibration_error_published"] == "12.50 ± 0.00"
+    assert (baseline["aurra"], transmix["aupr"]) == ("39.50 ± 0.00", "52.20 ± 0.25")
     assert table.caption.startswith("Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O.")
     assert {column.group for column in table.columns} == {"", "scenes-A", "scenes-O"}
-    (note,) = table.notes
-    assert "top-1 on scenes-A differs by +2.00 points" in note
+    top1, power, aupr = table.notes
+    assert top1.startswith("DeiT-T, top-1 on scenes-A: No difference is shown: +2.00 points, and the 95 % interval")
+    assert power.endswith("DeiT-T, standard deviation 1.00 points in 3 seeds: 3 seeds can show 3.26 points.")
+    assert aupr.startswith("DeiT-T, AUPR on scenes-O: No difference is shown: +0.20 points")
+    assert "not in the slides" in table.caption
 
 
 def test_the_real_benchmarks_are_named(tmp_path):
@@ -104,9 +103,9 @@ def test_missing_answers_cost_only_the_intervals(tmp_path):
     (runs["table5.deit_t.baseline.seed0"].folder / "scores.npz").unlink()
     rows = texts(study, "occlusion")
     assert (rows[0]["gain"], rows[0]["images"]) == ("+0.55", "no answers")
-    assert not TABLES["table5"](collect(study)).notes
-    (note,) = TABLES["occlusion"](collect(study)).notes
-    assert note.endswith("one seed, so nothing is known about other trainings.")
+    notes = (*TABLES["table5"](collect(study)).notes, *TABLES["occlusion"](collect(study)).notes)
+    assert len(notes) == 3
+    assert all("One seed says little" in note and note.endswith("points, without an interval.") for note in notes)
     assert len(build(collect(study)).occlusion_curves) == 3
 
 
@@ -117,8 +116,8 @@ def test_one_seed_is_said_to_be_one(tmp_path):
     assert texts(study, "occlusion")[0]["gain"] == "not run"
     write_occlusion(runs["occlusion.deit_t.transmix.seed0"], 60.0)
     (note,) = TABLES["occlusion"](collect(study)).notes
-    assert "+11.00 points; one seed" in note
-    assert "for these two models the 95 % interval over images excludes zero" in note
+    assert "One seed says little about other trainings: the difference is +11.00 points; for these two very" in note
+    assert note.endswith("excludes zero.")
     write_natural(runs["table5.deit_t.transmix.seed0"], 30.0)
     baseline, transmix = texts(study, "table5")
     assert (baseline["aupr"], transmix["aupr"]) == ("not run", "53.00")
@@ -129,7 +128,24 @@ def test_the_page_shows_the_sheet_and_csv_every_point(three):
     page = write(build(collect(three)), folder).read_text()
     assert "One image, clean and under each setting of: random, salient, non salient" in page
     assert (folder / "figures" / "sheet.png").exists()
-    rows = pandas.read_csv(io.StringIO((folder / "occlusion.csv").read_text()))
+    rows = pandas.read_csv(io.StringIO((folder / "occlusion_curves.csv").read_text()))
     chosen = rows[(rows.method == "baseline") & (rows.seed == 0) & (rows.curve == "random")]
     assert chosen.top1.tolist() == [50.0 * (10 - tenth) / 10 + 0.5 for tenth in range(1, 10)]
     assert chosen.half_width_95_over_draws.iloc[0] == pytest.approx(12.706204736 * 0.5, rel=1e-6)
+
+
+def test_runs_on_different_images_are_not_compared(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    write_study(study, (1.0,))
+    swept = study.find("occlusion.deit_t.transmix.seed0")
+    record = read_record(swept.folder)
+    write_record(swept.folder, record | {"data": record["data"] | {"fingerprint": "other"}})
+    for method in ("baseline", "transmix"):
+        run = study.find(f"table5.deit_t.{method}.seed0")
+        natural = {"path": "scenes-A", "images": 200, "fingerprint": f"print of {method}"}
+        write_record(run.folder, read_record(run.folder) | {"inputs": {"natural": natural}})
+    assert {row["gain"] for row in texts(study, "occlusion")} == {"not paired"}
+    assert [row["method"] for row in texts(study, "table5")] == ["baseline", "TransMix"]
+    for table in ("occlusion", "table5"):
+        note = TABLES[table](collect(study)).notes[0]
+        assert "Not compared: the records were made on different data" in note

@@ -65,8 +65,14 @@ def test_means_and_paired_differences_by_hand(study):
 
 
 def test_verdicts_claim_what_the_intervals_allow(study):
-    notes = {note.split(": ")[0]: note for note in table2.build(collect(study)).notes}
+    *verdicts, power = table2.build(collect(study)).notes
+    notes = {note.split(": ")[0]: note for note in verdicts}
     assert list(notes) == ["No mixing", "CutMix", "TransMix", "Oracle"]
+    assert "TransMix, standard deviation 1.00 points in 3 seeds: the published +0.4 points take 52 seeds" in power
+    assert "CutMix, standard deviation 0.00 points in 3 seeds: too few to say" in power
+    assert (
+        "Oracle, standard deviation 0.29 points in 3 seeds: 3 seeds can show 0.94 points" in power
+    )  # 3.264 / sqrt(12)
     for name, finding in (("No mixing", "lower"), ("CutMix", "lower"), ("Oracle", "higher")):
         assert f"The top-1 is {finding} here than with Mixup + CutMix, " in notes[name]
     assert "No difference is shown: +2.00 points" in notes["TransMix"]
@@ -123,9 +129,10 @@ def test_one_seed_of_several_methods_is_one_note(tmp_path):
     study = make_records(tmp_path, {method: values[:1] for method, values in MEASURED.items()})
     table = table2.build(collect(study))
     assert texts(table)["Oracle"]["difference"] == "+3.00"
-    (note,) = table.notes
+    note, power = table.notes
     assert note.startswith("No mixing, CutMix, TransMix, Oracle: One seed each says little")
-    assert "standard error of up to 1.58 points on 1,000 validation images" in note  # sqrt(.5 * .5 / 1000)
+    assert note.endswith("; 4 of 4 exclude zero.")  # the answers of the fake models are nested
+    assert power.startswith("Power: one seed has no spread")
 
 
 def test_runs_on_different_data_are_not_compared(tmp_path):
@@ -164,7 +171,7 @@ def test_every_format_has_table_2(study):
     for name in ("index.html", "report.md"):
         text = (folder / name).read_text()
         assert "+3.17 ± 0.72" in text
-        assert "Not in the slides." in text
+        assert "the others are not in the slides." in text
     assert r"+3.17 $\pm$ 0.72" in (folder / "table2.tex").read_text()
     lines = pandas.read_csv(folder / "table2.csv", index_col="method")
     oracle = lines.loc["oracle"]

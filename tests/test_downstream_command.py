@@ -1,0 +1,36 @@
+"""``python -m downstream``: which tool of which library runs, on which configuration."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from downstream.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "library", "left"),
+    [
+        ("train ade20k/upernet_deit --row deit_b --amp --resume", "mmseg", ["--amp", "--resume"]),
+        ("test coco/mask_rcnn_1x_pvt work_dirs/x/epoch_12.pth", "mmdet", ["work_dirs/x/epoch_12.pth"]),
+    ],
+)
+def test_a_librarys_tool_runs_on_the_whole_configuration(tmp_path, monkeypatch, words, library, left):
+    monkeypatch.chdir(tmp_path)
+    called = []
+    monkeypatch.setattr(runpy, "run_path", lambda path, run_name: called.append((Path(path), run_name)))
+    monkeypatch.setattr(sys, "argv", ["downstream", *words.split()])
+    main()
+    ((tool, name),) = called
+    assert (name, tool.is_file(), tool.name) == ("__main__", True, f"{words.split()[0]}.py")
+    assert library in tool.parts
+    _, path, *others = sys.argv
+    assert others == left
+    config = Config.fromfile(path)
+    assert config.default_scope == library
+    assert config.work_dir == str(Path(path).parent)
+    assert config.model.backbone.model == {"mmseg": "deit_base_patch16_224", "mmdet": "pvt_small"}[library]
