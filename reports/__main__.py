@@ -27,6 +27,8 @@ def main() -> None:
         from reports.compare import compare as act
     elif args.command == "publish":
         from reports.publish import publish as act
+    elif args.command == "own":
+        from reports.own import own as act
     else:
         act = page
     act(args)
@@ -69,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("folder", type=Path, metavar="DIR", help="a folder of runs, such as results/tiny")
     publish.add_argument("--as", dest="name", metavar="NAME", help="of the set; default: its scale and its device")
     publish.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
+
+    own = _command(commands, "own", "curves of a user's own models, from the records of python -m robustness")
+    own.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("results/robustness"))
     return parser
 
 

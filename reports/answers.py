@@ -57,7 +57,7 @@ class Answers:
 
 
 def right(result: Result) -> Values | None:
-    """In percent, which validation images a trained model got right; None in a record without it."""
+    """In percent, which validation images a trained model got right; None where the record does not say it."""
     try:
         found = unpack(result.record["right"], result.metrics["val_images"])
     except (KeyError, TypeError, ValueError):

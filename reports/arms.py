@@ -92,8 +92,8 @@ class Arm:
 
     @property
     def gmacs(self) -> float | None:
-        """10^9 multiply-accumulates of its forward pass; None in records of before they were counted."""
-        return self.results[0].metrics.get("gmacs") if self.results else None
+        """10^9 multiply-accumulates of its forward pass."""
+        return self.results[0].metrics["gmacs"] if self.results else None
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def _need(condition: bool, name: str) -> None:
 def _check_train(record: dict[str, Any]) -> None:
     metrics = record["metrics"]
     _need(_is_number(metrics["parameters"]), "metrics.parameters")
-    _need(_is_number(metrics.get("gmacs", 0)), "metrics.gmacs")
+    _need(_is_number(metrics["gmacs"]), "metrics.gmacs")
     _need(_is_number(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
     _need(_is_number(metrics["top1"]) and 0 <= metrics["top1"] <= 100, "metrics.top1")
     settings = record["settings"]
@@ -216,12 +216,10 @@ def _check_train(record: dict[str, Any]) -> None:
     for epoch in record["history"]:
         values = (epoch["epoch"], epoch["loss"], epoch["accuracy"]["top1"])
         _need(all(map(_is_number, values)), "history")
-        if "lambda" in epoch:  # records of before it was counted, or `right` was kept, still count
-            _check_lambda_counts(epoch["lambda"])
-    if "right" in record:
-        right = unpack(record["right"], metrics["val_images"])
-        agrees = math.isclose(100 * right.mean(), metrics["top1"])
-        _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")
+        _check_lambda_counts(epoch["lambda"])
+    right = unpack(record["right"], metrics["val_images"])
+    agrees = math.isclose(100 * right.mean(), metrics["top1"])
+    _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")
 
 
 def _check_lambda_counts(counts: dict[str, list[int]]) -> None:

@@ -13,7 +13,7 @@ from reports.collect import DONE, RANDOM, Collected, Result
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
 from reports.statistics import estimates_numbers
-from reports.table import Cell, Column, Table
+from reports.table import NOT_RECORDED, Cell, Column, Table, missing
 from reports.words import gains_text
 
 WEIGHTS = {RANDOM: "random", "baseline": "baseline", "transmix": "TransMix"}
@@ -139,7 +139,13 @@ def build(collected: Collected, task: Task) -> Table:
     pairs = zip(found, published, strict=True)
     rows = tuple(line for setup, theirs in pairs for line in _lines(setup, theirs, task))
     caption = CAPTION.format(task=task.title, metrics=task.metrics, scale=collected.study.scale.name)
-    return Table(task.table, caption, columns, rows, _notes(collected, task, found))
+    table = Table(task.table, caption, columns, rows, _notes(collected, task, found))
+    return table.without(*(column.key for column in task.columns if _not_asked_for(table, column.key)))
+
+
+def _not_asked_for(table: Table, key: str) -> bool:
+    """Whether there are runs, and the protocols of none of them measure this."""
+    return bool(table.rows) and all(line[key] == missing(NOT_RECORDED) for line in table.rows)
 
 
 def _lines(setup: Setup, published: tuple[Setup, ...], task: Task) -> Iterator[dict[str, Cell]]:

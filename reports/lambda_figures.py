@@ -65,8 +65,7 @@ def lambda_curves(collected: Collected) -> list[Gallery]:
 def read_shifts(collected: Collected, row: str) -> Shifts | None:
     """The histograms of a row's TransMix runs; None without any CutMix image."""
     histories = [result.record["history"] for result in arm(collected, row, "transmix").results]
-    histories = [history for history in histories if history and all("lambda" in epoch for epoch in history)]
-    if not histories:
+    if not histories or not histories[0]:
         return None
     counts = np.sum([[epoch["lambda"]["shift"] for epoch in history] for history in histories], axis=0)
     distance = np.mean([[epoch["label_shift"] for epoch in history] for history in histories], axis=0)

@@ -1,4 +1,4 @@
-"""``python -m reports.own DIR``: curves of your own models, from the records that ``python -m robustness`` wrote there.
+"""``python -m reports own DIR``: curves of your own models, from the records that ``python -m robustness`` wrote there.
 
 Sweeps of one kind, of the same images and by the same protocol share a figure, ``DIR/<kind>.png``, and a table of the
 areas under their curves; every model is compared with the first, image by image.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CURVES, OCCLUSION
-from experiments.records import NAME, read_record
+from experiments.records import NAME
 from reports import answers
-from reports.collect import DONE, Result
-from reports.render import print_table
+from reports.collect import Result
+from reports.found import readable
+from reports.render import print_table, warn
 from reports.robustness_figures import line
 from reports.style import draw
 from reports.table import Cell, Column, Table
 from reports.words import number
-from transmix.errors import UserError, exit_on_user_error
+from transmix.errors import UserError
 from transmix.files import replacing
 
 # Okabe and Ito's palette, black left out
@@ -36,24 +36,17 @@ CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class OwnRun:
-    """What a figure needs to know of a run that no plan holds."""
+def own(args: argparse.Namespace) -> None:
+    """Draw and print what is there.
 
-    id: str
-    folder: Path
-    seed: int
-
-
-def main() -> None:
-    """Draw and print what is there."""
-    parser = argparse.ArgumentParser(prog="python -m reports.own", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", nargs="?", default=Path("results/robustness"))
-    folder = parser.parse_args().folder
+    Raises:
+        UserError: no sweeps in that folder.
+    """
+    folder = args.folder
     groups = collect_own(folder)
     if not groups:
         raise UserError(f"no records of sweeps in {folder}: make some with python -m robustness ... --out {folder}")
-    kinds = [results[0].record["run"]["kind"] for results in groups]
+    kinds = [results[0].run.kind for results in groups]
     for place, (kind, results) in enumerate(zip(kinds, groups, strict=True)):
         name = kind if kinds.count(kind) == 1 else f"{kind}-{1 + kinds[:place].count(kind)}"
         path = folder / f"{name}.png"
@@ -64,26 +57,29 @@ def main() -> None:
 
 
 def collect_own(folder: Path) -> list[list[Result]]:
-    """The sweeps in a folder, those together that compare: of one kind, with the same images and settings.
+    """The sweeps below a folder, those together that compare: of one kind, with the same images and settings.
 
     Raises:
-        UserError: a record that cannot be read.
+        UserError: there is no such folder, or no record in it.
     """
+    results, problems = readable(folder)
+    warn(problems)
     groups: dict[str, list[Result]] = {}
-    paths = sorted(folder.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime_ns)  # the first model was first
-    for path in paths:
-        record = read_record(path.parent)
+    for result in sorted(results, key=_written):  # the first model was first
+        record = result.record
         if "curves" in record["metrics"]:
-            about = record["run"]
-            alike = [about["kind"], record["data"]["fingerprint"], record["settings"], record["metrics"]["grid"]]
-            result = Result(OwnRun(about["id"], path.parent, about["seed"]), DONE, record)
+            alike = [result.run.kind, record["data"]["fingerprint"], record["settings"], record["metrics"]["grid"]]
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(result)
     return list(groups.values())
 
 
+def _written(result: Result) -> int:
+    return (result.run.folder / NAME).stat().st_mtime_ns
+
+
 def names_of(results: list[Result]) -> list[str]:
     """What each model is called: by its weights file where two are of one architecture."""
-    rows = [result.record["run"]["row"] for result in results]
+    rows = [result.run.row for result in results]
     files = [Path(result.record["weights"]["path"]).name for result in results]
     return [row if rows.count(row) == 1 else f"{row}, {file}" for row, file in zip(rows, files, strict=True)]
 
@@ -153,7 +149,3 @@ def areas(name: str, results: list[Result]) -> Table:
             }
             rows.append({key: Cell(text) for key, text in texts.items()})
     return Table(name, CAPTION, columns, tuple(rows))
-
-
-if __name__ == "__main__":
-    exit_on_user_error(main)

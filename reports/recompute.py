@@ -30,11 +30,10 @@ def _train(result: Result) -> Claims:
     metrics, last = result.metrics, result.record["history"][-1]["accuracy"]
     yield "metrics.top1", metrics["top1"], last["top1"]
     yield "metrics.val_images", metrics["val_images"], last["images"]
-    if "right" in result.record:
-        found = answers.right(result)
-        if found is None:
-            raise ValueError("right does not hold an answer for each of val_images")
-        yield "metrics.top1", metrics["top1"], float(found[1].mean())
+    found = answers.right(result)
+    if found is None:
+        raise ValueError("right does not hold an answer for each of val_images")
+    yield "metrics.top1", metrics["top1"], float(found[1].mean())
 
 
 def _sweep(result: Result) -> Claims:

@@ -13,7 +13,7 @@ from reports.collect import Collected
 from reports.power import power_note
 from reports.published_sets import agreement_notes, published_gain, published_mean, set_columns, set_key, sets_of
 from reports.statistics import Estimate, estimate_numbers, interval_numbers
-from reports.table import MEASURED, NOT_RECORDED, PUBLISHED, Cell, Column, Table, missing
+from reports.table import MEASURED, PUBLISHED, Cell, Column, Table, missing
 from reports.words import number
 
 COLUMNS = (
@@ -123,16 +123,12 @@ def _cells(row: GainRow) -> dict[str, Cell]:
         "published_gain": Cell(number(paper.gain, 1, sign=True), "published"),
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
-        "gmacs": _gmacs(ours) if ours else none,
+        "gmacs": Cell(number(ours.gmacs, 3), "measured", ours.sources) if ours else none,
         "seeds": Cell(seeds_text(row.comparison), "measured", row.comparison.sources) if ours else none,
         "baseline": mean_cell(row.baseline),
         "transmix": mean_cell(row.transmix),
         "gain": gain_cell(row.comparison),
     }
-
-
-def _gmacs(arm: Arm) -> Cell:
-    return missing(NOT_RECORDED) if arm.gmacs is None else Cell(number(arm.gmacs, 3), "measured", arm.sources)
 
 
 def numbers(collected: Collected) -> list[dict[str, Any]]:

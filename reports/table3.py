@@ -12,8 +12,8 @@ TASK = fine_tuning.Task(
     table="table3",
     title="Semantic segmentation",
     metrics=(
-        "mean intersection over union (mIoU), mean accuracy of the classes (mAcc), accuracy of all pixels (aAcc), and "
-        "mIoU at several scales of the image"
+        "mean intersection over union (mIoU), mean accuracy of the classes (mAcc), accuracy of all pixels (aAcc), and, "
+        "where the protocol has it, mIoU at several scales of the image"
     ),
     columns=(
         Column("mIoU", "mIoU", MEASURED),

@@ -14,9 +14,10 @@ from reports.__main__ import parse as parse_reports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+TEXT = README + (ROOT / "reports" / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines() if line]
-INLINE = re.findall(r"`((?:make|python -m) [^`]+)`", README)
+INLINE = re.findall(r"`((?:make|python -m) [^`]+)`", TEXT)
 
 
 def test_there_is_something_to_check():
@@ -46,7 +47,10 @@ def test_python_runs(code):
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", *(f"{p}/README.md" for p in ("transmix", "downstream", "robustness", "reports/published_runs"))],
+    [
+        "README.md",
+        *(f"{p}/README.md" for p in ("transmix", "downstream", "robustness", "reports", "reports/published_runs")),
+    ],
 )
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()

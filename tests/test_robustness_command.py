@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from test_sweep import model
 
-from reports import own
+from reports.__main__ import main as reports_main
 from robustness.__main__ import main
 from transmix.checkpoints import save_weights
 from transmix.errors import UserError, exit_on_user_error
@@ -117,8 +117,8 @@ def test_curves_of_own_models_are_drawn_and_compared_with_the_first(
     assert "left out: 14 x 14 cells, which 64 px do not divide into" in error
     assert f"{MODEL}, 1.pth" in printed
     assert run(monkeypatch, capsys, MODEL, "--weights", weights, *given, "--sweep", "random")[0] == 0
-    monkeypatch.setattr(sys, "argv", ["reports.own", str(tmp_path / "out")])
-    own.main()
+    monkeypatch.setattr(sys, "argv", ["reports", "own", str(tmp_path / "out")])
+    reports_main()
     printed = capsys.readouterr().out
     for kind in ("shuffle", "random"):
         assert Image.open(tmp_path / "out" / f"{kind}.png").size[0] > 500
@@ -136,9 +136,10 @@ def test_curves_of_own_models_are_drawn_and_compared_with_the_first(
     expected = area["shuffle", "1.pth"] - area["shuffle", "0.pth"]
     assert float(difference) == pytest.approx(expected, abs=0.006)
     assert abs(expected) > 0.1
-    monkeypatch.setattr(sys, "argv", ["reports.own", str(tmp_path)])
-    with pytest.raises(UserError, match="no records of sweeps in"):
-        own.main()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(sys, "argv", ["reports", "own", str(tmp_path / "empty")])
+    with pytest.raises(UserError, match="no records in"):
+        reports_main()
 
 
 def test_the_record_says_what_was_seen_and_where_the_foreground_came_from(
