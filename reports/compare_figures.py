@@ -17,8 +17,8 @@ from reports.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, labe
 from reports.words import estimate_text, number
 
 CAPTION = (
-    "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images where answers are kept; "
-    "it is about these very models. Grey: on different data."
+    "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images, where answers are "
+    "kept; it is about these very models. Grey: on different data."
 )
 CURVES = (
     "Top-1 by patches dropped, A in blue and B in orange: at random (solid), foreground first (dotted), background "

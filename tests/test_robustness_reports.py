@@ -10,7 +10,7 @@ import pytest
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
-from reports import occlusion
+from reports import occlusion, summary, table5
 from reports.answers import read_answers
 from reports.collect import collect
 from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
@@ -69,6 +69,38 @@ def test_bands_are_over_images(three):
     assert found.x[:2].tolist() == [0, 6 / 64]
     assert found.top1[1] == pytest.approx(100 * share)
     assert found.half_width[1] == pytest.approx(196 * np.sqrt(share * (1 - share) / IMAGES), rel=1e-3)
+
+
+def test_a_band_needs_the_answers_of_every_run(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (1.0, 2.0))
+    (study.find("occlusion.deit_t.baseline.seed0").folder / "answers.npz").unlink()
+    found = line(collect(study).done("occlusion", "deit_t", "baseline"), ("random",))
+    assert np.isnan(found.half_width).all()  # half of the other run's would look twice as sure
+    assert found.top1[0] == 50.0
+
+
+def test_runs_on_different_images_have_no_mean_over_images(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (1.0, 2.0))
+    assert occlusion.comparison(collect(study), "deit_t").images is not None
+    for method in ("baseline", "transmix"):
+        path = study.find(f"occlusion.deit_t.{method}.seed1").folder / "answers.npz"
+        arrays = dict(np.load(path))
+        np.savez(path, **arrays | {"indices": arrays["indices"] + 1})
+    assert occlusion.comparison(collect(study), "deit_t").images is None
+
+
+def test_seeds_that_do_not_pair_are_not_called_not_run(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (1.0, 2.0))
+    for run in study.plan():
+        if run.seed == (run.method == "transmix") and run.kind != "lambda":  # leaves baseline's 1 and TransMix's 0
+            (run.folder / "record.json").unlink()
+    gain = table5.comparison(collect(study), "deit_t")
+    assert table5._gain_cell(gain).text == "not paired"
+    said = dict(summary.lines(collect(study)))
+    assert said["Gain"].startswith("None: no row has a baseline and a TransMix run of the same seed yet.")
 
 
 def test_table5_has_both_benchmarks_and_says_that_they_are_stand_ins(three):
