@@ -246,7 +246,9 @@ def test_no_published_number_is_ever_measured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ['{"format": 2', "[]", '{"format": 1}', '{"format": 2, "run": {}}', "\x00"], ids=repr
+    "content",
+    ['{"format": 2', "[]", '{"format": 1}', '{"format": 2, "run": {}}', "\x00", "[" * 100_000],
+    ids=lambda text: repr(text[:30]),
 )
 def test_unreadable_record_is_named_and_the_rest_stands(tmp_path, content):
     study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2")
