@@ -10,7 +10,7 @@ import pytest
 
 from reports.examples import Example
 from reports.provenance import duration
-from reports.render import latex_text, markdown_text, to_csv, to_latex, to_markdown
+from reports.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.statistics import Estimate
 from reports.style import COLOURS, draw
 from reports.table import MEASURED, Cell, Column, Source, Table, missing
@@ -60,6 +60,10 @@ def test_markdown():
         r"| a\|b | *not run* | *not run* |",
     ]
     assert markdown_text("<b>*") == r"\<b>\*"
+    one = Table("demo", "", (Column("a", "A", "CPU | GPU"),), ({"a": Cell("1")},))
+    assert to_markdown(one).splitlines()[0] == r"| CPU \| GPU: A |"  # a heading holds the names of devices
+    assert markdown_code("run --data /a") == "`run --data /a`"
+    assert markdown_code("run '`'") == "`` run '`' ``"
 
 
 def test_latex():
