@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from transmix.errors import UserError
@@ -69,7 +70,7 @@ class ScenesSpec:
         """How many classes the ADE20K and COCO views use: the first 150 at most."""
         return min(self.classes, MAX_DENSE_CLASSES)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A folder name for this data set, e.g. ``scenes-10c-64px-1a2b3c4d``."""
         text = json.dumps([GENERATOR, dataclasses.asdict(self)], sort_keys=True)
