@@ -79,7 +79,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
             record[key]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise UnreadableRecord(f"record {path} is not readable ({error})") from error
     return record
 

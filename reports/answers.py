@@ -118,7 +118,7 @@ def image_difference(
 ) -> ImageInterval | None:
     """Mean of ``after - before`` over images, with an interval over the images: the models are taken as given.
 
-    Runs are paired by seed, and images with themselves; None if there is no pair, or one of different images.
+    Runs are paired by seed, and images with themselves; None if there is no pair, or if not all saw the same images.
 
     Args:
         before: runs of one method.
@@ -126,11 +126,8 @@ def image_difference(
         read: a run's images (N,) and the value of each (N,), or None where they cannot be read.
     """
     others = {result.run.seed: result for result in after}
-    gains = []
-    for one in before:
-        if one.run.seed in others:
-            first, second = read(one), read(others[one.run.seed])
-            if first is None or second is None or not np.array_equal(first[0], second[0]):
-                return None
-            gains.append(second[1] - first[1])
-    return bootstrap(np.mean(gains, axis=0)) if gains and len({len(gain) for gain in gains}) == 1 else None
+    pairs = [(read(one), read(others[one.run.seed])) for one in before if one.run.seed in others]
+    found = [values for pair in pairs for values in pair]
+    if not found or any(values is None or not np.array_equal(values[0], found[0][0]) for values in found):
+        return None
+    return bootstrap(np.mean([second[1] - first[1] for first, second in pairs], axis=0))

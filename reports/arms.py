@@ -148,7 +148,7 @@ class Comparison:
     @property
     def single(self) -> bool:
         """Whether there is a difference, but of one seed."""
-        return self.gain is not None and self.gain.half_width is None
+        return self.gain is not None and self.gain.count == 1
 
     @property
     def verdict(self) -> str:
@@ -159,8 +159,10 @@ class Comparison:
         if gain is None:
             return ""
         size = f"{number(gain.mean, sign=True)} points"
-        if gain.half_width is None:
+        if gain.count == 1:
             return f"One seed says little about other trainings: the difference is {size}{_over_images(self.images)}."
+        if gain.half_width is None:
+            return f"The difference is {size} with each of {gain.count} seeds: too few to see a spread, so no interval."
         if gain.low > 0:
             return f"{self.claim.format('higher')}, {size}: {interval_text(gain)}."
         if gain.high < 0:

@@ -171,7 +171,7 @@ def conclusions(pairing: Pairing) -> tuple[str, ...]:
             + (f": {_listed(shown)}." if shown else ": no difference is shown.")
             + f" Where nothing has changed, one in twenty does so by chance, here about {number(len(judged) / 20, 1)}."
         )
-    if any(one.gain.half_width is None and not one.equal for one in found):
+    if any(one.gain.count == 1 and not one.equal for one in found):
         notes.append("A difference of one seed says little: nothing is known about other trainings.")
     other = [pair.name for pair in pairing.pairs if not pair.same_data]
     if other:

@@ -17,7 +17,7 @@ from reports.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, labe
 from reports.words import estimate_text, number
 
 CAPTION = (
-    "Filled: with the 95 % interval over seeds. Hollow: one seed, with the 95 % interval over images where answers are "
+    "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images, where answers are "
     "kept; it is about these very models. Grey: on different data."
 )
 CURVES = (

@@ -211,7 +211,7 @@ def summary(collected: Collected, task: Task) -> str:
     compared = {setup.name: setup.comparisons(first).get(GAIN) for setup in found}
     gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
     if not gains:
-        return f"{task.title}: not run with both weights."
+        return f"{task.title}: no difference between the two weights can be formed yet."
     return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {gains_text(gains)}."
 
 

@@ -60,7 +60,7 @@ def verdict(collected: Collected, row: str) -> str:
     )
     rule = "attention" if used == "attention" else "mean"
     gain = paired_difference(errors["area"], errors[rule])
-    if gain is None or gain.half_width is None:
+    if gain is None or gain.count == 1:
         return f"{text}; this is one trained model, so without an interval"
     return f"{text}; {rule} minus area is {number(gain.mean, 3, sign=True)}, and {interval_text(gain, 3)}"
 

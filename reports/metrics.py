@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from reports import answers, table3, table4, table5
 from reports.answers import Values
 from reports.collect import Result
-from reports.occlusion import LINES
+from reports.occlusion import LINES, area
 
 Metrics = dict[str, Any]  # what a record holds under that key
 
@@ -52,11 +50,9 @@ def _plain(key: str, title: str, digits: int = 2, factor: float = 1.0) -> Metric
 
 
 def _area(what: str, curves: tuple[str, ...]) -> Metric:
-    def read(metrics: Metrics) -> float:
-        return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
-
     key = f"area_{curves[0]}" if len(curves) == 1 else "area_corruptions"
-    return Metric(key, f"Area, {what} (%)", read, by_image=partial(answers.areas, curves=curves))
+    read, by_image = partial(area, curves=curves), partial(answers.areas, curves=curves)
+    return Metric(key, f"Area, {what} (%)", read, by_image=by_image)
 
 
 def _natural() -> tuple[Metric, ...]:

@@ -41,7 +41,7 @@ from reports.kept import write_figures
 from reports.lambda_figures import lambda_curves
 from reports.origins import data_set, machine, setting_text
 from reports.predictions import OPEN, Prediction, find_predictions
-from reports.render import markdown_text, to_csv, to_latex, to_markdown
+from reports.render import markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves
 from reports.style import Picture
 from reports.table import Table
@@ -176,7 +176,8 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "markdown": to_markdown}
+    environment.filters |= {"data_uri": data_uri, "png": png, "cell": markdown_text, "code": markdown_code}
+    environment.filters |= {"markdown": to_markdown}
     environment.filters |= {"record_links": provenance.record_links, "group_links": provenance.group_links}
     environment.filters |= {"setting": setting_text, "data_set": data_set, "machine": machine, "integrity": integrity}
     environment.filters["models"] = partial(listed, name=published.model_name)

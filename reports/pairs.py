@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.scales import TABLES
 from reports.answers import ImageInterval, image_difference
+from reports.arms import fingerprints
 from reports.collect import Result
 from reports.metrics import EXACT, Metric, metrics_of
 from reports.origins import short_commit
@@ -47,7 +48,7 @@ class Pair:
     @cached_property
     def same_data(self) -> bool:
         """Whether the runs of each seed saw the same images."""
-        return all(_fingerprint(one) == _fingerprint(other) for one, other in self.both)
+        return all(fingerprints(one.record) == fingerprints(other.record) for one, other in self.both)
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -181,24 +182,17 @@ def _rest(runs: dict[Key, Seeds], others: dict[Key, Seeds]) -> dict[str, list[in
     return {name: seeds for name, seeds in left.items() if seeds}
 
 
-def _fingerprint(result: Result) -> Any:
-    """What tells the data of a run from other data; a user's own folder has its name only."""
-    data, inputs = result.record["data"], result.record.get("inputs", {})
-    return data.get("fingerprint", data.get("name")), [value.get("fingerprint") for value in inputs.values()]
-
-
 def settings_apart(pairs: Iterable[Pair]) -> dict[tuple[str, str, str], list[str]]:
     """Names of the runs that differ in a setting, by the setting, its value in A and its value in B."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], dict[str, None]] = {}  # a dictionary of nothing is an ordered set
     for pair in pairs:
         for one, other in pair.both:
             left, right = dict(_described(one)), dict(_described(other))
             for name in dict.fromkeys([*left, *right]):
-                values = (left.get(name, "not recorded"), right.get(name, "not recorded"))
-                names = found.setdefault((name, *values), []) if values[0] != values[1] else [pair.name]
-                if pair.name not in names:
-                    names.append(pair.name)
-    return found
+                a, b = left.get(name, "not recorded"), right.get(name, "not recorded")
+                if a != b:
+                    found.setdefault((name, a, b), {})[pair.name] = None
+    return {difference: list(names) for difference, names in found.items()}
 
 
 def _described(result: Result) -> Iterator[tuple[str, str]]:

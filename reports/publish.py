@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from experiments.records import NAME
 from reports.collect import PUBLISHED_RUNS, Result
@@ -32,11 +34,20 @@ def publish(args: argparse.Namespace) -> None:
 
 def own_folders(result: Result) -> list[str]:
     """Absolute paths in a record: where the user's data, weights or results lie."""
-    given = [result.run.command, *(str(value.get("path")) for value in result.record.get("inputs", {}).values())]
-    return [path for text in given for path in _ABSOLUTE.findall(text)]
+    texts = _texts({key: value for key, value in result.record.items() if key != "right"})  # base64 may begin with /
+    return list(dict.fromkeys(path for text in texts for path in _ABSOLUTE.findall(text)))
 
 
-_ABSOLUTE = re.compile(r"(?:^|(?<=[\s:='\"]))/[^\s'\"]+")
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a record."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+_ABSOLUTE = re.compile(r"(?:^|(?<=[\s:='\"]))/(?!/)[^\s'\"]+")
 
 
 def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLISHED_RUNS) -> tuple[Path, list[str]]:

@@ -1,14 +1,14 @@
 """Columns of tables for what somebody's published runs of this suite gave, and how ours agree with it.
 
-Such a number is another measurement of the same run: same recipe, data and seed, but another machine. It stands in
-a column of its own, with its device, and is never linked as a record of this study.
+Such a number is another measurement of the same run: same recipe, name of the data and seed, but another machine. It
+stands in a column of its own, with its device, and is never linked as a record of this study.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reports.arms import Arm, Comparison, Measure
+from reports.arms import Arm, Comparison, Measure, fingerprints
 from reports.collect import DONE, Collected, PublishedSet
 from reports.table import UNREADABLE, Cell, Column, missing
 from reports.words import gain_text, number, plural
@@ -63,17 +63,25 @@ def _none(arm: Arm) -> Cell:
 
 
 def agreement_notes(collected: Collected, measure: Measure, *tables: str) -> tuple[str, ...]:
-    """For each set, how many numbers of runs that are done here too are the same, and how far the others are apart."""
+    """For each set, how many numbers of runs that are done here too are the same, and how far the others are apart.
+
+    A run's id holds the name of its data, not what is in it: runs on other images of that name are not compared.
+    """
     notes = []
     for heading, there in sets_of(collected, *tables):
         both = [
-            (measure.read(ours.metrics), measure.read(theirs.metrics))
+            (ours, theirs)
             for ours, theirs in zip(collected.results, there.results, strict=True)
             if ours.run.table in tables and ours.status == theirs.status == DONE
         ]
-        apart = [abs(ours - theirs) for ours, theirs in both if None not in (ours, theirs)]
-        if apart:
-            notes.append(f"{heading[0].upper()}{heading[1:]}: {_agreement(apart)}")
+        same = [pair for pair in both if len({fingerprints(result.record) for result in pair}) == 1]
+        values = [[measure.read(result.metrics) for result in pair] for pair in same]
+        apart = [abs(ours - theirs) for ours, theirs in values if None not in (ours, theirs)]
+        parts = [_agreement(apart)] if apart else []
+        if len(same) < len(both):
+            parts.append(f"{plural(len(both) - len(same), 'run')} on other data than ours, so not compared.")
+        if parts:
+            notes.append(f"{heading[0].upper()}{heading[1:]}: {' '.join(parts)}")
     return tuple(notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from typing import Any
@@ -63,6 +64,12 @@ def markdown_text(text: str) -> str:
     return text
 
 
+def markdown_code(text: str) -> str:
+    """`text` as code: between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
+
+
 def to_latex(table: Table) -> str:
     """A booktabs table environment; needs ``\\usepackage{booktabs,graphicx}`` and, for letters such as é, T1 fonts."""
     alignment = "".join(column.align[0] for column in table.columns)
@@ -108,7 +115,7 @@ def to_markdown(table: Table) -> str:
     titles = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
     marks = ["---:" if column.align == "right" else ":---" for column in table.columns]
     rows = [[_markdown_cell(row[column.key]) for column in table.columns] for row in table.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (titles, marks, *rows))
+    return "\n".join("| " + " | ".join(line) + " |" for line in ([*map(markdown_text, titles)], marks, *rows))
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -21,7 +21,7 @@ from reports.style import COLOURS, Picture, draw, label_ends
 from reports.words import number
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
-BAND = "Band: 95 % interval over images."
+BAND = "Band: 95 % interval over images, where all runs keep their answers."
 _STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
 Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
@@ -30,7 +30,10 @@ Painter = Callable[[str, Done, tuple[float, float]], Picture]
 
 @dataclass(frozen=True)
 class Line:
-    """Top-1 in percent along a curve: mean over runs and draws, and the half-width of its interval over images."""
+    """Top-1 in percent along a curve: mean over runs and draws, and the half-width of its interval over images.
+
+    Without the answers of every run there is no interval: its half-width is NaN, which draws nothing.
+    """
 
     x: np.ndarray
     top1: np.ndarray
@@ -70,7 +73,7 @@ def line(results: list[Result], curves: tuple[str, ...]) -> Line:
         clean = [result.metrics["clean"]] * found[0]["starts_clean"]
         means.append(clean + np.mean([np.mean(curve["top1"], axis=0) for curve in found], axis=0).tolist())
         answers = read_answers(result)
-        spreads.append(np.zeros(len(means[0])) if answers is None else answers.half_widths[curves])
+        spreads.append(np.full(len(means[0]), np.nan) if answers is None else answers.half_widths[curves])
     half_width = np.mean(spreads, axis=0)  # the runs see the same images, so their spreads do not shrink
     return Line(_places(results[0], curves[0]), np.mean(means, axis=0), half_width)
 

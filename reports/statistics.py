@@ -12,6 +12,7 @@ from scipy.special import nctdtr, stdtrit  # (non-central) Student t; scipy.stat
 CONFIDENCE = 0.95
 POWER = 0.8
 _RESAMPLES, _AT_ONCE = 10_000, 1000
+_ROUNDING = 1e-9  # relative: values that differ by less are equal, as 52.1 - 51.6 and 50.5 - 50 are
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Estimate:
 
     Attributes:
         mean: of the values, in their unit.
-        half_width: of the 95 % t-interval of the mean; None with fewer than two values.
+        half_width: of the 95 % t-interval of the mean; None with fewer than two values, and where all are equal: that
+            shows too few values to see their spread, not an exact mean.
         count: number of values.
     """
 
@@ -42,7 +44,7 @@ class Estimate:
     def deviation(self) -> float | None:
         """Standard deviation of the values (n - 1); None with fewer than two."""
         if self.half_width is None:
-            return None
+            return None if self.count < 2 else 0.0
         return self.half_width * math.sqrt(self.count) / t_quantile(self.count)
 
 
@@ -68,7 +70,7 @@ def t_quantile(count: int) -> float:
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Mean and 95 % Student t-interval of at least one value."""
     sample = np.asarray(values, dtype=float)
-    if len(sample) < 2:
+    if np.ptp(sample) <= _ROUNDING * np.abs(sample).max():
         return Estimate(float(sample.mean()), None, len(sample))
     half_width = t_quantile(len(sample)) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Estimate(float(sample.mean()), half_width, len(sample))

@@ -68,7 +68,7 @@ def _data(collected: Collected) -> str:
 def _gains(rows: list[GainRow]) -> str:
     measured = [row for row in rows if row.comparison.verdict]
     if not measured:
-        return "None: no row has both a baseline and a TransMix run yet."
+        return "None: no row has a baseline and a TransMix run of the same seed yet."
     if len(measured) == 1:
         row = measured[0].published
         return f"{row.model}: {measured[0].comparison.verdict} Published: {number(row.gain, 1, sign=True)} points."
@@ -93,7 +93,7 @@ def _others(collected: Collected) -> str:
         parts += [f"{title}: {gains_text(gains)}."] if gains else []
     looked_at = {name: row for name, row in rows.items() if collected.values("lambda", row, "transmix", "mixes")}
     parts += [f"{name}, labels: {lambdas.verdict(collected, row)}." for name, row in [*looked_at.items()][:1]]
-    return " ".join(parts) or "Neither robustness nor the label study has been run for both methods."
+    return " ".join(parts) or "No difference in robustness can be formed yet, and the label study has not been run."
 
 
 def _missing(collected: Collected, rows: list[GainRow]) -> str:

@@ -113,7 +113,7 @@ def regime(rows: list[MixRow]) -> str:
     if loss is None or loss.mean <= 0:
         return ""
     size = f"no mixing is {number(loss.mean)} points above {NAMES[REFERENCE]}"
-    if loss.half_width is None:
+    if loss.count == 1:
         return (
             f"In this one seed {size}: if more seeds confirm it, mixing hurts here, as it does where a model "
             "underfits, and no label rule can be judged."

@@ -103,7 +103,7 @@ def _metric_cell(arm: Arm, links: bool) -> Cell:
 
 
 def _gain_cell(found: Comparison) -> Cell:
-    lacking = found.gain is None and all(arm.results for arm in found.arms) and not found.verdict
+    lacking = all(arm.results for arm in found.arms) and any(arm.mean is None for arm in found.arms)
     return missing("too few images") if lacking else gain_cell(found)
 
 

@@ -49,7 +49,11 @@ class Tally:
         done = ", ".join(f"{count:,} {what}" for what, count in self.checked.items())
         left = ", ".join(f"{count:,} {what}" for what, count in self.skipped.items())
         total = plural(self.checked["records"], "record")
-        verdict = f"{self.broken:,} of {total} do not match what they claim" if self.wrong else f"{total} verified"
+        verdict = f"{total} verified"
+        if self.broken:
+            verdict = f"{self.broken:,} of {total} do not match what they claim"
+        elif self.wrong:
+            verdict += ", but not the data that they were made on"
         return f"{verdict}; checked: {done}" + (f"; not checked: {left}" if left else "")
 
 
@@ -171,12 +175,14 @@ def _files(result: Result, tally: Tally) -> Lines:
 
 def _data(result: Result, folders: DataFolders, tally: Tally) -> Lines:
     data = result.record["data"]
+    if result.record.get("inputs"):
+        tally.skipped["records’ further images"] += 1
     if not data.get("embedded"):
         tally.skipped["records’ data that is not embedded"] += 1
         return
     found = folders.fingerprint(data["name"], result.run.kind)
     if found is None:
-        tally.skipped["records’ data that is not there"] += 1
+        tally.skipped["records’ data that is not there or not whole"] += 1
         return
     tally.checked["data fingerprints"] += 1
     if found != data["fingerprint"]:

@@ -55,13 +55,14 @@ def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | N
 
 
 def intervals_text(gains: Sequence[Estimate]) -> str:
-    """How many of several gains' intervals lie above zero, to follow a list of the gains."""
+    """How many of several gains' intervals lie above zero, and below it, to follow a list of the gains."""
     intervals = sum(gain.half_width is not None for gain in gains)
     if not intervals:
-        return "; one seed each, so without intervals"
-    shown = sum(gain.low > 0 for gain in gains)
-    lie = f"{shown} of {plural(intervals, 'interval')} {'lies' if shown == 1 else 'lie'} above zero"
-    return f", with 95 % intervals over seeds; {lie}"
+        single = all(gain.count == 1 for gain in gains)
+        return "; one seed each, so without intervals" if single else "; without intervals"
+    above, below = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    lie = f"{above} of {plural(intervals, 'interval')} {'lies' if above == 1 else 'lie'} above zero"
+    return f", with 95 % intervals over seeds; {lie}" + (f", {below} below" if below else "")
 
 
 def finding(interval: Estimate | ImageInterval) -> str:
@@ -71,5 +72,7 @@ def finding(interval: Estimate | ImageInterval) -> str:
 
 def interval_text(gain: Estimate, digits: int = 2) -> str:
     """The interval of a gain over several seeds and whether it excludes zero, as the end of a sentence."""
+    if gain.half_width is None:
+        return f"all {plural(gain.count, 'seed')} give the same, so that there is no interval"
     ends = f"{number(gain.low, digits, sign=True)} to {number(gain.high, digits, sign=True)}"
     return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding(gain)}"

@@ -121,6 +121,20 @@ def test_equal_numbers_are_counted_and_the_others_measured(study, tmp_path):
     )
 
 
+def test_runs_on_other_images_of_the_same_name_are_not_compared(study, tmp_path):
+    for run, top1 in {"baseline.seed0": 50.0, "transmix.seed0": 50.5}.items():
+        publish(tmp_path, study, {f"table1.deit_t.{run}": top1})
+        write_train(ours(study, f"table1.deit_t.{run}"), top1)
+    folder = ours(study, "table1.deit_t.transmix.seed0").folder
+    record = json.loads((folder / "record.json").read_text())
+    write_record(folder, record | {"data": record["data"] | {"fingerprint": "other"}})
+    note = TABLES["table1"](collect(study, tmp_path)).notes[-1]
+    assert note == (
+        "Published runs of this suite: NVIDIA H100: 1 of 1 number is equal to ours to the last digit. 1 run on other "
+        "data than ours, so not compared."
+    )
+
+
 def test_an_unreadable_published_record_is_named(study, tmp_path):
     publish(tmp_path, study, {"table1.deit_t.baseline.seed0": 50.0, "table1.deit_t.transmix.seed0": 51.0})
     path = tmp_path / "set" / ours(study, "table1.deit_t.transmix.seed0").id / "record.json"

@@ -10,11 +10,11 @@ import pytest
 
 from reports.examples import Example
 from reports.provenance import duration
-from reports.render import latex_text, markdown_text, to_csv, to_latex, to_markdown
+from reports.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.statistics import Estimate
 from reports.style import COLOURS, draw
 from reports.table import MEASURED, Cell, Column, Source, Table, missing
-from reports.words import gain_text, interval_text, number, plural
+from reports.words import gain_text, interval_text, intervals_text, number, plural
 from transmix.errors import UserError
 
 
@@ -25,6 +25,10 @@ def test_numbers_in_words():
     assert plural(1200, "seed") == "1,200 seeds"
     assert gain_text(Estimate(-0.5, 0.25, 3)) == "−0.50 ± 0.25"
     assert interval_text(Estimate(-0.5, 0.25, 3)).endswith("−0.75 to −0.25, excludes zero")
+    assert interval_text(Estimate(0.5, None, 2)) == "all 2 seeds give the same, so that there is no interval"
+    gains = [Estimate(1.0, 0.5, 3), Estimate(-1.0, 0.5, 3), Estimate(0.0, 0.5, 3)]
+    assert intervals_text(gains).endswith("; 1 of 3 intervals lies above zero, 1 below")
+    assert intervals_text([Estimate(0.5, None, 2)]) == "; without intervals"
     assert interval_text(Estimate(0.5, 0.5, 3)).endswith("+0.00 to +1.00, includes zero")
 
 
@@ -56,6 +60,10 @@ def test_markdown():
         r"| a\|b | *not run* | *not run* |",
     ]
     assert markdown_text("<b>*") == r"\<b>\*"
+    one = Table("demo", "", (Column("a", "A", "CPU | GPU"),), ({"a": Cell("1")},))
+    assert to_markdown(one).splitlines()[0] == r"| CPU \| GPU: A |"  # a heading holds the names of devices
+    assert markdown_code("run --data /a") == "`run --data /a`"
+    assert markdown_code("run '`'") == "`` run '`' ``"
 
 
 def test_latex():

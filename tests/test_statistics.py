@@ -46,6 +46,13 @@ def test_one_value_has_no_interval():
     assert one.deviation is None
 
 
+def test_equal_values_have_no_interval_either():
+    # two equal differences of whole images are chance, not an exact mean; as floats they need not be equal
+    same = paired_difference({0: 50.0, 1: 51.6}, {0: 50.5, 1: 52.1})
+    assert (same.half_width, same.count, same.deviation) == (None, 2, 0.0)
+    assert (same.low, same.high) == (-math.inf, math.inf)
+
+
 def test_difference_is_paired_by_seed():
     # unpaired, seed 2 would pull the mean to 4
     gain = paired_difference({0: 10.0, 1: 50.0}, {1: 52.0, 0: 11.0, 2: 90.0})

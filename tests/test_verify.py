@@ -54,7 +54,7 @@ def test_what_was_not_touched_is_verified(study, capsys):
     assert out.startswith(f"{records} records verified; checked: ")
     assert f"{records} ids" in out
     assert "1 files" in out
-    assert f"not checked: {records} records’ data that is not there" in out
+    assert f"not checked: {records} records’ data that is not there or not whole" in out
 
 
 def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
@@ -158,6 +158,8 @@ def test_data_is_read_back(tmp_path):
 
     claim(first, "train")
     assert (checked().wrong, checked().checked["data fingerprints"]) == ([], 1)
+    write_record(run.folder, read_record(run.folder) | {"inputs": {"natural": {"path": "a", "fingerprint": "b"}}})
+    assert "not checked: 1 records’ further images" in checked().summary
     claim(dense, "train")
     assert f"it was made on data with fingerprint {dense}, that of {run.data.name} is {first}" in checked().wrong[0]
     claim(dense, "segmentation")
@@ -167,6 +169,7 @@ def test_data_is_read_back(tmp_path):
     image.write_bytes(image.read_bytes()[:-1] + b"?")
     (line,) = checked().wrong
     assert line.startswith(f"data folder {folder} cannot be used (a file was changed after it was written); records")
+    assert checked().summary.startswith("1 record verified, but not the data that they were made on; checked:")
     image.unlink()
     (line,) = checked().wrong
     assert "is not whole (No such file or directory" in line
@@ -262,3 +265,6 @@ def test_folders_of_the_machine_are_pointed_out(study, tmp_path):
     edit(study, result.run.name, lambda record: record["run"].update(command="run x --imagenet torch/cifar100:/data/c"))
     (result,) = readable(result.run.folder)[0]
     assert own_folders(result) == ["/data/c", "/data/imagenet-o"]
+    edit(study, result.run.name, lambda record: record.update(weights={"path": "/home/me/w.pth", "sha256": ""}))
+    (result,) = readable(result.run.folder)[0]
+    assert own_folders(result) == ["/data/c", "/data/imagenet-o", "/home/me/w.pth"]
