@@ -165,6 +165,12 @@ def redo(run: Run) -> str:
     return f"redo just this run with '{run.command} --restart'"
 
 
+def unreadable_file(what: str, path: Path, error: Exception, run: Run) -> str:
+    """One line about a file beside a record that cannot be read, with the remedy."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{what} {path} is not readable ({reason}): {redo(run)}"
+
+
 def check(record: dict[str, Any], run: Run, folder: Path | None = None) -> None:
     """Raise `UnreadableRecord` if a record, of a run's folder or of the one given, is another run's or lacks a part."""
     path = (folder or run.folder) / NAME

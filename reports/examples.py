@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from experiments.published import model_name
-from reports.collect import Collected, Result, redo
+from reports.collect import Collected, Result, unreadable_file
 from reports.lambdas import lambda_names
 from reports.style import COLOURS, INK, MUTED, Picture, draw
 from reports.table import Source
@@ -100,9 +100,7 @@ def find_examples(collected: Collected) -> tuple[Examples | None, list[str]]:
             try:
                 items = read_examples(result)
             except _UNREADABLE as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                path = result.run.folder / FILE
-                problems.append(f"examples {path} are not readable ({reason}): {redo(result.run)}")
+                problems.append(unreadable_file("archive", result.run.folder / FILE, error, result.run))
                 continue
             if items:
                 title, names = f"{model_name(row)}, seed {result.run.seed}", lambda_names(collected.label_rule)

@@ -32,8 +32,8 @@ SET_COLUMNS = {"baseline": "baseline", "transmix": "TransMix", "gain": "Differen
 CAPTION = (
     "Area under the curve at scale {scale}: top-1 in percent, mean over the points of a curve that begins with the "
     "clean images. Mean over seeds and paired difference in points, with two or more seeds ± their 95 % intervals over "
-    "seeds (Student’s t); the interval over images is a paired bootstrap, with these very models. Published numbers: "
-    "not in the slides."
+    "seeds (Student’s t); the interval over images is a paired bootstrap, with these very models. Each interval is for "
+    "itself. Published numbers: not in the slides."
 )
 _SHARING = {
     "per_image": (

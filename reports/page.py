@@ -106,6 +106,8 @@ class Report:
 def build(collected: Collected) -> Report:
     """All tables and figures of a study."""
     examples, problems = find_examples(collected)
+    drawn, torn = sheet.find_sheet(collected)
+    problems += torn
     fine_tuned = []
     for task in (table3.TASK, table4.TASK):
         predictions, unreadable = find_predictions(collected, task)
@@ -123,7 +125,7 @@ def build(collected: Collected) -> Report:
         accuracy=accuracy_figure(collected),
         curves=training_curves(collected) + lambda_curves(collected),
         occlusion_curves=robustness_curves(collected),
-        sheet=sheet.find_sheet(collected),
+        sheet=drawn,
         examples=examples,
         problems=collected.problems + problems,
     )

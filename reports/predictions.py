@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from reports.collect import Collected, Result, redo
+from reports.collect import Collected, Result, unreadable_file
 from reports.fine_tuning import WEIGHTS, Setup, Task, setups
 from reports.table import Source
 from reports.words import number
@@ -16,7 +16,7 @@ from reports.words import number
 FILE = "predictions.png"
 SIDE = (900, 2400)  # pixels at most: the page embeds the pictures
 OPEN = 1  # pictures of a table that are shown at once; the others wait behind a click
-_UNREADABLE = (OSError, ValueError, SyntaxError, zlib.error, Image.DecompressionBombError)
+UNREADABLE = (OSError, ValueError, SyntaxError, zlib.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ def find_predictions(collected: Collected, task: Task) -> tuple[list[Prediction]
             continue
         try:
             found.append(read_prediction(setup, task, result))
-        except _UNREADABLE as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            path = result.run.folder / FILE
-            problems.append(f"predictions {path} are not readable ({reason}): {redo(result.run)}")
+        except UNREADABLE as error:
+            problems.append(unreadable_file("picture", result.run.folder / FILE, error, result.run))
     return found, problems
 
 
@@ -64,7 +62,7 @@ def read_prediction(setup: Setup, task: Task, result: Result) -> Prediction:
     """The picture of one run.
 
     Raises:
-        one of `_UNREADABLE`: the file is missing or not a picture.
+        one of `UNREADABLE`: the file is missing or not a picture.
     """
     with Image.open(result.run.folder / FILE, formats=["PNG"]) as file:
         picture = file.convert("RGB")

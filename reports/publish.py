@@ -11,7 +11,7 @@ from typing import Any
 from experiments.records import NAME
 from reports.collect import PUBLISHED_RUNS, Result
 from reports.found import find_records, readable
-from reports.verify import check_all
+from reports.verify import check_all, is_planned
 from reports.words import plural
 from transmix.errors import UserError
 from transmix.files import replacing
@@ -76,6 +76,8 @@ def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLIS
 
 
 def _check(result: Result) -> None:
+    if not is_planned(result.run):
+        raise UserError(f"nothing published: {result.run.id} is of a model of your own, which no report would show")
     path, commit = result.run.folder / NAME, result.record["environment"].get("commit", "unknown")
     if commit == "unknown" or commit.endswith("+"):
         code = "of no commit" if commit == "unknown" else f"uncommitted, {commit[:10]}+"

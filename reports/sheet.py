@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.collect import Collected
+from PIL import Image
+
+from reports.collect import Collected, unreadable_file
 from reports.occlusion import METHOD_NAMES
+from reports.predictions import UNREADABLE
 from reports.table import Source
 
 FILE = "sheet.png"
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,21 @@ class Sheet:
     source: Source
 
 
-def find_sheet(collected: Collected) -> Sheet | None:
-    """The sheet of the first sweep that has one."""
-    for row in collected.study.rows:
-        for method in METHOD_NAMES:
-            for result in collected.done("occlusion", row, method):
-                path = result.run.folder / FILE
-                png = path.read_bytes() if path.is_file() else b""
-                if png.startswith(_PNG):
-                    curves = ", ".join(result.metrics["curves"]).replace("_", " ")
-                    return Sheet(png, f"One image, clean and under each setting of: {curves}.", result.source)
-    return None
+def find_sheet(collected: Collected) -> tuple[Sheet | None, list[str]]:
+    """The sheet of the first sweep that has one, and one line for each that cannot be read."""
+    problems = []
+    done = (collected.done("occlusion", row, method) for row in collected.study.rows for method in METHOD_NAMES)
+    for result in (result for results in done for result in results):
+        path = result.run.folder / FILE
+        try:
+            with Image.open(path, formats=["PNG"]) as file:
+                file.load()
+        except FileNotFoundError:
+            continue
+        except UNREADABLE as error:
+            problems.append(unreadable_file("contact sheet", path, error, result.run))
+            continue
+        curves = ", ".join(result.metrics["curves"]).replace("_", " ")
+        alt = f"One image, clean and under each setting of: {curves}."
+        return Sheet(path.read_bytes(), alt, result.source), problems
+    return None, problems

@@ -34,9 +34,9 @@ COLUMNS = (
 CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study at scale {scale}, both "
     "in percent. Measured: mean over seeds, and gain in points as the mean paired difference; with two or more seeds "
-    "± their 95 % intervals (Student’s t), which cover the seeds and not the choice of validation images. GMACs: 10⁹ "
-    "multiply-accumulates of one image’s forward pass, those of attention included. The slides’ FLOPs are "
-    "multiply-accumulates too."
+    "± their 95 % intervals (Student’s t), each for itself, which cover the seeds and not the choice of validation "
+    "images. GMACs: 10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ "
+    "FLOPs are multiply-accumulates too."
 )
 SET_COLUMNS = {"baseline": "Baseline", "transmix": "TransMix", "gain": "Gain"}
 CLAIM = "With TransMix the top-1 is {} here"

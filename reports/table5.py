@@ -32,8 +32,8 @@ CAPTION = (
     "confidence, the published script leaving out the most confident bin; AURRA: area under the response rate accuracy "
     "curve. {outliers}: images of unknown classes, told from ordinary ones of the classes that they are filed under by "
     "minus the largest probability; AUPR: area under the precision-recall curve. Measured at scale {scale}; means over "
-    "seeds and paired differences in points, with two or more seeds ± their 95 % intervals (Student’s t). Published "
-    "numbers: not in the slides."
+    "seeds and paired differences in points, with two or more seeds ± their 95 % intervals (Student’s t), each for "
+    "itself. Published numbers: not in the slides."
 )
 
 

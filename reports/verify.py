@@ -115,14 +115,14 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
     except (KeyError, TypeError, AttributeError) as error:
         problems = [f"is not as a {run.kind} run writes it ({type(error).__name__}: {error})"]
     yield from (f"{entry.path}: {problem}: {redo(run)}" for problem in problems)
-    if not problems and _is_planned(run):
+    if not problems and is_planned(run):
         try:
             check(result.record, run)
         except UnreadableRecord as error:
             yield f"{error}: {redo(run)}"
 
 
-def _is_planned(run: RecordedRun) -> bool:
+def is_planned(run: RecordedRun) -> bool:
     """Whether it is of a kind that studies plan, not a measurement of a user's own model."""
     return run.kind in KINDS and run.scale != "own"
 
@@ -130,7 +130,7 @@ def _is_planned(run: RecordedRun) -> bool:
 def _identity(result: Result, tally: Tally) -> Lines:
     """The id's hash covers kind, settings, data, seed and needs."""
     run, record = result.run, result.record
-    if not _is_planned(run):
+    if not is_planned(run):
         tally.skipped["ids of a user’s own models"] += 1
         return
     tally.checked["ids"] += 1

@@ -300,7 +300,7 @@ def test_broken_examples_cost_only_the_pictures(tmp_path):
     report = build(collect(study))
     assert report.examples is None
     (problem,) = report.problems
-    assert f"{run.folder / 'examples.npz'} are not readable (not a numpy archive)" in problem
+    assert f"{run.folder / 'examples.npz'} is not readable (not a numpy archive)" in problem
     assert cells(collect(study), "lambda")["error_area"] == "0.125"
     write_examples(run.folder / "examples.npz", 2)
     assert len(build(collect(study)).examples.items) == 2

@@ -17,6 +17,7 @@ from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, 
 from reports.occlusion import LINES
 from reports.page import build, report_folder, write
 from reports.robustness_figures import line
+from reports.sheet import find_sheet
 from reports.tables import TABLES
 
 
@@ -164,6 +165,21 @@ def test_the_page_shows_the_sheet_and_csv_every_point(three):
     chosen = rows[(rows.method == "baseline") & (rows.seed == 0) & (rows.curve == "random")]
     assert chosen.top1.tolist() == [50.0 * (10 - tenth) / 10 + 0.5 for tenth in range(1, 10)]
     assert chosen.half_width_95_over_draws.iloc[0] == pytest.approx(12.706204736 * 0.5, rel=1e-6)
+
+
+def test_a_torn_sheet_is_named_and_the_next_one_shown(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    for method in ("baseline", "transmix"):
+        write_occlusion(study.find(f"occlusion.deit_t.{method}.seed0"), 50.0)
+    torn, whole = (study.find(f"occlusion.deit_t.{method}.seed0") for method in ("baseline", "transmix"))
+    path = torn.folder / "sheet.png"
+    path.write_bytes(path.read_bytes()[:40])
+    found, (problem,) = find_sheet(collect(study))
+    assert found.source.id == whole.id
+    assert problem.startswith(f"contact sheet {path} is not readable (")
+    assert "redo just this run" in problem
+    path.unlink()
+    assert find_sheet(collect(study))[1] == []
 
 
 def test_runs_on_different_images_are_not_compared(tmp_path):

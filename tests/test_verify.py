@@ -248,6 +248,12 @@ def test_runs_that_do_not_verify_or_are_too_large_are_not_published(study, tmp_p
     assert not (tmp_path / "published").exists()
 
 
+def test_models_of_ones_own_are_not_published(study, tmp_path):
+    edit(study, SWEPT, lambda record: record["run"].update(scale="own"))
+    with pytest.raises(UserError, match="is of a model of your own, which no report would show"):
+        published(study, tmp_path / "published")
+
+
 def test_a_set_has_one_device_and_its_records_are_not_replaced(study, tmp_path):
     published(study, tmp_path / "published", "mine")
     edit(study, SWEPT, lambda record: record["environment"].update(device="NVIDIA H100"))

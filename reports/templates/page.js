@@ -48,7 +48,7 @@
 
   // A link into what is folded opens it; browsers that do so by themselves lose nothing.
   const reveal = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.getElementById(location.hash.slice(1)); // names are plain ASCII: nothing to decode
     for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     if (target) target.scrollIntoView();
   };
