@@ -13,7 +13,7 @@ from reports.gallery import Gallery
 from reports.occlusion import METHOD_NAMES
 from reports.pairs import Difference, Pair, Pairing
 from reports.robustness_figures import line
-from reports.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, label_ends
+from reports.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, label_ends, label_right
 from reports.words import estimate_text, number
 
 CAPTION = (
@@ -53,15 +53,7 @@ def _differences(table: str, found: list[Difference]) -> Picture:
         for place, ((mean, low, high, looks), text) in enumerate(zip(points, texts, strict=True)):
             axes.plot([low, high], [place, place], color=looks["color"], solid_capstyle="butt")
             axes.plot(mean, place, marker="o", markersize=5, **looks)
-            axes.annotate(
-                text,
-                (1, place),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(7, 0),
-                textcoords="offset points",
-                va="center",
-                annotation_clip=False,
-            )
+            label_right(axes, place, text)
         axes.set_yticks(range(len(names)), names, color=INK)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.margins(x=0.08)

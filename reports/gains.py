@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.collect import Collected
 from reports.gallery import by_family
-from reports.style import COLOURS, INK, LARGE, MUTED, Picture, draw
+from reports.style import COLOURS, INK, LARGE, MUTED, Picture, draw, label_right
 from reports.table1 import GainRow, gain_rows
 from reports.words import gain_text, number
 
@@ -45,7 +44,7 @@ def gain_figure(collected: Collected) -> Picture | None:
             label="measured here",
         )
         for gain, place in zip(gains, places.values(), strict=True):
-            _write_right(axes, place, gain_text(gain))
+            label_right(axes, place, gain_text(gain), COLOURS["transmix"])
         axes.set_yticks(list(places.values()), names, color=INK)
         axes.set_ylim(height, 0)
         axes.grid(False, axis="y")
@@ -70,16 +69,3 @@ def _places(rows: list[str]) -> tuple[dict[str, float], float]:
             places[row] = height + _LINE / 2
             height += _LINE
     return places, height
-
-
-def _write_right(axes: Axes, place: float, text: str) -> None:
-    axes.annotate(
-        text,
-        (1, place),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
-        color=COLOURS["transmix"],
-        annotation_clip=False,
-    )

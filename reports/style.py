@@ -171,3 +171,17 @@ def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str
             color=COLOURS[method],
             annotation_clip=False,
         )
+
+
+def label_right(axes: Axes, place: float, text: str, colour: str = INK) -> None:
+    """Write a text to the right of the axes, at the height `place`."""
+    axes.annotate(
+        text,
+        (1, place),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        annotation_clip=False,
+    )
