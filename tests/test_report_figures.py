@@ -88,7 +88,7 @@ def test_top1_against_parameters_names_every_model(tmp_path):
     # 307,850 parameters each
     assert picture.alt == (
         "Top-1 (%) against millions of parameters, with and without TransMix: DeiT-T with 0.31 million, baseline "
-        "50.00 ± 0.00, TransMix 52.00 ± 2.48; CaiT-XXS with 0.31 million, baseline 50.00 ± 0.00, TransMix 52.00 ± 2.48."
+        "50.00, TransMix 52.00 ± 2.48; CaiT-XXS with 0.31 million, baseline 50.00, TransMix 52.00 ± 2.48."
     )
     for text in (">T</text>", ">XXS</text>", ">DeiT</text>", ">CaiT</text>"):
         assert text in picture.svg
