@@ -17,6 +17,7 @@ LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's set
 
 def number(value: float, digits: int = 2, sign: bool = False) -> str:
     """A number with a true minus; with `sign`, a plus too."""
+    value = round(value, digits) + 0.0  # no minus before zero
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.replace("-", "−")
 

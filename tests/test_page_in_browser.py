@@ -104,6 +104,22 @@ def test_every_picture_is_there_and_every_link_leads_somewhere(visit, page_file)
     assert {link.split("/")[2] for link in outside} == {"arxiv.org"}
 
 
+def test_a_table_that_is_wider_than_its_place_says_so(visit):
+    page = visit(800)
+    said = """() => [...document.querySelectorAll(".hint")].map((hint) => {
+      const place = hint.nextElementSibling;
+      return [hint.checkVisibility(), place.scrollWidth > place.clientWidth];
+    })"""
+    narrow = page.evaluate(said)
+    assert [True, True] in narrow
+    assert all(visible == wider for visible, wider in narrow)
+    page.set_viewport_size({"width": 4000, "height": 800})
+    page.wait_for_function("() => [...document.querySelectorAll('.hint')].some((hint) => !hint.checkVisibility())")
+    wide = page.evaluate(said)
+    assert all(visible == wider for visible, wider in wide)
+    assert sum(visible for visible, _ in wide) < sum(visible for visible, _ in narrow)
+
+
 def number(text: str) -> float | None:
     found = re.match(r"[+-]?\d+(\.\d+)?", text.replace("−", "-").replace(",", ""))
     return float(found.group()) if found else None

@@ -21,6 +21,7 @@ from transmix.errors import UserError
 def test_numbers_in_words():
     assert number(-1.005, 1) == "−1.0"
     assert number(0.25, sign=True) == "+0.25"
+    assert (number(-0.004), number(-0.004, sign=True), number(-0.006)) == ("0.00", "+0.00", "−0.01")
     assert plural(1, "seed") == "1 seed"
     assert plural(1200, "seed") == "1,200 seeds"
     assert gain_text(Estimate(-0.5, 0.25, 3)) == "−0.50 ± 0.25"

@@ -46,6 +46,16 @@
   for (const table of document.querySelectorAll("table")) if (table.tHead) prepare(table);
   for (const hint of document.querySelectorAll("#sorting")) hint.hidden = false;
 
+  // A table that is wider than its place says so; without this script, every large one does on a phone.
+  const fit = () => {
+    for (const hint of document.querySelectorAll(".hint")) {
+      const place = hint.nextElementSibling;
+      hint.style.display = place.scrollWidth > place.clientWidth ? "block" : "none";
+    }
+  };
+  addEventListener("resize", fit);
+  fit();
+
   // A link into what is folded opens it; browsers that do so by themselves lose nothing.
   const reveal = () => {
     const target = document.getElementById(location.hash.slice(1)); // names are plain ASCII: nothing to decode
