@@ -202,7 +202,8 @@ def apart_table(pairing: Pairing) -> Table:
     for (what, a, b), names in settings_apart(pairing.pairs).items():
         runs = "all" if len(names) == len(pairing.pairs) else _listed(names)
         rows.append({"what": Cell(what), "a": Cell(a), "b": Cell(b), "runs": Cell(runs)})
-    caption = f"Settings, data and environments in which {plural(len(pairing.pairs), 'run')} of both folders differ."
+    runs = plural(len(pairing.pairs), "run")
+    caption = f"Settings, data and environments of the {runs} in both folders, where they differ."
     return Table("apart", caption, columns, tuple(rows), () if rows else ("They differ in none.",))
 
 
