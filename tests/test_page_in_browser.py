@@ -120,6 +120,15 @@ def test_a_table_that_is_wider_than_its_place_says_so(visit):
     assert sum(visible for visible, _ in wide) < sum(visible for visible, _ in narrow)
 
 
+def test_a_wide_table_uses_the_margin_and_the_page_stays(visit):
+    widths = []
+    for width in (1200, 1280, 1800):
+        page = visit(width)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        widths.append(page.locator("div.scroll:has(> #table1)").evaluate("place => place.clientWidth"))
+    assert widths[0] < widths[1] < widths[2]
+
+
 def number(text: str) -> float | None:
     found = re.match(r"[+-]?\d+(\.\d+)?", text.replace("−", "-").replace(",", ""))
     return float(found.group()) if found else None
