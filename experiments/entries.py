@@ -67,12 +67,13 @@ def by_value(entry: Entry, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 def spelled(recipe: Mapping[str, Any], names: Iterable[str]) -> str:
     """Settings of a recipe as ``SET=`` takes them: ``"lr=0.001 ema_decay=none"``."""
-    return " ".join(f"{name}={_text(recipe[name])}" for name in names)
+    return " ".join(f"{name}={setting_text(recipe[name])}" for name in names)
 
 
-def _text(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting as ``SET=`` takes it."""
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        return ",".join(map(setting_text, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 

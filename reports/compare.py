@@ -14,6 +14,7 @@ from reports.compare_figures import CAPTION as FIGURES
 from reports.compare_figures import curves_gallery, difference_figures
 from reports.found import readable
 from reports.gallery import Gallery
+from reports.kept import write_figures
 from reports.page import template_environment
 from reports.pairs import Difference, Pairing, pair_up, settings_apart
 from reports.render import print_table, to_csv, warn
@@ -21,7 +22,7 @@ from reports.style import Picture
 from reports.table import Cell, Column, Table, missing
 from reports.words import estimate_text, number, plural
 from transmix.errors import UserError
-from transmix.files import replacing, write_text
+from transmix.files import write_text
 
 OUT = Path("results/comparisons")
 NAMED = 6  # runs that a line names; of more it gives the number
@@ -254,10 +255,7 @@ def default_folder(a: Path, b: Path) -> Path:
 
 def write(found: Comparison, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
-    for picture in found.pictures:
-        write_text(folder / "figures" / f"{picture.name}.svg", picture.svg)
-        with replacing(folder / "figures" / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
+    write_figures(found.pictures, folder / "figures")
     write_text(folder / "compare.csv", to_csv(numbers(found.pairing)))
     for name in ("compare.md", "compare.html"):
         write_text(folder / name, template_environment().get_template(name).render(found=found, reading=FIGURES))

@@ -56,12 +56,11 @@ def write_figures(pictures: Sequence[Picture], folder: Path) -> None:
 def _draw(pictures: list[Picture]) -> None:
     """Draw figures; many of them on all cores, whose start takes as long as drawing a few."""
     if len(pictures) < _MANY:
-        for picture in pictures:
-            picture.svg  # noqa: B018  drawn when looked at
-        return
-    from joblib import Parallel, delayed
+        drawings = [draw_figure(picture.inches, picture.paint) for picture in pictures]
+    else:
+        from joblib import Parallel, delayed
 
-    drawings = Parallel(n_jobs=-1)(delayed(draw_figure)(picture.inches, picture.paint) for picture in pictures)
+        drawings = Parallel(n_jobs=-1)(delayed(draw_figure)(picture.inches, picture.paint) for picture in pictures)
     for picture, drawing in zip(pictures, drawings, strict=True):
         picture.drawing = drawing
 

@@ -1,4 +1,4 @@
-"""Where a record comes from, in words: settings, data, machine, code, time."""
+"""Where a record comes from, in words: data, machine, code, time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from reports.words import plural
 
 COMMIT_DIGITS = 10
 _NAMED = ("commit", "device", "processes", "threads", "python", "packages")
-
-
-def setting_text(value: Any) -> str:
-    """A setting as ``SET=`` takes it."""
-    if isinstance(value, list):
-        return ",".join(map(setting_text, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def data_set(data: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from experiments import published
-from experiments.entries import chosen, listed
+from experiments.entries import chosen, listed, setting_text
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
 from reports import (
@@ -39,7 +39,7 @@ from reports.gains import gain_figure
 from reports.gallery import Gallery
 from reports.kept import write_figures
 from reports.lambda_figures import lambda_curves
-from reports.origins import data_set, machine, setting_text
+from reports.origins import data_set, machine
 from reports.predictions import OPEN, Prediction, find_predictions
 from reports.render import markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.robustness_figures import robustness_curves

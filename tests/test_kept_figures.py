@@ -36,7 +36,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(paint.__qualname__.split(".")[0])
         return style.Drawing(f"<svg>{paint.__qualname__}</svg>", paint.__qualname__.encode())
 
-    monkeypatch.setattr(style, "draw_figure", draw_figure)
+    for module in (style, kept):
+        monkeypatch.setattr(module, "draw_figure", draw_figure)
     return calls
 
 

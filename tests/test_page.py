@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from experiments.entries import setting_text
 from experiments.records import write_record
 from experiments.study import Study
 from reports import style
 from reports.collect import Collected, collect
 from reports.made_up import make_study, record_of, write_study
-from reports.origins import data_set, duration, machine, setting_text
+from reports.origins import data_set, duration, machine
 from reports.page import TEMPLATES, build, report_folder, write
 from reports.provenance import record_links, trace
 from reports.table import Cell, Column, Source, Table
