@@ -54,8 +54,8 @@ page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
 
 bench: $(VENV)  ## how long a report over 10,000 records takes; how much one pass over the images saves
-	$(PY) -m reports.bench
-	$(PY) -m robustness.bench
+	$(PY) -m benchmarks.reports
+	$(PY) -m benchmarks.robustness
 
 test: lint  ## lint and every test
 	$(PY) -m pytest

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from downstream.openmmlab import load_config, prepare
 from downstream.rows import row_config
-from transmix.errors import exit_on_user_error
-from transmix.files import write_text
+from transmix.common.errors import exit_on_user_error
+from transmix.common.files import write_text
 
 
 def main() -> None:

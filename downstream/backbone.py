@@ -24,7 +24,7 @@ from timm.models import Cait, VisionTransformer, Xcit, cait, checkpoint, vision_
 from torch import Tensor, nn
 
 from downstream.weights import KeyReport, load_weights
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 from transmix.models import create_model, pvt
 
 State = dict[str, Tensor]

@@ -16,7 +16,7 @@ from experiments.check_paper import Part
 from experiments.estimate import DENSE_IMAGES
 from experiments.fine_tuning import PAPER
 from experiments.protocols import FineTuning
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 
 if TYPE_CHECKING:
     from downstream.rehearsal import Rehearsal

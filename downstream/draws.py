@@ -20,7 +20,7 @@ from mmengine.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, Sampler
 
-from transmix.seeding import seed_python_numpy_torch
+from transmix.common.seeding import seed_python_numpy_torch
 
 
 class Draw(int):

@@ -26,15 +26,15 @@ from downstream.reading import name_unreadable_files
 from downstream.resume import STATE, SaveState, bare
 from downstream.runner import DeviceRunner
 from downstream.weights import KeyReport
-from transmix.checkpoints import save_weights
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.files import sha256
-from transmix.progress import progress_bar
+from transmix.common.errors import UserError
+from transmix.common.files import sha256
+from transmix.common.progress import progress_bar
+from transmix.common.seeding import derive_seed
+from transmix.common.stopping import StopRequest, outlive_a_stop
 from transmix.recipe import fingerprint
-from transmix.seeding import derive_seed
-from transmix.stopping import StopRequest, outlive_a_stop
-from transmix.train import Runtime
+from transmix.training.checkpoints import save_weights
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 WEIGHTS = "model.safetensors"
 FUNCTIONS.register_module(module=outlive_a_stop)

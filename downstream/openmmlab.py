@@ -21,7 +21,7 @@ from mmengine.logging import MMLogger
 from mmengine.utils import is_installed
 
 from downstream.ops import provide_ops
-from transmix.errors import UserError, unknown_name
+from transmix.common.errors import UserError, unknown_name
 
 CONFIGS = Path(__file__).parent / "configs"
 LIBRARIES = ("mmseg", "mmdet")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from transmix.distributed import Processes
-from transmix.errors import UserError, unknown_name
+from transmix.common.errors import UserError, unknown_name
+from transmix.training.distributed import Processes
 
 # bfloat16 has float32's range, so that its gradients need no scaling
 _AMP = {"fp16": ("float16", "dynamic"), "bf16": ("bfloat16", {"enabled": False})}

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 
 FILES = {"LoadImageFromFile": "img_path", "LoadAnnotations": "seg_map_path"}  # steps, and where they find the path
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # how JPEG and PNG begin and end; inside, they hold no end

@@ -15,10 +15,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
-from transmix.checkpoints import load_state, save_state
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.stopping import Stopped, StopRequest
+from transmix.common.errors import UserError
+from transmix.common.stopping import Stopped, StopRequest
+from transmix.training.checkpoints import load_state, save_state
+from transmix.training.distributed import Processes
 
 STATE = "state.pt"
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from downstream.backbone import map_info
 from downstream.openmmlab import config_names, load_config
 from experiments.scales import ROWS
-from transmix.errors import unknown_name
+from transmix.common.errors import unknown_name
 
 PYRAMID = (4, 8, 16, 32)  # the strides that mmseg's Feature2Pyramid makes of a patch of 16, or of 8
 

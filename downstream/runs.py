@@ -18,10 +18,10 @@ from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.trained import weights_file
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.files import replacing
-from transmix.train import Runtime
+from transmix.common.errors import UserError
+from transmix.common.files import replacing
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 PICTURE = "predictions.png"
 LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}

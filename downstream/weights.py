@@ -10,8 +10,8 @@ from pickle import UnpicklingError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from transmix.checkpoints import read_weights
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.training.checkpoints import read_weights
 
 State = dict[str, Tensor]
 Shape = tuple[int, ...]

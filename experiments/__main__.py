@@ -13,9 +13,9 @@ from experiments.makefile import fragment
 from experiments.plan import plan_lines
 from experiments.scales import ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
-from transmix.errors import exit_on_user_error
-from transmix.files import write_text
-from transmix.stopping import stop_when_asked
+from transmix.common.errors import exit_on_user_error
+from transmix.common.files import write_text
+from transmix.common.stopping import stop_when_asked
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def write_data(study: Study) -> None:
     if not embedded:
         print(f"{study.classification_data.name}: not embedded, nothing to write")
         return
-    from transmix.scenes.write import write_scenes
+    from transmix.data.scenes.write import write_scenes
 
     for folder, scenes in embedded.items():
         write_scenes(scenes, folder)

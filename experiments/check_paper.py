@@ -11,8 +11,8 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from transmix.errors import UserError, unknown_name
-from transmix.progress import progress_bar
+from transmix.common.errors import UserError, unknown_name
+from transmix.common.progress import progress_bar
 
 PARTS = ("experiments.check_table1", "downstream.check_configs")
 

@@ -23,16 +23,16 @@ from experiments.check_paper import Part
 from experiments.costs import CLASSES, ModelCost, known_costs, write_costs
 from experiments.published import PublishedRow, table1
 from experiments.scales import SCALES
-from transmix.checkpoints import load_model, save_weights
-from transmix.cost import forward_macs, skeleton
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.common.seeding import seed_python_numpy_torch
 from transmix.labels import Box
 from transmix.mixing import cutmix
-from transmix.optimisation import Optimisation
+from transmix.models.cost import forward_macs, skeleton
 from transmix.recipe import Recipe
-from transmix.seeding import seed_python_numpy_torch
 from transmix.task import TransMixTask
-from transmix.train import WEIGHTS, build_model
+from transmix.training.checkpoints import load_model, save_weights
+from transmix.training.loop import WEIGHTS, build_model
+from transmix.training.optimisation import Optimisation
 
 BATCH = 2
 READING_SHARE = 0.007  # reading class attention may add at most this share of a forward pass
@@ -160,7 +160,7 @@ def reload(model: nn.Module, about: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS
         save_weights(model, path, about)
-        _check_same("transmix.checkpoints", load_model(path)[0], expected)
+        _check_same("transmix.training.checkpoints", load_model(path)[0], expected)
         plain = timm.create_model(about["model"], num_classes=CLASSES, checkpoint_path=str(path), **about["model_args"])
         _check_same("timm.create_model", plain, expected)
 

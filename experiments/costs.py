@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
-from transmix.files import write_text
+from transmix.common.files import write_text
 
 PATH = Path(__file__).parent / "model_costs.csv"
 CLASSES = 1000  # ImageNet-1k's
 HEADER = """\
 # Costs of the paper's models with 1,000 classes, measured by 'python -m experiments check-paper --write-costs' with
 # torch {torch} and timm {timm}; 'make check-paper' measures them again and compares.
-# macs: multiply-accumulates of one image's forward pass, those of attention included (transmix/cost.py);
+# macs: multiply-accumulates of one image's forward pass, those of attention included (transmix/models/cost.py);
 # reading_macs: what reading the class attention adds to them.
 """
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.data.scenes.spec import ADE_SPLITS, COCO_SPLITS, Manifest
 from transmix.recipe import fingerprint
-from transmix.scenes.spec import ADE_SPLITS, COCO_SPLITS, Manifest
 
 OPTIONS = {  # the layouts, and how the user says where each is
     "ade20k": "ADE20K=/path/to/ADEChallengeData2016 (--ade20k PATH)",

@@ -15,7 +15,7 @@ from experiments.costs import ModelCost, known_costs
 from experiments.protocols import Sweep
 from experiments.runs import Run
 from experiments.scales import ROWS
-from transmix.errors import UserError, unknown_name
+from transmix.common.errors import UserError, unknown_name
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
 # The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the

@@ -20,17 +20,17 @@ from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import TrainedModel, load_trained
 from transmix.attention import ClassAttention
-from transmix.data import Samples, eval_transform
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.files import replacing
+from transmix.common.errors import UserError
+from transmix.common.files import replacing
+from transmix.common.seeding import derive_seed
+from transmix.data.loaders import Samples, eval_transform
+from transmix.data.objects import ObjectMasks, masks_beside
+from transmix.data.sources import Images, ImageSource
 from transmix.labels import Box, attention_share, object_share, token_mask
 from transmix.mixing import Mix, cutmix, draw_box
-from transmix.objects import ObjectMasks, masks_beside
 from transmix.recipe import Recipe
-from transmix.seeding import derive_seed
-from transmix.sources import Images, ImageSource
-from transmix.train import Runtime
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 EXAMPLES = "examples.npz"
 BATCH = 16  # images that share a box

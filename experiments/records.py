@@ -22,7 +22,7 @@ weights        the file whose accuracy is reported
 right          which validation images these weights are right about (see `experiments.correctness`)
 history        for each epoch: epoch, lr, loss, accuracy; label_shift, the mean distance of labels from
                the area rule; and lambda, histograms over the epoch's CutMix images (see
-               `transmix.log.LAMBDA_BINS`): all zeros where there were none, and under the area rule
+               `transmix.training.log.LAMBDA_BINS`): all zeros where there were none, and under the area rule
                all of shift in the bin that begins at 0
 =============  =====================================================================================
 """
@@ -35,8 +35,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transmix.errors import UserError
-from transmix.files import write_text
+from transmix.common.errors import UserError
+from transmix.common.files import write_text
 
 FORMAT = 2
 NAME = "record.json"

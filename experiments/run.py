@@ -22,12 +22,12 @@ from experiments.dense import DenseSource, DenseSpec, embedded_source
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.runs import KINDS, Data, Run
 from experiments.study import Study
-from transmix.distributed import Processes, join_processes
-from transmix.errors import UserError
-from transmix.files import sha256
-from transmix.scenes import check_complete
-from transmix.sources import ImageSource, read_source
-from transmix.train import Runtime
+from transmix.common.errors import UserError
+from transmix.common.files import sha256
+from transmix.data.scenes import check_complete
+from transmix.data.sources import ImageSource, read_source
+from transmix.training.distributed import Processes, join_processes
+from transmix.training.loop import Runtime
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -106,7 +106,7 @@ def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:
     if data.source is None:
         raise UserError(f"SCALE=paper has no embedded data: give {data.remedy}")
     if data.scenes is not None:
-        from transmix.scenes.write import write_scenes
+        from transmix.data.scenes.write import write_scenes
 
         if processes.leads:
             write_scenes(data.scenes, data.folder)

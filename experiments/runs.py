@@ -10,10 +10,10 @@ from typing import Any
 
 from experiments.dense import DenseSpec
 from experiments.records import UnreadableRecord, read_record
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.data.scenes import ScenesSpec
+from transmix.data.sources import SourceSpec
 from transmix.recipe import fingerprint
-from transmix.scenes import ScenesSpec
-from transmix.sources import SourceSpec
 
 # who carries out which kind of run: a module with execute(run, processes, runtime) -> Outcome
 KINDS = {

@@ -12,8 +12,8 @@ from experiments.fine_tuning import PAPER
 from experiments.protocols import FineTuning, LambdaStudy, Sweep
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
+from transmix.data.scenes import ScenesSpec
 from transmix.recipe import Recipe
-from transmix.scenes import ScenesSpec
 
 ROWS: dict[str, Callable[[], Recipe]] = {  # in the order of the paper's table
     recipe.__name__: recipe

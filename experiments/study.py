@@ -12,9 +12,9 @@ from experiments.dense import OPTIONS, DenseSpec
 from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdversarial, Sweep
 from experiments.runs import Data, Run
 from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
-from transmix.errors import UserError, unknown_name
+from transmix.common.errors import UserError, unknown_name
+from transmix.data.sources import SourceSpec
 from transmix.recipe import override, parse_settings, settings
-from transmix.sources import SourceSpec
 
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 

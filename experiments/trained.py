@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from experiments.runs import Run
-from transmix.checkpoints import load_model
-from transmix.data import Normalizer
-from transmix.errors import UserError
-from transmix.files import sha256
+from transmix.common.errors import UserError
+from transmix.common.files import sha256
+from transmix.data.loaders import Normalizer
 from transmix.recipe import Recipe
+from transmix.training.checkpoints import load_model
 
 
 @dataclass(frozen=True)

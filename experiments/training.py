@@ -6,11 +6,11 @@ from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import recipe_of
-from transmix.cost import forward_macs, skeleton
-from transmix.distributed import Processes
-from transmix.log import NAME as LOG
-from transmix.sources import ImageSource
-from transmix.train import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
+from transmix.data.sources import ImageSource
+from transmix.models.cost import forward_macs, skeleton
+from transmix.training.distributed import Processes
+from transmix.training.log import NAME as LOG
+from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
 
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:

@@ -10,25 +10,25 @@ import sys
 from pathlib import Path
 
 from experiments.study import add_study_options, study_from
-from reports.collect import collect
-from reports.render import print_table, warn
-from reports.tables import TABLES
-from transmix.errors import UserError, exit_on_user_error, unknown_name
+from reports.formats.render import print_table, warn
+from reports.records.collect import collect
+from reports.tables.index import TABLES
+from transmix.common.errors import UserError, exit_on_user_error, unknown_name
 
 
 def main() -> None:
     """Parse the command line and act."""
     args = parse(sys.argv[1:])
     if args.command == "show":
-        from reports.show import show as act
+        from reports.records.show import show as act
     elif args.command == "verify":
-        from reports.verify import verify as act
+        from reports.records.verify import verify as act
     elif args.command == "compare":
-        from reports.compare import compare as act
+        from reports.compare.compare import compare as act
     elif args.command == "publish":
-        from reports.publish import publish as act
+        from reports.records.publish import publish as act
     elif args.command == "own":
-        from reports.own import own as act
+        from reports.compare.own import own as act
     else:
         act = page
     act(args)
@@ -89,7 +89,7 @@ def page(args: argparse.Namespace) -> None:
     if args.table is not None:
         warn(collected.problems)
         return print_table(TABLES[args.table](collected))
-    from reports.page import build, report_folder, write  # matplotlib takes a second to import
+    from reports.page.build import build, report_folder, write  # matplotlib takes a second to import
 
     report = build(collected)
     folder = report_folder(collected.study)

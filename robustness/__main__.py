@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from experiments.protocols import CURVES, PROTOCOLS, SWEEPS, Sweep
-from transmix.errors import UserError, exit_on_user_error, unknown_name
+from transmix.common.errors import UserError, exit_on_user_error, unknown_name
 
 NATURAL = "natural"
 SWEEP_HELP = f"{', '.join((*SWEEPS, NATURAL))}; or a single curve: {', '.join(c for c in CURVES if c not in SWEEPS)}"

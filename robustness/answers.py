@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from robustness.settings import Setting
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.files import replacing
+from transmix.common.errors import UserError
+from transmix.common.files import replacing
+from transmix.training.distributed import Processes
 
 NAME = "answers.npz"
 UNKNOWN = -1

@@ -10,9 +10,9 @@ from typing import Any
 
 from timm.data import ImageNetInfo
 
-from transmix.errors import UserError
-from transmix.sources.listing import class_images
-from transmix.sources.source import digest
+from transmix.common.errors import UserError
+from transmix.data.sources.listing import class_images
+from transmix.data.sources.source import digest
 
 IMAGENET_A = "imagenet-a"
 

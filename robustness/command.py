@@ -31,13 +31,13 @@ from robustness.settings import check, label, settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
-from transmix.distributed import Processes, join_processes
-from transmix.errors import UserError
-from transmix.files import sha256
+from transmix.common.errors import UserError
+from transmix.common.files import sha256
+from transmix.data.sources.folders import FolderImages
+from transmix.data.sources.source import find_split
 from transmix.recipe import fingerprint
-from transmix.sources.folders import FolderImages
-from transmix.sources.source import find_split
-from transmix.train import Runtime
+from transmix.training.distributed import Processes, join_processes
+from transmix.training.loop import Runtime
 
 
 class Command:

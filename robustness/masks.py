@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from transmix.errors import UserError
-from transmix.objects import ObjectMasks
+from transmix.common.errors import UserError
+from transmix.data.objects import ObjectMasks
 
 
 class LabelMaps(ObjectMasks):

@@ -13,11 +13,11 @@ from timm.models import get_pretrained_cfg, load_state_dict
 from torch import Tensor, nn
 
 from experiments.trained import TrainedModel
-from transmix.checkpoints import load_model
-from transmix.data import Normalizer
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.data.loaders import Normalizer
 from transmix.models import create_model
 from transmix.recipe import Recipe
+from transmix.training.checkpoints import load_model
 
 DINO = "vit_small_patch16_224.dino"  # its architecture; the published weights are dino_deitsmall16_pretrain.pth
 

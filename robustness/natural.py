@@ -20,16 +20,16 @@ from experiments.trained import TrainedModel, load_trained
 from robustness.classes import check_imagenet_a, class_names, describe_folder, imagenet_classes, positions
 from robustness.metrics import BIN, aupr, aurra, rms_calibration_error
 from robustness.sweep import batches, for_device
-from transmix.data import eval_loader
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.files import replacing
-from transmix.precision import allow_tf32, autocast
-from transmix.progress import progress_bar
-from transmix.scenes.stand_ins import STAND_INS, write_stand_in
-from transmix.sources import Images, ImageSource
-from transmix.sources.folders import FolderImages
-from transmix.train import Runtime
+from transmix.common.errors import UserError
+from transmix.common.files import replacing
+from transmix.common.progress import progress_bar
+from transmix.data.loaders import eval_loader
+from transmix.data.scenes.stand_ins import STAND_INS, write_stand_in
+from transmix.data.sources import Images, ImageSource
+from transmix.data.sources.folders import FolderImages
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
+from transmix.training.precision import allow_tf32, autocast
 
 SCORES = "scores.npz"
 NONE = -1

@@ -16,10 +16,10 @@ from robustness.settings import settings_of
 from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
-from transmix.distributed import Processes
-from transmix.files import sha256
-from transmix.sources import ImageSource
-from transmix.train import Runtime
+from transmix.common.files import sha256
+from transmix.data.sources import ImageSource
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:

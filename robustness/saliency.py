@@ -19,10 +19,10 @@ from robustness.masks import open_masks
 from robustness.patches import Grid
 from robustness.settings import SALIENT
 from transmix.attention import ClassAttention, token_grid
-from transmix.errors import UserError
-from transmix.objects import ObjectMasks, masks_beside
-from transmix.precision import autocast
-from transmix.sources import Images
+from transmix.common.errors import UserError
+from transmix.data.objects import ObjectMasks, masks_beside
+from transmix.data.sources import Images
+from transmix.training.precision import autocast
 
 DINO_HEAD = 1  # of its last block: the one that the published script reads
 

@@ -13,8 +13,8 @@ from experiments.protocols import CURVES, OCCLUSION, PROTOCOLS, Sweep
 from robustness.corruptions import CORRUPTIONS, SEVERITIES
 from robustness.draws import Draws
 from robustness.patches import FILLS, Grid, drop_foreground, drop_random, drop_salient, shuffle
-from transmix.errors import UserError, unknown_name
-from transmix.seeding import derive_seed
+from transmix.common.errors import UserError, unknown_name
+from transmix.common.seeding import derive_seed
 
 SALIENCY = ("objects", "attention", "dino")
 CLEAN = "clean"

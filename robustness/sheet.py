@@ -14,9 +14,9 @@ from experiments.protocols import Sweep
 from robustness.saliency import Saliency
 from robustness.settings import Setting, label
 from robustness.sweep import Subject
-from transmix.data import Samples, eval_transform
-from transmix.files import replacing
-from transmix.sources import Images
+from transmix.common.files import replacing
+from transmix.data.loaders import Samples, eval_transform
+from transmix.data.sources import Images
 
 NAME = "sheet.png"
 _TILE, _GAP, _NAMES, _LABELS = 96, 6, 130, 18

@@ -23,16 +23,16 @@ from robustness.patches import Grid, dropped_count
 from robustness.saliency import Saliency
 from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
-from transmix.data import eval_loader
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.precision import allow_tf32, autocast
-from transmix.progress import progress_bar
+from transmix.common.errors import UserError
+from transmix.common.progress import progress_bar
+from transmix.common.seeding import derive_seed
+from transmix.common.stopping import Stopped, StopRequest
+from transmix.data.loaders import eval_loader
+from transmix.data.sources import Images
 from transmix.recipe import Recipe
-from transmix.seeding import derive_seed
-from transmix.sources import Images
-from transmix.stopping import Stopped, StopRequest
-from transmix.train import Runtime
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
+from transmix.training.precision import allow_tf32, autocast
 
 PUBLISHED_GRID = (14, 14)  # at 224 px
 CPU_BATCH = 64  # what fits its caches is faster than larger batches

@@ -20,7 +20,7 @@ torch.set_num_threads(1)  # tests are small; two threads only wait for each othe
 def no_published_runs():
     """What the suite has published of its own runs is no part of any test's study."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.collect.PUBLISHED_RUNS", Path("no", "published", "runs"))
+        patch.setattr("reports.records.collect.PUBLISHED_RUNS", Path("no", "published", "runs"))
         yield
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.scales import SCALES
-from transmix.files import write_text
+from transmix.common.files import write_text
 from transmix.recipe import fingerprint, settings
 
 PATH = Path(__file__).parent / "golden" / "recipes.txt"

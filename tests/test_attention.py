@@ -10,7 +10,7 @@ from timm.models import VisionTransformer
 from timm.utils import ModelEmaV3
 
 from transmix.attention import ClassAttention, token_grid
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 from transmix.models import create_model
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}

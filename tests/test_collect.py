@@ -10,8 +10,8 @@ import pytest
 
 from experiments.correctness import pack, unpack
 from experiments.records import read_record, write_record
-from reports.collect import Result, read
-from reports.made_up import VAL_IMAGES, make_study, write_train
+from reports.records.collect import Result, read
+from tests.made_up import VAL_IMAGES, make_study, write_train
 
 RIGHT = np.arange(VAL_IMAGES) < 415
 

@@ -17,7 +17,7 @@ from experiments import estimate
 from experiments.correctness import unpack
 from experiments.costs import ModelCost
 from experiments.records import read_record
-from transmix.errors import exit_on_user_error
+from transmix.common.errors import exit_on_user_error
 
 ROOT = Path(__file__).parent.parent
 
@@ -180,7 +180,7 @@ def test_a_corrupted_checkpoint_is_named(copy, monkeypatch, capsys):
 
 
 def test_a_data_folder_half_written_is_finished(done, tmp_path, monkeypatch, capsys):
-    from transmix.scenes import write
+    from transmix.data.scenes import write
 
     def die(*_):
         raise OSError("no space left on device")

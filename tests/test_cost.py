@@ -12,8 +12,8 @@ from experiments.check_table1 import READING_SHARE, measure
 from experiments.costs import known_costs
 from experiments.scales import SCALES
 from transmix.attention import ClassAttention
-from transmix.cost import forward_macs, skeleton
 from transmix.models import create_model
+from transmix.models.cost import forward_macs, skeleton
 
 FAMILIES = ("deit_t", "pvt_t", "xcit_t", "cait_xxs")
 

@@ -11,9 +11,9 @@ from PIL import Image
 from recipes import small_recipe
 from timm.data import create_dataset
 
-from transmix.data import EpochOrder, Normalizer, Shard, TrainLoader, eval_loader
-from transmix.errors import UserError
-from transmix.sources.folders import FolderImages, read_folders
+from transmix.common.errors import UserError
+from transmix.data.loaders import EpochOrder, Normalizer, Shard, TrainLoader, eval_loader
+from transmix.data.sources.folders import FolderImages, read_folders
 
 
 def batches(folder: Path, epoch: int = 0, first: int = 0, **kwargs) -> list[tuple[torch.Tensor, torch.Tensor]]:

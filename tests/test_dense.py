@@ -9,7 +9,7 @@ import pytest
 
 from experiments import dense
 from experiments.dense import DenseSpec
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 
 COUNTS = {"train": 3, "val": 2}
 OBJECT = {

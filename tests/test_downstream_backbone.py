@@ -10,9 +10,9 @@ from mmengine.registry import MODELS
 
 from downstream.backbone import FAMILIES, TimmTransformer, map_info
 from downstream.weights import load_weights
-from transmix.checkpoints import save_weights
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 from transmix.models import create_model
+from transmix.training.checkpoints import save_weights
 
 EXACT = {"rtol": 0, "atol": 0}
 MODELS_AND_INDICES = {

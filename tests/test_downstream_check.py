@@ -9,7 +9,7 @@ import pytest
 from downstream.check_configs import judge, part
 from downstream.openmmlab import config_names
 from downstream.rehearsal import Rehearsal
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 
 GOOD = Rehearsal(1, {"loss": 1.0}, (), (), {0: 1e-6, 1500: 1e-3, 80_000: 5e-4, 159_999: 0.0}, "torchvision")
 

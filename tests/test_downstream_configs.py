@@ -19,8 +19,8 @@ from downstream.rehearsal import learning_rates, rehearse
 from downstream.rows import put_backbone, row_config, rows_of
 from experiments.fine_tuning import PAPER
 from experiments.scales import ROWS
-from transmix.distributed import Processes
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.training.distributed import Processes
 
 # a model of each family small enough for a test, and blocks to take four maps from
 MICRO = {

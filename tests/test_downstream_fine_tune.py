@@ -22,10 +22,10 @@ from downstream.reading import check_whole
 from downstream.resume import STATE
 from downstream.small import spread
 from experiments.dense import DenseSpec
-from transmix.checkpoints import load_state, read_weights
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.train import Runtime
+from transmix.common.errors import UserError
+from transmix.training.checkpoints import load_state, read_weights
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

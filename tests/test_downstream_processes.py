@@ -25,11 +25,11 @@ from downstream.fine_tune import WEIGHTS, _in_per_cent, _runnable, fine_tune
 from downstream.openmmlab import prepare, quiet
 from downstream.resume import STATE
 from downstream.runner import DeviceRunner, synchronise_on_cpu
-from transmix.checkpoints import load_state, read_weights
-from transmix.distributed import Processes, join_processes
-from transmix.errors import exit_on_user_error
-from transmix.stopping import Stopped
-from transmix.train import Runtime
+from transmix.common.errors import exit_on_user_error
+from transmix.common.stopping import Stopped
+from transmix.training.checkpoints import load_state, read_weights
+from transmix.training.distributed import Processes, join_processes
+from transmix.training.loop import Runtime
 
 forkserver = multiprocessing.get_context("forkserver")
 KINDS = {

@@ -10,9 +10,9 @@ import torch
 from downstream.runs import config_of, execute
 from experiments.dense import DenseSource
 from experiments.study import add_study_options, study_from
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.train import Runtime
+from transmix.common.errors import UserError
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime
 
 
 def planned(scale: str, name: str):

@@ -9,10 +9,10 @@ from recipes import small_recipe
 from torch import nn
 
 from experiments.correctness import pack, unpack
-from transmix.data import Normalizer, Shard, eval_loader, eval_transform
-from transmix.distributed import Processes
-from transmix.evaluate import evaluate
-from transmix.sources.folders import FolderImages
+from transmix.data.loaders import Normalizer, Shard, eval_loader, eval_transform
+from transmix.data.sources.folders import FolderImages
+from transmix.training.distributed import Processes
+from transmix.training.evaluate import evaluate
 
 RECIPE = small_recipe(eval_batch_size=4)
 

@@ -20,10 +20,10 @@ from experiments.scales import PAIR, ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
 from experiments.trained import recipe_of
 from transmix.attention import ClassAttention
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 from transmix.models import create_model
 from transmix.recipe import Recipe, override, parse_settings, settings
-from transmix.train import build_model
+from transmix.training.loop import build_model
 
 
 def study(*options: str) -> Study:

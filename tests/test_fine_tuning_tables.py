@@ -14,13 +14,13 @@ from PIL import Image
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
-from reports import fine_tuning, summary, table3, table4
-from reports.collect import Collected, collect, read
-from reports.made_up import fine_tuning_run, make_study, write_fine_tuned
-from reports.page import build, report_folder, write
-from reports.predictions import find_predictions
-from reports.provenance import cautions
-from reports.table import Table
+from reports.figures.predictions import find_predictions
+from reports.formats.table import Table
+from reports.page.build import build, report_folder, summary, write
+from reports.page.provenance import cautions
+from reports.records.collect import Collected, collect, read
+from reports.tables.index import fine_tuning, table3, table4
+from tests.made_up import fine_tuning_run, make_study, write_fine_tuned
 
 WEIGHTS = ("random", "baseline", "transmix")
 

@@ -8,12 +8,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reports.collect import collect
-from reports.gains import gain_figure
-from reports.gallery import by_family
-from reports.made_up import make_study, write_study
-from reports.page import build, report_folder, write
-from reports.style import LARGE, SMALL, draw, label_ends
+from reports.figures.gains import gain_figure
+from reports.figures.gallery import by_family
+from reports.figures.style import LARGE, SMALL, draw, label_ends
+from reports.page.build import build, report_folder, write
+from reports.records.collect import collect
+from tests.made_up import make_study, write_study
 
 
 def test_families_have_lines_of_their_own_once_one_has_several_models():

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.study import Study
-from reports import kept, style
-from reports.collect import collect
-from reports.made_up import make_study, write_natural, write_study, write_train
-from reports.page import build, report_folder, write
+from reports.figures.training_curves import kept, style
+from reports.page.build import build, report_folder, write
+from reports.records.collect import collect
+from tests.made_up import make_study, write_natural, write_study, write_train
 
 KINDS = ("accuracy", "corruptions", "lambda", "loss", "occlusion", "shuffle")
 DRAWN = sorted(["examples", *(f"{kind}_deit_t" for kind in KINDS)])

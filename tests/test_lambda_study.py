@@ -8,7 +8,7 @@ from recipes import small_recipe
 
 from experiments.lambda_study import batches, box_within, label_shift
 from experiments.protocols import LambdaStudy
-from transmix.sources.folders import read_folders
+from transmix.data.sources.folders import read_folders
 
 
 def test_boxes_keep_to_the_protocol():

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.collect import collect
-from reports.made_up import make_study, write_study
-from reports.page import build, report_folder, write
-from reports.render import latex_text, to_latex
-from reports.table import NOT_RUN, Cell, Column, Table, missing
+from reports.formats.render import latex_text, to_latex
+from reports.formats.table import NOT_RUN, Cell, Column, Table, missing
+from reports.page.build import build, report_folder, write
+from reports.records.collect import collect
+from tests.made_up import make_study, write_study
 
 DOCUMENT = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}

@@ -17,9 +17,9 @@ from experiments.entries import Alternative, Entry, as_deit_itself, chosen, list
 from experiments.ledger import DEIT, LEDGER, SOURCES
 from experiments.published import table1
 from experiments.scales import ROWS, SCALES
-from reports.collect import collect
-from reports.ledger import used
-from reports.made_up import make_study, write_train
+from reports.page.ledger import used
+from reports.records.collect import collect
+from tests.made_up import make_study, write_train
 from transmix.recipe import Recipe, override, parse_settings, settings
 
 ENTRIES = {entry.title: entry for entries in LEDGER.values() for entry in entries}

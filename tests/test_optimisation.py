@@ -13,14 +13,14 @@ from timm.task import ClassificationTask
 from torch import nn
 from torch.utils.data import DataLoader
 
-from transmix.checkpoints import load_state
-from transmix.distributed import Processes
+from transmix.common.stopping import outlive_a_stop
+from transmix.data.sources.folders import read_folders
 from transmix.models import create_model
-from transmix.optimisation import Optimisation
-from transmix.sources.folders import read_folders
-from transmix.statistics import RunningStatistics
-from transmix.stopping import outlive_a_stop
-from transmix.train import STATE, Runtime, Trainer
+from transmix.training.batchnorm import RunningStatistics
+from transmix.training.checkpoints import load_state
+from transmix.training.distributed import Processes
+from transmix.training.loop import STATE, Runtime, Trainer
+from transmix.training.optimisation import Optimisation
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 CALM = {"drop_path": 0.0, "random_erasing": 0.0, "mix_prob": 0.0, "ema_decay": None, "report_ema": False}

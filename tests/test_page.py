@@ -13,13 +13,13 @@ import pytest
 from experiments.entries import setting_text
 from experiments.records import write_record
 from experiments.study import Study
-from reports import style
-from reports.collect import Collected, collect
-from reports.made_up import make_study, record_of, write_study
-from reports.origins import data_set, duration, machine
-from reports.page import TEMPLATES, build, report_folder, write
-from reports.provenance import record_links, trace
-from reports.table import Cell, Column, Source, Table
+from reports.figures.training_curves import style
+from reports.formats.table import Cell, Column, Source, Table
+from reports.page.build import TEMPLATES, build, report_folder, write
+from reports.page.origins import data_set, duration, machine
+from reports.page.provenance import record_links, trace
+from reports.records.collect import Collected, collect
+from tests.made_up import make_study, record_of, write_study
 
 CSS = (TEMPLATES / "page.css").read_text()
 LIGHT, DARK = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in CSS.split("@media", 1)[0:2])

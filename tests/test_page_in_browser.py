@@ -11,11 +11,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from reports import compare
-from reports.collect import collect
-from reports.made_up import make_study, write_study
-from reports.page import build, report_folder, write
-from reports.style import COLOURS
+from reports.compare.compare import compare
+from reports.figures.style import COLOURS
+from reports.page.build import build, report_folder, write
+from reports.records.collect import collect
+from tests.made_up import make_study, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make sets it up)")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -16,16 +16,16 @@ import pytest
 import torch
 from recipes import small_recipe
 
-from transmix.checkpoints import load_state
-from transmix.distributed import join_processes, slurm_step
-from transmix.errors import exit_on_user_error
-from transmix.log import NAME as LOG
-from transmix.sources.folders import read_folders
-from transmix.stopping import stop_when_asked
-from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
+from transmix.common.errors import exit_on_user_error
+from transmix.common.stopping import stop_when_asked
+from transmix.data.sources.folders import read_folders
+from transmix.training.checkpoints import load_state
+from transmix.training.distributed import join_processes, slurm_step
+from transmix.training.log import NAME as LOG
+from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 spawn = multiprocessing.get_context("forkserver")
-spawn.set_forkserver_preload(["transmix.train"])
+spawn.set_forkserver_preload(["transmix.training.loop"])
 
 RIGHT = "right.json"  # written by `member`: which validation images the run reports to be right about
 STEPS = "steps.pt"  # written by `watched`: the loss sums and all weights and buffers after each step

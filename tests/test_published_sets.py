@@ -10,11 +10,11 @@ import pytest
 from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study
-from reports import collect as collecting
-from reports.collect import Collected, collect
-from reports.made_up import make_study, write_fine_tuned, write_natural, write_occlusion, write_train
-from reports.page import build, write
-from reports.tables import TABLES
+from reports.page.build import build, write
+from reports.records import collect as collecting
+from reports.records.collect import Collected, collect
+from reports.tables.index import TABLES
+from tests.made_up import make_study, write_fine_tuned, write_natural, write_occlusion, write_train
 
 H100 = "published runs of this suite: NVIDIA H100"
 WRITERS = {

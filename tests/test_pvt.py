@@ -13,7 +13,7 @@ from timm.models._manipulate import group_parameters
 from timm.optim import create_optimizer_v2
 
 from transmix.attention import class_row
-from transmix.cost import forward_macs
+from transmix.models.cost import forward_macs
 from transmix.models.pvt import PyramidVisionTransformer, checkpoint_filter_fn
 
 EXACT = {"atol": 0, "rtol": 0}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from experiments.study import Study
-from reports.accuracy import accuracy_figure
-from reports.collect import Collected, collect
-from reports.lambda_figures import columns, lambda_curves, read_shifts, steps
-from reports.made_up import make_study, write_study, write_train
+from reports.figures.accuracy import accuracy_figure
+from reports.figures.lambda_figures import columns, lambda_curves, read_shifts, steps
+from reports.records.collect import Collected, collect
+from tests.made_up import make_study, write_study, write_train
 
 
 def shifts(*places: int) -> dict[str, list[int]]:

@@ -11,10 +11,10 @@ import pytest
 
 from experiments.published import model_name
 from experiments.study import Study
-from reports.collect import collect
-from reports.made_up import make_study, write_study
-from reports.page import build, report_folder, write
-from reports.tables import TABLES
+from reports.page.build import build, report_folder, write
+from reports.records.collect import collect
+from reports.tables.index import TABLES
+from tests.made_up import make_study, write_study
 
 ROWS = ("deit_t", "xcit_t")
 # columns that hold text; all others are numbers

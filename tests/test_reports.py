@@ -14,13 +14,12 @@ import pytest
 
 from experiments import published
 from experiments.study import Study
-from reports import table1
 from reports.__main__ import main
-from reports.collect import Collected, collect
-from reports.made_up import make_study, write_examples, write_lambda, write_study, write_train
-from reports.page import build, report_folder, write
-from reports.provenance import cautions
-from reports.tables import TABLES
+from reports.page.build import build, report_folder, write
+from reports.page.provenance import cautions
+from reports.records.collect import Collected, collect
+from reports.tables.index import TABLES, table1
+from tests.made_up import make_study, write_examples, write_lambda, write_study, write_train
 
 LINES = ("Runs", "Gain", "Also", "Not run")  # of the summary, without fine-tuning
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from reports import bench
-from transmix.errors import UserError
-from transmix.files import write_text
+from benchmarks import reports as bench
+from transmix.common.errors import UserError
+from transmix.common.files import write_text
 
 
 def run(monkeypatch, *options: str) -> None:

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from reports.examples import Example
-from reports.provenance import duration
-from reports.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
-from reports.statistics import Estimate
-from reports.style import COLOURS, draw
-from reports.table import MEASURED, Cell, Column, Source, Table, missing
-from reports.words import gain_text, interval_text, intervals_text, number, plural
-from transmix.errors import UserError
+from reports.analysis.statistics import Estimate
+from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural
+from reports.figures.examples import Example
+from reports.figures.style import COLOURS, draw
+from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
+from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
+from reports.page.provenance import duration
+from transmix.common.errors import UserError
 
 
 def test_numbers_in_words():

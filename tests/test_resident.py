@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from recipes import small_recipe
 
-from transmix.data import EpochOrder, Shard, TrainLoader, eval_loader
-from transmix.distributed import Processes
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.data.loaders import EpochOrder, Shard, TrainLoader, eval_loader
+from transmix.data.resident import ResidentLoader
+from transmix.data.sources.folders import FolderImages, read_folders
 from transmix.labels import Box, mixed_targets
 from transmix.mixing import cutmix
 from transmix.models import create_model
-from transmix.resident import ResidentLoader
-from transmix.sources.folders import FolderImages, read_folders
 from transmix.task import TransMixTask
-from transmix.train import Runtime, Trainer
+from transmix.training.distributed import Processes
+from transmix.training.loop import Runtime, Trainer
 
 CPU = torch.device("cpu")
 PLAIN = {"resident": True, "rand_augment": None, "crop_scale": (1.0, 1.0), "hflip": 0.0}

@@ -29,7 +29,7 @@ from robustness.patches import (
     shuffle,
 )
 from robustness.settings import settings_of
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 
 MASK = (1 << 64) - 1
 

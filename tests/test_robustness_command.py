@@ -15,9 +15,9 @@ from test_sweep import model
 
 from reports.__main__ import main as reports_main
 from robustness.__main__ import main
-from transmix.checkpoints import save_weights
-from transmix.errors import UserError, exit_on_user_error
+from transmix.common.errors import UserError, exit_on_user_error
 from transmix.models import create_model
+from transmix.training.checkpoints import save_weights
 
 MODEL = "deit_micro_tiny_patch8_64"
 

@@ -10,15 +10,14 @@ import pytest
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
-from reports import occlusion, summary, table5
-from reports.answers import read_answers
-from reports.collect import collect
-from reports.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
-from reports.occlusion import LINES
-from reports.page import build, report_folder, write
-from reports.robustness_figures import line
-from reports.sheet import find_sheet
-from reports.tables import TABLES
+from reports.figures.robustness_figures import line
+from reports.figures.sheet import find_sheet
+from reports.page.build import build, report_folder, summary, write
+from reports.records.answers import read_answers
+from reports.records.collect import collect
+from reports.tables.index import TABLES, occlusion, table5
+from reports.tables.occlusion import LINES
+from tests.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from transmix.errors import UserError
-from transmix.scenes import GENERATOR, ScenesSpec, check_complete, read_manifest
-from transmix.scenes.classes import PALETTES, SHAPES, TEXTURES, scene_class
-from transmix.scenes.compose import MIN_VISIBLE, dense_scene, single_object_scene
-from transmix.scenes.shapes import OUTLINES
-from transmix.scenes.textures import TEXTURES as TEXTURE_FIELDS
-from transmix.scenes.write import WORK_FOLDER, write_scenes
+from transmix.common.errors import UserError
+from transmix.data.scenes import GENERATOR, ScenesSpec, check_complete, read_manifest
+from transmix.data.scenes.classes import PALETTES, SHAPES, TEXTURES, scene_class
+from transmix.data.scenes.compose import MIN_VISIBLE, dense_scene, single_object_scene
+from transmix.data.scenes.shapes import OUTLINES
+from transmix.data.scenes.textures import TEXTURES as TEXTURE_FIELDS
+from transmix.data.scenes.write import WORK_FOLDER, write_scenes
 
 SPEC = ScenesSpec(classes=12, seed=3, size=32, train=288, val=24, dense_size=48, dense_train=60, dense_val=8)
 
@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def command(spec: ScenesSpec, out: Path) -> list[str]:
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(spec).items()]
-    return [sys.executable, "-m", "transmix.scenes", "--out", str(out), *flags]
+    return [sys.executable, "-m", "transmix.data.scenes", "--out", str(out), *flags]
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +304,7 @@ def test_folder_with_other_things(tmp_path: Path) -> None:
 def test_missing_and_damaged_folders(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_manifest(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"is not complete \(no manifest.json\).*run 'python -m transmix.scenes"):
+    with pytest.raises(UserError, match=r"is not complete \(no manifest.json\).*run 'python -m transmix.data.scenes"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"spec": {}}')
     with pytest.raises(UserError, match=r"cannot read .*KeyError"):
@@ -320,7 +320,7 @@ def test_command_line_reports_bad_input_in_one_line(tmp_path: Path) -> None:
         (["--processes=0"], "error: processes=0 must be at least 1"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "transmix.scenes", "--out", str(tmp_path / "x"), *arguments],
+            [sys.executable, "-m", "transmix.data.scenes", "--out", str(tmp_path / "x"), *arguments],
             capture_output=True,
             text=True,
         )
@@ -331,5 +331,5 @@ def test_command_line_reports_bad_input_in_one_line(tmp_path: Path) -> None:
 
 
 def test_import_is_light() -> None:
-    code = "import sys, transmix.scenes; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
+    code = "import sys, transmix.data.scenes; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -25,10 +25,10 @@ from torchvision.datasets import CIFAR100
 
 from experiments.records import read_record
 from experiments.run import prepare
-from transmix.data import TrainLoader, eval_loader
-from transmix.errors import UserError
-from transmix.sources import SourceSpec, check_class_order, read_source
-from transmix.sources.source import check_labels
+from transmix.common.errors import UserError
+from transmix.data.loaders import TrainLoader, eval_loader
+from transmix.data.sources import SourceSpec, check_class_order, read_source
+from transmix.data.sources.source import check_labels
 
 IMAGENET = importlib.util.find_spec("timm").submodule_search_locations[0] + "/data/_info/imagenet_synsets.txt"
 
@@ -320,13 +320,13 @@ def test_an_unreadable_row_is_named(tmp_path, parquet):
 
 def test_only_the_first_process_indexes(class_folders, tmp_path, monkeypatch):
     """The others wait until it has done so, and then find its index."""
-    import transmix.sources.shards
+    import transmix.data.sources.shards
 
     root, events = shards_of(class_folders, tmp_path / "shards"), []
     data = study("--imagenet", f"wds:{root}", "--data", str(tmp_path / "data")).classification_data
-    index = transmix.sources.shards.index_shards
+    index = transmix.data.sources.shards.index_shards
     monkeypatch.setattr(
-        transmix.sources.shards, "index_shards", lambda *args: (events.append("index"), index(*args))[1]
+        transmix.data.sources.shards, "index_shards", lambda *args: (events.append("index"), index(*args))[1]
     )
     for leads in (True, False):
         prepare(data, SimpleNamespace(leads=leads, wait=lambda leads=leads: events.append(f"wait, leads={leads}")))

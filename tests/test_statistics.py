@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from reports.statistics import (
+from reports.analysis.statistics import (
     Estimate,
     area_under_curve,
     bootstrap,

@@ -28,15 +28,15 @@ from robustness.settings import settings_of
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
-from transmix.checkpoints import save_weights
-from transmix.data import Normalizer, Samples, eval_transform
-from transmix.distributed import Processes, join_processes
-from transmix.errors import UserError
+from transmix.common.errors import UserError
+from transmix.common.stopping import Stopped
+from transmix.data.loaders import Normalizer, Samples, eval_transform
+from transmix.data.objects import ObjectMasks
+from transmix.data.sources.folders import FolderImages
 from transmix.models import create_model
-from transmix.objects import ObjectMasks
-from transmix.sources.folders import FolderImages
-from transmix.stopping import Stopped
-from transmix.train import Runtime
+from transmix.training.checkpoints import save_weights
+from transmix.training.distributed import Processes, join_processes
+from transmix.training.loop import Runtime
 
 spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["robustness.sweep"])

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from experiments.study import Study
-from reports import summary, table2
-from reports.collect import collect
-from reports.made_up import make_study, write_study, write_train
-from reports.page import build, report_folder, write
-from reports.table import Table
+from reports.formats.table import Table
+from reports.page.build import build, report_folder, summary, write
+from reports.records.collect import collect
+from reports.tables.index import table2
+from tests.made_up import make_study, write_study, write_train
 from transmix.mixing import MixPolicy, mix_batch
 
 # 95 % t-quantile of a printed table, two degrees of freedom

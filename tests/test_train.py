@@ -13,18 +13,18 @@ import timm
 import torch
 from recipes import small_recipe
 
-import transmix.train
-from transmix.checkpoints import load_model, load_state, save_weights
-from transmix.distributed import Processes
-from transmix.errors import UserError
-from transmix.log import NAME as LOG
+import transmix.training.loop
+from transmix.common.errors import UserError
+from transmix.data.sources.folders import read_folders
 from transmix.models import create_model
-from transmix.sources.folders import read_folders
-from transmix.train import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
+from transmix.training.checkpoints import load_model, load_state, save_weights
+from transmix.training.distributed import Processes
+from transmix.training.log import NAME as LOG
+from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
 
 # a clean server with torch imported: children start in no time and may be killed like any process
 spawn = multiprocessing.get_context("forkserver")
-spawn.set_forkserver_preload(["transmix.train"])
+spawn.set_forkserver_preload(["transmix.training.loop"])
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 RIGHT = "right"  # written by `train`: which images the run reports to be right about
@@ -70,8 +70,8 @@ def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
 
         torch.save = torn
     elif moment == "weights":
-        save = transmix.train.save_weights
-        transmix.train.save_weights = lambda *args: (maybe_die(), save(*args))
+        save = transmix.training.loop.save_weights
+        transmix.training.loop.save_weights = lambda *args: (maybe_die(), save(*args))
     run.run()
 
 

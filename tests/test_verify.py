@@ -12,15 +12,15 @@ from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main, parser
-from reports.found import find_records, readable
-from reports.made_up import COMMIT, make_study, write_study
-from reports.publish import LIMIT, copy_records, own_folders
-from reports.verify import check_all, verify
-from transmix.errors import CommandEnd, UserError
-from transmix.files import sha256
-from transmix.scenes import ScenesSpec
-from transmix.scenes.write import write_scenes
-from transmix.sources.folders import read_folders
+from reports.records.found import find_records, readable
+from reports.records.publish import LIMIT, copy_records, own_folders
+from reports.records.verify import check_all, verify
+from tests.made_up import COMMIT, make_study, write_study
+from transmix.common.errors import CommandEnd, UserError
+from transmix.common.files import sha256
+from transmix.data.scenes import ScenesSpec
+from transmix.data.scenes.write import write_scenes
+from transmix.data.sources.folders import read_folders
 
 TRAINED, SWEPT = "table1.deit_t.transmix.seed0", "occlusion.deit_t.transmix.seed0"
 
@@ -202,7 +202,7 @@ def test_folders_without_records_are_one_line(study, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"^no records in .*empty: 'make report' makes some"):
         find_records(tmp_path / "empty")
     monkeypatch.chdir(tmp_path / "empty")
-    monkeypatch.setattr("reports.verify.PUBLISHED_RUNS", Path("none"))
+    monkeypatch.setattr("reports.records.verify.PUBLISHED_RUNS", Path("none"))
     with pytest.raises(UserError, match=r"^no records in results or none: 'make report' makes some"):
         verify(parser().parse_args(["verify"]))
     run = study.find(TRAINED)

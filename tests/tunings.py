@@ -10,10 +10,10 @@ from mmengine.config import Config
 from downstream.openmmlab import load_config
 from downstream.small import small_config
 from experiments.protocols import FineTuning
-from transmix.checkpoints import save_weights
+from transmix.data.scenes import ScenesSpec, read_manifest
+from transmix.data.scenes.write import write_scenes
 from transmix.models import create_model
-from transmix.scenes import ScenesSpec, read_manifest
-from transmix.scenes.write import write_scenes
+from transmix.training.checkpoints import save_weights
 
 MODEL = "deit_micro_tiny_patch8_64"
 SPEC = ScenesSpec(classes=4, size=32, train=4, val=4, dense_size=64, dense_train=8, dense_val=3)

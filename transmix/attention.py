@@ -23,7 +23,7 @@ from timm.models import Cait, VisionTransformer, Xcit
 from timm.models.cait import ClassAttn
 from torch import Tensor, nn
 
-from transmix.errors import UserError
+from transmix.common.errors import UserError
 from transmix.models.pvt import PyramidVisionTransformer, SpatialReductionAttention
 
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from transmix.errors import UserError, unknown_name
+from transmix.common.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Recipe:
     """The settings of one training run. Units: epochs, images, pixels; rates are per optimizer step.
 
     What does not change the result (worker processes, where data lies, how often a checkpoint is written)
-    is not here but in `transmix.train.Runtime`.
+    is not here but in `transmix.training.loop.Runtime`.
     """
 
     # what is trained

@@ -7,7 +7,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from transmix.errors import unknown_name
+from transmix.common.errors import unknown_name
 from transmix.models import micro, pvt
 
 __all__ = ["create_model", "micro", "pvt"]

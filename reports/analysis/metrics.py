@@ -1,0 +1,101 @@
+"""The numbers that tables show, by kind of run: their names, and how to read them from a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from reports.records import answers
+from reports.records.answers import Values
+from reports.records.collect import Result
+from reports.tables.index import table3, table4, table5
+from reports.tables.occlusion import LINES, area
+
+Metrics = dict[str, Any]  # what a record holds under that key
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a record.
+
+    Attributes:
+        key: names it in a CSV file.
+        title: names it for people, with its unit.
+        read: from a record's metrics.
+        digits: after the point, as tables show it.
+        by_image: the value of each image of a run, if runs keep them.
+    """
+
+    key: str
+    title: str
+    read: Callable[[Metrics], float | None]
+    digits: int = 2
+    by_image: Callable[[Result], Values | None] | None = None
+
+    def of(self, metrics: Metrics) -> float | None:
+        """The number in the unit of the title; None where the record has none."""
+        try:
+            value = self.read(metrics)
+        except (KeyError, TypeError):
+            return None
+        return value if value is None else float(value)
+
+
+def _plain(key: str, title: str, digits: int = 2, factor: float = 1.0) -> Metric:
+    def read(metrics: Metrics) -> float | None:
+        return None if metrics[key] is None else factor * metrics[key]
+
+    return Metric(key, title, read, digits)
+
+
+def _area(what: str, curves: tuple[str, ...]) -> Metric:
+    key = f"area_{curves[0]}" if len(curves) == 1 else "area_corruptions"
+    read, by_image = partial(area, curves=curves), partial(answers.areas, curves=curves)
+    return Metric(key, f"Area, {what} (%)", read, by_image=by_image)
+
+
+def _natural() -> tuple[Metric, ...]:
+    titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in table5.METRICS.items()}
+    titles["rms_calibration_error_published"] = "Calibration error (%), as published"
+    found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in table5.METRICS.items()}
+    found["natural_top1"] = replace(found["natural_top1"], by_image=answers.natural)
+    return tuple(found.values())
+
+
+_DENSE = {task.table: tuple(column.key for column in task.columns) for task in (table3.TASK, table4.TASK)}
+_SWEEP = tuple(_area(what, curves) for what, curves in LINES.items())
+METRICS: dict[str, tuple[Metric, ...]] = {
+    "train": (
+        replace(_plain("top1", "Top-1 (%)"), by_image=answers.right),
+        _plain("parameters", "Params (M)", 3, 1e-6),
+        _plain("gmacs", "GMACs", 3),
+    ),
+    "segmentation": tuple(_plain(key, f"{key.replace('_ms', ', multi-scale')} (%)") for key in _DENSE["table3"]),
+    "detection": tuple(_plain(key, f"{key.replace('_', ' ')} (%)") for key in _DENSE["table4"]),
+    "natural": _natural(),
+    "occlusion": _SWEEP,
+    "shuffle": _SWEEP,  # sweeps of a user's own model
+    "corruptions": _SWEEP,
+    "lambda": (
+        _plain("label_shift", "Label shift", 4),
+        *(_plain(f"error_{rule}", f"Error of λ, {rule}", 4) for rule in ("area", "attention", "mean")),
+    ),
+}
+ORIGINS = {  # where the numbers of each kind come from
+    "train": "counted on the validation images with {weights}, after the last epoch",
+    "segmentation": "mmseg’s evaluation of the fine-tuned weights on all validation images",
+    "detection": "COCO’s evaluation of the fine-tuned weights on all validation images",
+    "natural": "computed from each image’s confidence and correctness, scores.npz",
+    "occlusion": "counted from each image’s answer under each setting, answers.npz",
+    "shuffle": "counted from each image’s answer under each setting, answers.npz",
+    "corruptions": "counted from each image’s answer under each setting, answers.npz",
+    "lambda": "means over the mixed images; some of these are kept as pictures, examples.npz",
+}
+EXACT = ("parameters", "gmacs")  # properties of a model: compared only where they differ
+
+
+def metrics_of(kind: str) -> tuple[Metric, ...]:
+    """The metrics of a kind of run, the first being the one that stands for it; none of a kind that is unknown."""
+    return METRICS.get(kind, ())

@@ -1,0 +1,79 @@
+"""Numbers and findings in words, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reports.analysis.statistics import Estimate, ImageInterval
+
+LISTED = 4  # gains that a sentence lists; of more it gives the range
+LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
+    "area": "area",
+    "attention": "attention",
+    "mean": "mean of area and attention",
+    "oracle": "true visible share",
+}
+
+
+def number(value: float, digits: int = 2, sign: bool = False) -> str:
+    """A number with a true minus; with `sign`, a plus too."""
+    value = round(value, digits) + 0.0  # no minus before zero
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def estimate_text(estimate: Estimate, sign: bool = False, digits: int = 2) -> str:
+    """``51.23 ± 0.45``, or ``51.23`` where there is no interval."""
+    text = number(estimate.mean, digits, sign)
+    return text if estimate.half_width is None else f"{text} ± {number(estimate.half_width, digits)}"
+
+
+def gain_text(gain: Estimate) -> str:
+    """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
+    return estimate_text(gain, sign=True)
+
+
+def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | None = None) -> str:
+    """Gains in points by name, or their range where there are many; then what their intervals allow to say.
+
+    Args:
+        gains: measured, at least one.
+        published: by the same names, if there are any.
+    """
+    listed = [f"{name} {gain_text(gain)}" for name, gain in gains.items()]
+    if published:
+        beside = [f" (published {number(published[name], 1, sign=True)})" for name in gains]
+        listed = [text + more for text, more in zip(listed, beside, strict=True)]
+    if len(gains) > LISTED:
+        means = sorted(gain.mean for gain in gains.values())
+        listed = [f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"]
+    return f"{', '.join(listed)} points{intervals_text(list(gains.values()))}"
+
+
+def intervals_text(gains: Sequence[Estimate]) -> str:
+    """How many of several gains' intervals lie above zero, and below it, to follow a list of the gains."""
+    intervals = sum(gain.half_width is not None for gain in gains)
+    if not intervals:
+        single = all(gain.count == 1 for gain in gains)
+        return "; one seed each, so without intervals" if single else "; without intervals"
+    above, below = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    lie = f"{above} of {plural(intervals, 'interval')} {'lies' if above == 1 else 'lie'} above zero"
+    return f", with 95 % intervals over seeds; {lie}" + (f", {below} below" if below else "")
+
+
+def finding(interval: Estimate | ImageInterval) -> str:
+    """Whether an interval leaves zero out."""
+    return "excludes zero" if interval.low > 0 or interval.high < 0 else "includes zero"
+
+
+def interval_text(gain: Estimate, digits: int = 2) -> str:
+    """The interval of a gain over several seeds and whether it excludes zero, as the end of a sentence."""
+    if gain.half_width is None:
+        return f"all {plural(gain.count, 'seed')} give the same, so that there is no interval"
+    ends = f"{number(gain.low, digits, sign=True)} to {number(gain.high, digits, sign=True)}"
+    return f"the 95 % interval over {plural(gain.count, 'seed')}, {ends}, {finding(gain)}"

@@ -1,0 +1,1 @@
+"""Two folders of runs, or a user's own models, side by side."""

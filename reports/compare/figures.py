@@ -1,0 +1,123 @@
+"""Figures of a comparison: differences by run, and occlusion curves of both sides."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from experiments.protocols import OCCLUSION
+from experiments.published import table1
+from reports.analysis.words import estimate_text, number
+from reports.compare.pairs import Difference, Pair, Pairing
+from reports.figures.gallery import Gallery
+from reports.figures.robustness_figures import line
+from reports.figures.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, label_ends, label_right
+from reports.records.collect import Result
+from reports.tables.fine_tuning import head_name
+from reports.tables.occlusion import METHOD_NAMES
+
+CAPTION = (
+    "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images, where answers are "
+    "kept; it is about these very models. Grey: on different data."
+)
+CURVES = (
+    "Top-1 by patches dropped, A in blue and B in orange: at random (solid), foreground first (dotted), background "
+    "first (dashed)."
+)
+SIDES = {"baseline": "A", "transmix": "B"}  # the style's two colours, here for the two sides
+_STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
+_LINE, _LETTER, _PLOT = 0.25, 0.072, 3.0  # inches: a run, a letter of its name, and what is beside the names
+
+
+def difference_figures(pairing: Pairing) -> list[Picture]:
+    """For each table, how the metric that stands for it changed, one line a run."""
+    tables: dict[str, list[Difference]] = {}
+    for pair in pairing.pairs:
+        if pair.differences:
+            tables.setdefault(pair.first.run.table, []).append(pair.differences[0])
+    return [_differences(table, found) for table, found in tables.items()]
+
+
+def _differences(table: str, found: list[Difference]) -> Picture:
+    names = [_label(one.pair) for one in found]
+    texts = ["equal" if one.equal else estimate_text(one.gain, True, one.metric.digits) for one in found]
+    points = [(one.gain.mean, *_ends(one), _looks(one)) for one in found]
+    title = f"{table.replace('table', 'Table ').capitalize()}: {found[0].metric.title}, B − A"
+    left = 0.15 + _LETTER * max(map(len, names))
+    size = (left + _PLOT, _LINE * len(found) + 0.85)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=left / size[0])
+        axes.axvline(0, color=MUTED, linewidth=1)
+        for place, ((mean, low, high, looks), text) in enumerate(zip(points, texts, strict=True)):
+            axes.plot([low, high], [place, place], color=looks["color"], solid_capstyle="butt")
+            axes.plot(mean, place, marker="o", markersize=5, **looks)
+            label_right(axes, place, text)
+        axes.set_yticks(range(len(names)), names, color=INK)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.margins(x=0.08)
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        figure.text(0.1 / size[0], 1 - 0.2 / size[1], title, fontsize=10)
+
+    listed = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
+    return draw(f"differences_{table}", f"{title}. {listed}.", "", size, paint)
+
+
+def _ends(found: Difference) -> tuple[float, float]:
+    """The interval over seeds, else that over images, else none."""
+    if found.gain.half_width is not None:
+        return found.gain.low, found.gain.high
+    return (found.images.low, found.images.high) if found.images else (found.gain.mean, found.gain.mean)
+
+
+def _looks(found: Difference) -> dict[str, str]:
+    colour = COLOURS["transmix"] if found.pair.same_data else MUTED
+    return {"color": colour, "markerfacecolor": "none" if found.gain.half_width is None else colour}
+
+
+def _label(pair: Pair) -> str:
+    """``DeiT-T TransMix``, ``XCiT-T UPerNet random``; a user's own model by its name."""
+    run = pair.first.run
+    row = {published.row: published.model for published in table1()}.get(run.row, run.row)
+    method = METHOD_NAMES.get(run.method, run.method)
+    return " ".join(filter(None, (row, head_name(run.part) if run.part else "", method)))
+
+
+def curves_gallery(pairing: Pairing) -> Gallery | None:
+    """The occlusion curves of every pair that has them; a line for each row of Table 1."""
+    rows: dict[str, list[Pair]] = {}
+    for pair in pairing.pairs:
+        if all(_has_curves(result) for both in pair.both for result in both):
+            rows.setdefault(pair.first.run.row, []).append(pair)
+    size = LARGE if sum(map(len, rows.values())) == 1 else SMALL
+    lines = tuple(tuple(_curves(pair, size) for pair in pairs) for pairs in rows.values())
+    return Gallery(CURVES, lines) if lines else None
+
+
+def _has_curves(result: Result) -> bool:
+    return result.run.kind == "occlusion" and set(OCCLUSION) <= result.metrics.get("curves", {}).keys()
+
+
+def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
+    results = {"baseline": list(pair.a.values()), "transmix": list(pair.b.values())}
+    lines = {(side, curve): line(results[side], (curve,)) for side in SIDES for curve in OCCLUSION}
+    ends = {side: (lines[side, "random"].x[-1], lines[side, "random"].top1[-1]) for side in SIDES}
+    title = _label(pair)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for (side, curve), found in lines.items():
+            axes.plot(found.x, found.top1, color=COLOURS[side], linestyle=_STYLES[curve], linewidth=1.3)
+        axes.set_ylim(0)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        axes.set_title(f"{title}: top-1 (%)")
+        axes.set_xlabel("patches dropped")
+        label_ends(axes, ends, SIDES)
+
+    areas = {(side, one.metric.key): one.means[place] for one in pair.differences for place, side in enumerate("AB")}
+    told = [f"{key.removeprefix('area_')}, {side} {number(value)}" for (side, key), value in areas.items()]
+    name = f"occlusion_{pair.first.run.row}_{pair.first.run.method}"
+    return draw(name, f"{title}: top-1 by share of dropped patches. Areas: {'; '.join(told)}.", "", size, paint)

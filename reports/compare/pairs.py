@@ -1,0 +1,220 @@
+"""Runs of two folders, paired by name and seed, and what sets the pairs apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from experiments.scales import TABLES
+from reports.analysis.arms import fingerprints
+from reports.analysis.metrics import EXACT, Metric, metrics_of
+from reports.analysis.statistics import Estimate, mean_interval, paired_difference
+from reports.page.origins import short_commit
+from reports.records.answers import ImageInterval, image_difference
+from reports.records.collect import Result
+from transmix.common.errors import UserError
+
+Key = tuple[str, ...]  # what runs that differ in their seed only have in common
+Seeds = dict[int, Result]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One run of both folders, over the seeds that both have.
+
+    Attributes:
+        name: of the run, without its seed.
+        a: its records in A by seed.
+        b: those in B, of the same seeds.
+    """
+
+    name: str
+    a: Seeds
+    b: Seeds
+
+    @property
+    def first(self) -> Result:
+        """One of its records."""
+        return next(iter(self.a.values()))
+
+    @property
+    def both(self) -> list[tuple[Result, Result]]:
+        """The records of each seed."""
+        return [(self.a[seed], self.b[seed]) for seed in self.a]
+
+    @cached_property
+    def same_data(self) -> bool:
+        """Whether the runs of each seed saw the same images."""
+        return all(fingerprints(one.record) == fingerprints(other.record) for one, other in self.both)
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Of every metric that tables show and both have; of a model's properties, those that differ."""
+        if self.first.run.kind != next(iter(self.b.values())).run.kind:
+            return []
+        found = [Difference(self, metric) for metric in metrics_of(self.first.run.kind)]
+        return [one for one in found if one.a and not (one.metric.key in EXACT and one.equal)]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one metric of a pair changed from A to B."""
+
+    pair: Pair
+    metric: Metric
+
+    @cached_property
+    def a(self) -> dict[int, float]:
+        """The metric in A by seed, of the seeds for which both have it."""
+        return self._values(self.pair.a, self.pair.b)
+
+    @cached_property
+    def b(self) -> dict[int, float]:
+        """The metric in B, of the same seeds."""
+        return self._values(self.pair.b, self.pair.a)
+
+    def _values(self, results: Seeds, others: Seeds) -> dict[int, float]:
+        found = {seed: self.metric.of(result.metrics) for seed, result in results.items()}
+        there = {seed for seed, result in others.items() if self.metric.of(result.metrics) is not None}
+        return {seed: value for seed, value in found.items() if value is not None and seed in there}
+
+    @cached_property
+    def gain(self) -> Estimate:
+        """B minus A, paired by seed."""
+        return paired_difference(self.a, self.b)
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Of A and of B."""
+        return mean_interval(list(self.a.values())).mean, mean_interval(list(self.b.values())).mean
+
+    @property
+    def equal(self) -> bool:
+        """Whether every seed gave the same number, to the last digit."""
+        return self.a == self.b
+
+    @property
+    def judged(self) -> bool:
+        """Whether its interval over seeds may be read as one of what changed: there is one, on the same data."""
+        return self.gain.half_width is not None and self.pair.same_data and self.metric.key not in EXACT
+
+    @property
+    def shown(self) -> bool:
+        """Whether that interval excludes zero."""
+        return self.judged and not self.equal and (self.gain.low > 0 or self.gain.high < 0)
+
+    @cached_property
+    def images(self) -> ImageInterval | None:
+        """The interval over images, with these very models; None where they keep no answers, or of other images."""
+        if self.metric.by_image is None or not self.pair.same_data:
+            return None
+        return image_difference(list(self.pair.a.values()), list(self.pair.b.values()), self.metric.by_image)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All runs of two folders.
+
+    Attributes:
+        pairs: those that both have, in the order of their names.
+        only_a: names of runs that only A has, with their seeds.
+        only_b: those that only B has.
+    """
+
+    pairs: list[Pair]
+    only_a: dict[str, list[int]]
+    only_b: dict[str, list[int]]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Of all pairs."""
+        return [difference for pair in self.pairs for difference in pair.differences]
+
+
+def pair_up(a: list[Result], b: list[Result], folders: tuple[Path, Path]) -> Pairing:
+    """Pair the runs of two folders by name and seed; by scale too, where a folder has several.
+
+    Raises:
+        UserError: a folder has two runs of one name, or they have no run in common.
+    """
+    by_scale = any(len({result.run.scale for result in results}) > 1 for results in (a, b))
+    first, second = (_by_key(results, folder, by_scale) for results, folder in zip((a, b), folders, strict=True))
+    pairs = []
+    for key in sorted(first.keys() & second.keys(), key=_order):
+        seeds = sorted(first[key].keys() & second[key].keys())
+        if seeds:
+            pairs.append(Pair(_name(key), *({seed: runs[key][seed] for seed in seeds} for runs in (first, second))))
+    if not pairs:
+        raise UserError(
+            f"{folders[0]} and {folders[1]} have no run in common, e.g. {a[0].run.name} and {b[0].run.name}: "
+            "give folders of the same rows, methods and seeds"
+        )
+    return Pairing(pairs, _rest(first, second), _rest(second, first))
+
+
+def _by_key(results: list[Result], folder: Path, by_scale: bool) -> dict[Key, Seeds]:
+    found: dict[Key, Seeds] = {}
+    for result in results:
+        run = result.run
+        key = (run.scale if by_scale else "", run.table, run.row, run.part, run.method)
+        other = found.setdefault(key, {}).setdefault(run.seed, result)
+        if other is not result:
+            raise UserError(
+                f"{folder} has two runs called {run.name}, {other.run.id} and {run.id}: "
+                "move one of them into a folder of its own"
+            )
+    return found
+
+
+def _order(key: Key) -> tuple[int, Key]:
+    return TABLES.index(key[1]) if key[1] in TABLES else len(TABLES), key
+
+
+def _name(key: Key) -> str:
+    return ".".join(filter(None, key))
+
+
+def _rest(runs: dict[Key, Seeds], others: dict[Key, Seeds]) -> dict[str, list[int]]:
+    left = {_name(key): sorted(runs[key].keys() - others.get(key, {}).keys()) for key in sorted(runs, key=_order)}
+    return {name: seeds for name, seeds in left.items() if seeds}
+
+
+def settings_apart(pairs: Iterable[Pair]) -> dict[tuple[str, str, str], list[str]]:
+    """Names of the runs that differ in a setting, by the setting, its value in A and its value in B."""
+    found: dict[tuple[str, str, str], dict[str, None]] = {}  # a dictionary of nothing is an ordered set
+    for pair in pairs:
+        for one, other in pair.both:
+            left, right = dict(_described(one)), dict(_described(other))
+            for name in dict.fromkeys([*left, *right]):
+                a, b = left.get(name, "not recorded"), right.get(name, "not recorded")
+                if a != b:
+                    found.setdefault((name, a, b), {})[pair.name] = None
+    return {difference: list(names) for difference, names in found.items()}
+
+
+def _described(result: Result) -> Iterator[tuple[str, str]]:
+    """Everything but the metrics that two runs of one name may differ in, as text."""
+    record = result.record
+    environment = record["environment"]
+    packages = environment.get("packages", {})
+    yield "scale", result.run.scale
+    for name, value in record["settings"].items():
+        yield f"setting {name}", _text(value)
+    for name in ("name", "images", "classes", "fingerprint"):
+        yield f"data {name}", _text(record["data"].get(name))
+    for name, value in environment.items():
+        if name not in ("packages", "commit"):
+            yield name, _text(value)
+    commit = environment.get("commit", "unknown")
+    yield "commit", short_commit(commit)
+    for name, value in packages.items():
+        yield f"package {name}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    return str(value)

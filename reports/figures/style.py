@@ -1,0 +1,187 @@
+"""One look for every figure: the same two colour-blind safe colours, quiet axes, light and dark.
+
+Figures are one text column wide, so that their labels stay legible on a phone; the page sets them side by
+side where there is room.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart with every common colour blindness and in grey; the vermilion is darkened until
+# text in it is legible on white
+COLOURS = {"baseline": "#0072b2", "transmix": "#bf5200"}
+INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
+
+# the same hues on a dark page, where the originals are too dark to read as text
+_DARK = {
+    COLOURS["baseline"]: "#56b4e9",
+    COLOURS["transmix"]: "#ff8b3d",
+    INK: "#e8eaed",
+    MUTED: "#9ba4ae",
+    RULE: "#3a4048",
+}
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+_RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$"
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "transmix",  # the same ids every time
+}
+_DPI = 200
+LARGE, SMALL = (4.6, 3.0), (2.6, 1.95)  # inches; small ones stand side by side, one a model
+# inches at the left, right, bottom and top: axes side by side line up, and labels at the ends of lines have room
+_MARGINS = (0.44, 0.95, 0.465, 0.3)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as it is written.
+
+    Attributes:
+        svg: as SVG text on a transparent ground.
+        png: as PNG bytes on white.
+    """
+
+    svg: str
+    png: bytes
+
+
+@dataclass(eq=False)
+class Picture:
+    """A figure. It is drawn when it is first looked at, unless `drawing` was set before.
+
+    Attributes:
+        name: file name without suffix.
+        alt: what it shows, numbers included, for who cannot see it.
+        caption: what to know when reading it; may be empty in a gallery.
+        inches: (width, height).
+        paint: fills an empty figure of that size.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    inches: tuple[float, float]
+    paint: Callable[[Figure], None]
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The figure, drawn."""
+        return draw_figure(self.inches, self.paint)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of a page."""
+        width, height = self.inches
+        return round(96 * width), round(96 * height)
+
+    @property
+    def svg(self) -> str:
+        """As SVG text on a transparent ground."""
+        return self.drawing.svg
+
+    @property
+    def png(self) -> bytes:
+        """As PNG bytes on white."""
+        return self.drawing.png
+
+    @property
+    def dark_svg(self) -> str:
+        """The same for a dark page."""
+        svg = self.svg
+        for light, dark in _DARK.items():
+            svg = svg.replace(light, dark)
+        return svg
+
+
+def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> Picture:
+    """A figure of `size` inches that `paint` fills.
+
+    What `paint` closes over is what the figure is drawn from: it is drawn again when that changes
+    (`reports.figures.kept`), so let `paint` close over no more than it draws.
+    """
+    return Picture(name, alt, caption, size, paint)
+
+
+def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:
+    """What `paint` makes of an empty figure of `size` inches; the same input gives the same bytes."""
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        # class names come in all scripts; the SVG shows them, the PNG's font may not
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=size)
+        (width, height), (left, right, bottom, top) = size, _MARGINS
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
+        FigureCanvasAgg(figure)
+        paint(figure)
+        svg, png = io.StringIO(), io.BytesIO()
+        figure.savefig(svg, format="svg", transparent=True, dpi=_DPI, metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", facecolor="white", dpi=_DPI, metadata={"Software": None})
+    return Drawing(svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
+
+
+def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str]) -> None:
+    """Write each method's text beside the end (x, y) of its line, in its colour, apart from one another."""
+    low, high = axes.get_ylim()
+    points = 72 * axes.get_position().height * axes.figure.get_figheight()
+    gap = 12 / points * (high - low)
+    order = sorted(ends, key=lambda method: ends[method][1])
+    heights = {method: ends[method][1] for method in order}
+    if len(order) == 2 and heights[order[1]] - heights[order[0]] < gap:
+        middle = sum(heights.values()) / 2
+        heights = {order[0]: middle - gap / 2, order[1]: middle + gap / 2}
+    above = max(0, max(heights.values()) - (high - gap / 2))  # would touch the title
+    for method in order:
+        axes.annotate(
+            texts[method],
+            (ends[method][0], heights[method] - above),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=COLOURS[method],
+            annotation_clip=False,
+        )
+
+
+def label_right(axes: Axes, place: float, text: str, colour: str = INK) -> None:
+    """Write a text to the right of the axes, at the height `place`."""
+    axes.annotate(
+        text,
+        (1, place),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        annotation_clip=False,
+    )

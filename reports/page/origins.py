@@ -1,0 +1,54 @@
+"""Where a record comes from, in words: data, machine, code, time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.analysis.words import plural
+
+COMMIT_DIGITS = 10
+_NAMED = ("commit", "device", "processes", "threads", "python", "packages")
+
+
+def data_set(data: dict[str, Any]) -> str:
+    """A record's data: ``imagenet (class folders): 1,000 classes, 1,281,167 training and 50,000 validation images``."""
+    kind = f" ({data['source']})" if "source" in data else ""
+    images = data["images"]
+    return (
+        f"{data['name']}{kind}: {data['classes']:,} classes, {images['train']:,} training and "
+        f"{images['val']:,} validation images"
+    )
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """A record's environment but its commit: the device, processes and threads, Python and packages."""
+    versions = {"Python": environment["python"], **environment["packages"]}
+    rest = [f"{name}: {value}" for name, value in environment.items() if name not in _NAMED]
+    parts = [
+        machine_name(environment),
+        f"{plural(environment['threads'], 'thread')} a process",
+        ", ".join(f"{name} {version}" for name, version in versions.items()),
+        *rest,
+    ]
+    return "; ".join(parts)
+
+
+def machine_name(environment: dict[str, Any]) -> str:
+    """A record's device, and the number of processes if there were several: ``NVIDIA H100 × 8``."""
+    processes = environment["processes"]
+    return environment["device"] + (f" × {processes}" if processes > 1 else "")
+
+
+def short_commit(commit: str) -> str:
+    """The first digits of a commit, and its ``+``."""
+    return commit.rstrip("+")[:COMMIT_DIGITS] + ("+" if commit.endswith("+") else "")
+
+
+def duration(seconds: float) -> str:
+    """A wall time for people: ``8.4 s``, ``12 min 05 s``, ``3 h 07 min``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,1 @@
+"""Records on disk: collected for a study, found anywhere, checked, shown, verified, published."""

@@ -1,0 +1,71 @@
+"""The embedded data that records were made on, read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from experiments.dense import embedded_source
+from transmix.common.errors import UserError
+from transmix.data.scenes import GENERATOR, read_manifest
+from transmix.data.scenes.spec import MANIFEST
+from transmix.data.sources.listing import list_folders
+
+DENSE = ("segmentation", "detection")  # kinds of run on the dense views of a data set
+
+
+class DataFolders:
+    """Embedded data sets; each is read when a record first asks for it, and every file of it hashed.
+
+    Attributes:
+        broken: what is wrong with those that are no longer as they were written, by name.
+        users: how many records were made on each that is broken.
+
+    Args:
+        root: the folder that holds them.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.broken: dict[str, str] = {}
+        self.users: Counter[str] = Counter()
+        self._prints: dict[str, dict[str, str]] = {}
+
+    def fingerprint(self, name: str, kind: str) -> str | None:
+        """What a run of this kind would write down of the data today; None if it is not there, or broken."""
+        if name not in self._prints:
+            try:
+                self._prints[name] = self._read(self.root / name)
+            except OSError as error:
+                self.broken[name] = f"is not whole ({error.strerror}: {error.filename})"
+            except UserError as error:
+                self.broken[name] = f"cannot be used ({error})"
+            self._prints.setdefault(name, {})
+        self.users[name] += name in self.broken
+        return self._prints[name].get("dense" if kind in DENSE else "images")
+
+    def _read(self, folder: Path) -> dict[str, str]:
+        from transmix.data.scenes.check import (
+            content_digest,  # Pillow and pycocotools, only where there is data to read
+        )
+
+        if not (folder / MANIFEST).is_file():
+            return {}
+        manifest = read_manifest(folder)
+        if manifest.generator != GENERATOR:  # another version's files have other names
+            return {}
+        if content_digest(manifest.spec, folder) != manifest.sha256:
+            raise UserError("a file was changed after it was written")
+        return {
+            "images": list_folders(folder / "imagenet").fingerprint,
+            "dense": embedded_source(manifest).fingerprint,
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each that is broken."""
+        return [
+            f"data folder {self.root / name} {problem}; records made on it: {self.users[name]:,}: delete the folder "
+            "and write it again with 'python -m experiments data'"
+            for name, problem in self.broken.items()
+        ]

@@ -1,0 +1,94 @@
+"""Columns of tables for what somebody's published runs of this suite gave, and how ours agree with it.
+
+Such a number is another measurement of the same run: same recipe, name of the data and seed, but another machine. It
+stands in a column of its own, with its device, and is never linked as a record of this study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reports.analysis.arms import Arm, Comparison, Measure, fingerprints
+from reports.analysis.words import gain_text, number, plural
+from reports.formats.table import UNREADABLE, Cell, Column, missing
+from reports.records.collect import DONE, Collected, PublishedSet
+
+HEADING = "published runs of this suite"
+NONE = "none published"
+
+
+def sets_of(collected: Collected, *tables: str) -> list[tuple[str, Collected]]:
+    """The sets that have a record of some tables: the heading of their columns, and what they hold."""
+    found = [there for there in collected.published if _records(there, tables)]
+    devices = [_devices(there, tables) for there in found]
+    twins = {device for device in devices if devices.count(device) > 1}
+    pairs = list(zip(devices, found, strict=True))
+    named = [f"{device}, {there.name}" if device in twins else device for device, there in pairs]
+    return [(f"{HEADING}: {name}", there.collected) for name, there in zip(named, found, strict=True)]
+
+
+def set_columns(sets: list[tuple[str, Collected]], titles: Mapping[str, str]) -> tuple[Column, ...]:
+    """Columns for each set, by the keys of `titles`; their own keys are `set_key`'s."""
+    headings = enumerate(heading for heading, _ in sets)
+    return tuple(Column(set_key(place, key), titles[key], heading) for place, heading in headings for key in titles)
+
+
+def set_key(place: int, key: str) -> str:
+    """The key of a column of the set in that place."""
+    return f"set{place}_{key}"
+
+
+def _records(there: PublishedSet, tables: Iterable[str]) -> list[dict]:
+    return [result.record for result in there.collected.results if result.record and result.run.table in tables]
+
+
+def _devices(there: PublishedSet, tables: Iterable[str]) -> str:
+    return ", ".join(sorted({record["environment"]["device"] for record in _records(there, tables)}))
+
+
+def published_mean(arm: Arm) -> Cell:
+    """The mean in percent over the seeds that are there."""
+    return Cell(number(arm.mean.mean), "published") if arm.mean is not None else _none(arm)
+
+
+def published_gain(comparison: Comparison) -> Cell:
+    """The paired difference over the seeds that are there."""
+    if comparison.gain is None:
+        return next((_none(arm) for arm in comparison.arms if arm.mean is None), missing("not paired"))
+    return Cell(gain_text(comparison.gain), "published")
+
+
+def _none(arm: Arm) -> Cell:
+    return missing(UNREADABLE if arm.status == UNREADABLE else NONE)
+
+
+def agreement_notes(collected: Collected, measure: Measure, *tables: str) -> tuple[str, ...]:
+    """For each set, how many numbers of runs that are done here too are the same, and how far the others are apart.
+
+    A run's id holds the name of its data, not what is in it: runs on other images of that name are not compared.
+    """
+    notes = []
+    for heading, there in sets_of(collected, *tables):
+        both = [
+            (ours, theirs)
+            for ours, theirs in zip(collected.results, there.results, strict=True)
+            if ours.run.table in tables and ours.status == theirs.status == DONE
+        ]
+        same = [pair for pair in both if len({fingerprints(result.record) for result in pair}) == 1]
+        values = [[measure.read(result.metrics) for result in pair] for pair in same]
+        apart = [abs(ours - theirs) for ours, theirs in values if None not in (ours, theirs)]
+        parts = [_agreement(apart)] if apart else []
+        if len(same) < len(both):
+            parts.append(f"{plural(len(both) - len(same), 'run')} on other data than ours, so not compared.")
+        if parts:
+            notes.append(f"{heading[0].upper()}{heading[1:]}: {' '.join(parts)}")
+    return tuple(notes)
+
+
+def _agreement(apart: list[float]) -> str:
+    equal = apart.count(0.0)
+    text = f"{equal} of {plural(len(apart), 'number')} {'is' if equal == 1 else 'are'} equal to ours to the last digit"
+    if equal == len(apart):
+        return f"{text}."
+    mean = sum(apart) / len(apart)
+    return f"{text}; the distance is {mean:.2g} points in the mean and {max(apart):.2g} at most."

@@ -1,0 +1,1 @@
+"""What every part shares: errors in one line, files written whole, seeds, progress, stopping."""

@@ -1,0 +1,8 @@
+"""The embedded synthetic data set "scenes": written once to disk, read by the field's own loaders.
+
+Importing this package costs nothing beyond the standard library; rendering lives in `transmix.data.scenes.write`.
+"""
+
+from transmix.data.scenes.spec import GENERATOR, Manifest, ScenesSpec, check_complete, read_manifest
+
+__all__ = ["GENERATOR", "Manifest", "ScenesSpec", "check_complete", "read_manifest"]

@@ -1,0 +1,183 @@
+"""What a "scenes" folder holds: the settings it was written with, and the manifest that completes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transmix.common.errors import UserError
+
+GENERATOR = 2
+"""Version of the renderer; it goes up whenever the same spec would give other images."""
+
+MANIFEST = "manifest.json"
+MAX_DENSE_CLASSES = 150
+"""ADE20K's number of classes: label maps are 8-bit, and mmseg keeps 255 for "ignore"."""
+
+ADE_SPLITS = {"train": "training", "val": "validation"}
+COCO_SPLITS = {"train": "train2017", "val": "val2017"}
+
+_LIMITS = {
+    "classes": (1, 1000),
+    "seed": (0, 2**63 - 1),
+    "size": (32, 256),
+    "train": (1, 10_000_000),
+    "val": (1, 10_000_000),
+    "dense_size": (32, 256),
+    "dense_train": (1, 10_000_000),
+    "dense_val": (1, 10_000_000),
+}
+
+
+@dataclass(frozen=True)
+class ScenesSpec:
+    """The settings of a data set; two equal specs give the same bytes.
+
+    `size` and `dense_size` are the sides of the square images in pixels; `train` and `val` count the
+    classification images, `dense_train` and `dense_val` those of the ADE20K and COCO views.
+    Raises `UserError` for a value out of range.
+    """
+
+    classes: int = 10
+    seed: int = 0
+    size: int = 64
+    train: int = 4000
+    val: int = 1000
+    dense_size: int = 128
+    dense_train: int = 160
+    dense_val: int = 40
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _LIMITS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise UserError(f"scenes setting {name}={value!r} must be an integer, {low} to {high}")
+        for name in ("train", "val"):
+            if getattr(self, name) < self.classes:
+                raise UserError(
+                    f"scenes setting {name}={getattr(self, name)} must be at least classes={self.classes}: "
+                    "no class folder may stay empty"
+                )
+
+    @property
+    def dense_classes(self) -> int:
+        """How many classes the ADE20K and COCO views use: the first 150 at most."""
+        return min(self.classes, MAX_DENSE_CLASSES)
+
+    @cached_property
+    def key(self) -> str:
+        """A folder name for this data set, e.g. ``scenes-10c-64px-1a2b3c4d``."""
+        text = json.dumps([GENERATOR, dataclasses.asdict(self)], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"scenes-{self.classes}c-{self.size}px-{digest}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many files each folder holds, class folders included; keys are paths relative to the root."""
+        return {
+            "imagenet/train": self.train,
+            "imagenet/val": self.val,
+            "imagenet_masks/train": self.train,
+            "imagenet_masks/val": self.val,
+            "ade20k/images/training": self.dense_train,
+            "ade20k/images/validation": self.dense_val,
+            "ade20k/annotations/training": self.dense_train,
+            "ade20k/annotations/validation": self.dense_val,
+            "coco/train2017": self.dense_train,
+            "coco/val2017": self.dense_val,
+            "coco/annotations": 2,
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``manifest.json``: it exists only in a folder that was written to the end.
+
+    `sha256` covers every image, mask and annotation file with its name; `counts` is `ScenesSpec.counts`;
+    `class_names` are the folder names in class order, `dense_class_names` the first 150 of them, which are
+    all that the ADE20K and COCO views use.
+    """
+
+    spec: ScenesSpec
+    generator: int
+    sha256: str
+    counts: Mapping[str, int]
+    class_names: tuple[str, ...]
+    dense_class_names: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        return json.dumps(dataclasses.asdict(self) | {"key": self.spec.key}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Parse the text of ``manifest.json``; raises ValueError, KeyError or TypeError if it is not one."""
+        fields = json.loads(text)
+        return cls(
+            spec=ScenesSpec(**fields["spec"]),
+            generator=int(fields["generator"]),
+            sha256=str(fields["sha256"]),
+            counts=dict(fields["counts"]),
+            class_names=tuple(fields["class_names"]),
+            dense_class_names=tuple(fields["dense_class_names"]),
+        )
+
+
+def read_manifest(out: str | Path) -> Manifest:
+    """The manifest of the data folder `out`; raises `UserError` if the folder is incomplete or unreadable."""
+    path = Path(out) / MANIFEST
+    try:
+        return Manifest.from_json(path.read_text())
+    except FileNotFoundError:
+        if not Path(out).is_dir():
+            raise UserError(
+                f"data folder {out} does not exist: write it with 'python -m transmix.data.scenes --out {out} ...'"
+            ) from None
+        raise UserError(
+            f"data folder {out} is not complete (no {MANIFEST}): a writer was interrupted; "
+            f"run 'python -m transmix.data.scenes --out {out} ...' again, it continues"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"cannot read {path} ({reason}): delete the folder and write it again") from None
+
+
+def require_same_spec(out: str | Path, generator: int, found: ScenesSpec, asked: ScenesSpec) -> None:
+    """Raise `UserError`, naming every setting that differs, unless `out` was written for the spec `asked`."""
+    pairs = [("generator", generator, GENERATOR)]
+    pairs += [(name, getattr(found, name), getattr(asked, name)) for name in _LIMITS]
+    different = [f"{name} is {there}, not {wanted}" for name, there, wanted in pairs if there != wanted]
+    if different:
+        raise UserError(f"data folder {out} holds other scenes ({', '.join(different)}): choose another folder")
+
+
+def check_complete(out: str | Path, spec: ScenesSpec) -> Manifest:
+    """The manifest of `out`, if the folder is complete, was written for `spec` and lacks no file.
+
+    Files are counted, not read. Raises `UserError` otherwise.
+    """
+    manifest = read_manifest(out)
+    require_same_spec(out, manifest.generator, manifest.spec, spec)
+    for folder, expected in spec.counts.items():
+        found = _count_files(Path(out) / folder)
+        if found != expected:
+            raise UserError(
+                f"data folder {out} has {found} files in {folder}, its manifest says {expected}: "
+                "delete the folder and write it again"
+            )
+    return manifest
+
+
+def _count_files(folder: Path) -> int:
+    """Files in `folder` and one level of folders below it (the class folders)."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(_count_files(Path(entry)) if entry.is_dir() else 1 for entry in entries)
+    except FileNotFoundError:
+        return 0

@@ -1,8 +1,0 @@
-"""The embedded synthetic data set "scenes": written once to disk, read by the field's own loaders.
-
-Importing this package costs nothing beyond the standard library; rendering lives in `transmix.scenes.write`.
-"""
-
-from transmix.scenes.spec import GENERATOR, Manifest, ScenesSpec, check_complete, read_manifest
-
-__all__ = ["GENERATOR", "Manifest", "ScenesSpec", "check_complete", "read_manifest"]

@@ -1,0 +1,63 @@
+"""What an epoch's line in the log is made of: sums over its micro-batches, kept on the device until the epoch ends.
+
+They are one vector, so that it is saved, and added up over processes, as one. In float64, where counts are exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transmix.mixing import Mix
+from transmix.training.log import LAMBDA_BINS
+
+_UNIT = LAMBDA_BINS["label"]  # bins between 0 and 1; all three histograms have bins of that width
+_SCALARS = 4  # loss, micro-batches, how far labels moved from the area rule, CutMix micro-batches
+SIZE = _SCALARS + sum(LAMBDA_BINS.values())
+
+
+def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix) -> Tensor:
+    """What a micro-batch adds: (SIZE,) float64 on the loss's device, made without waiting for it.
+
+    Args:
+        loss: of the micro-batch, a scalar.
+        lam: the partner's share in the labels, (B,) on the loss's device, or one for all, there or on the CPU.
+        mix: how the micro-batch was mixed.
+    """
+    # float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
+    area = torch.full((len(mix.partner),), mix.lam, dtype=torch.float32, device=loss.device).double()
+    label = torch.zeros_like(area) + lam
+    moved = (label - area).abs().mean()  # zero for Mixup
+    cutmixed = moved.new_full((), float(mix.box is not None))
+    scalars = torch.stack([loss.detach().double(), torch.ones_like(moved), moved, cutmixed])
+    counts = area.new_zeros(SIZE - _SCALARS) if mix.box is None else lambda_counts(label, area)
+    return torch.cat([scalars, counts])
+
+
+def lambda_counts(label: Tensor, area: Tensor) -> Tensor:
+    """Histograms of the labels' lambda, of the area's, and of their difference, one after the other: (80,) float64.
+
+    A value on an edge belongs to the bin that begins there, 1 to the last, so a label that was not moved is in the
+    upper of the two middle bins. That is decided alike on every device: a float32 number times 20 is exact in float64.
+
+    Args:
+        label: (B,) float64 holding float32 values in [0, 1].
+        area: (B,) the same.
+    """
+    label_bin, area_bin, shift_bin = (torch.stack([label, area, label - area]) * _UNIT).floor().clamp(max=_UNIT - 1)
+    places = torch.cat([label_bin, area_bin + _UNIT, shift_bin + 3 * _UNIT])  # shifts begin at -1
+    every = torch.arange(SIZE - _SCALARS, device=label.device)
+    return (places == every[:, None]).sum(1, dtype=torch.float64)
+
+
+def summary(sums: Tensor) -> dict[str, Any]:
+    """An epoch's loss, mean label shift and histograms, from the sums of all its micro-batches."""
+    loss, micro_batches, moved, cutmixed = sums[:_SCALARS].tolist()
+    counts = sums[_SCALARS:].long().split(list(LAMBDA_BINS.values()))
+    return {
+        "loss": loss / micro_batches,
+        "label_shift": moved / cutmixed if cutmixed else 0.0,
+        "lambda": {name: some.tolist() for name, some in zip(LAMBDA_BINS, counts, strict=True)},
+    }

@@ -1,0 +1,288 @@
+"""The training loop: resumable at any step, ends with the same weights however often it was killed.
+
+No random state is saved. Every draw comes from (seed, what, where) counters (`transmix.common.seeding`), so a run is
+its weights, optimizer, moving average and position; see `Trainer.save`. Nor do draws depend on how many processes share
+the work: they belong to a micro-batch, and a process takes as many micro-batches as it must.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from transmix.common.errors import UserError
+from transmix.common.progress import progress_bar
+from transmix.common.seeding import derive_seed, seed_python_numpy_torch
+from transmix.common.stopping import Stopped, StopRequest
+from transmix.data.loaders import Normalizer, Shard, TrainLoader, eval_loader
+from transmix.data.resident import ResidentLoader
+from transmix.data.sources import ImageSource
+from transmix.mixing import MixPolicy
+from transmix.models import create_model
+from transmix.recipe import Recipe, fingerprint, settings
+from transmix.task import TransMixTask
+from transmix.training.batchnorm import RunningStatistics
+from transmix.training.checkpoints import load_state, save_state, save_weights
+from transmix.training.distributed import Processes
+from transmix.training.epoch_sums import SIZE, micro_batch_sums, summary
+from transmix.training.evaluate import Accuracy, evaluate
+from transmix.training.log import EpochLog
+from transmix.training.optimisation import Optimisation
+from transmix.training.precision import allow_tf32, autocast
+
+STATE = "state.pt"
+WEIGHTS, EMA_WEIGHTS = "weights.safetensors", "weights_ema.safetensors"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a run is carried out; nothing here changes its result (but for the rounding of other kernels).
+
+    Attributes:
+        workers: loader processes.
+        checkpoint_seconds: time between checkpoints within an epoch (there is one at every epoch's end).
+        compile: `torch.compile` the model.
+        channels_last: keep images and convolutions in that memory format.
+        progress: a progress bar, where there is a terminal.
+    """
+
+    workers: int = 1
+    checkpoint_seconds: float = 60.0
+    compile: bool = False
+    channels_last: bool = False
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished training run measured: accuracy of the reported weights, seconds, MiB."""
+
+    accuracy: Accuracy
+    right: Tensor  # (N,) bool, which validation images these weights are right about, in the data set's order
+    weights: str  # file name, in the run's folder, of the weights that are reported
+    seconds: float  # over all the sessions that it took
+    peak_memory_mib: float
+    parameters: int
+
+
+def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict[str, Any]]:
+    """The recipe's model, freshly initialised, and what `load_model` needs to rebuild it."""
+    default = get_pretrained_cfg(recipe.model)
+    resized = default is not None and default.input_size[-1] != recipe.image_size
+    model_args = {"img_size": recipe.image_size} if resized else {}
+    model = create_model(recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args)
+    about = {"model": recipe.model, "num_classes": num_classes, "model_args": model_args}
+    return model, about | {"image_size": recipe.image_size, "mean": default.mean, "std": default.std}
+
+
+class Trainer:
+    """One training run in one folder.
+
+    Args:
+        recipe: what is trained.
+        source: on what.
+        out: the run's folder; a run that was interrupted there is continued.
+        seed: of every draw.
+        processes: this process among the run's.
+        runtime: how it is carried out.
+        about: further JSON values for the header of the weights file.
+
+    Raises:
+        UserError: the folder holds a state of another recipe or data set, or one that cannot be read.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: ImageSource,
+        out: Path,
+        seed: int,
+        processes: Processes,
+        runtime: Runtime | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        # with its micro-batch settled, a recipe's result depends on the number of processes in rounding only
+        self.recipe = recipe = recipe.for_processes(processes.world)
+        self.out, self.seed, self.processes = out, seed, processes
+        self.runtime = runtime or Runtime()
+        allow_tf32(recipe.precision)
+        shard, cuda = Shard(processes.rank, processes.world), processes.device.type == "cuda"
+        load = {"workers": self.runtime.workers, "shard": shard, "pin_memory": cuda}
+        train = source.open("train")
+        if recipe.resident:
+            self.batches = ResidentLoader(recipe, train, seed, processes.device, self.runtime.workers, shard)
+        else:
+            self.batches = TrainLoader(recipe, train, seed, **load)
+        self.val_batches = eval_loader(recipe, source.open("val"), **load)
+
+        seed_python_numpy_torch(seed, "init")
+        self.model, self.about = build_model(recipe, len(source.classes))
+        self.about |= {"classes": source.classes, **(about or {})}
+        self.normalise = Normalizer(self.about["mean"], self.about["std"], recipe.random_erasing)
+        policy = MixPolicy(recipe.mixup_alpha, recipe.cutmix_alpha, recipe.mix_prob, recipe.switch_prob)
+        self.task = TransMixTask(self.model, len(source.classes), recipe.label_rule, policy, recipe.smoothing)
+        self.memory_format = torch.channels_last if self.runtime.channels_last else torch.contiguous_format
+        self.task.to(processes.device, memory_format=self.memory_format)
+        self.normalise.to(processes.device)
+        self.optimisation = Optimisation(self.task, recipe, self.batches.steps, len(self.batches.mine))
+        self.statistics = RunningStatistics(self.model, processes, recipe.batch_size // recipe.micro_batch)
+        if self.runtime.compile:
+            self.task.compile()
+        if processes.world > 1:
+            self.task.prepare_distributed(broadcast_buffers=False)  # `statistics` shares what there is to share
+
+        self.epoch = self.batch = 0  # the position: next step of this epoch
+        self.sums = torch.zeros(SIZE, dtype=torch.float64, device=processes.device)  # of this epoch so far
+        self.history: list[dict[str, Any]] = []
+        self.right: Tensor | None = None  # about which images, when the last line of `history` was written
+        self.seconds = 0.0
+        self.stop = StopRequest()
+        self._last_save = self._last_tick = time.monotonic()
+        self.identity = fingerprint([settings(recipe), source.fingerprint, seed])
+        if (out / STATE).exists():
+            self.restore()
+
+    def run(self) -> Trained:
+        """Train from the current position to the end, evaluate, write the weights."""
+        self._last_save = self._last_tick = time.monotonic()
+        recipe, leads = self.recipe, self.processes.leads
+        self._log = EpochLog(self.out, self.epoch) if leads else None
+        with self.stop, progress_bar(self.runtime.progress and leads) as self._bar:
+            total = recipe.total_epochs * self.batches.steps
+            self._line = self._bar.add_task(self.out.name, total=total, completed=self.step, note="")
+            for epoch in range(self.epoch, recipe.total_epochs):
+                self._train_epoch(epoch)
+                self.save()  # before evaluating: a broken validation image costs no training
+                self._close_epoch()
+        accuracy = Accuracy(**self.history[-1]["accuracy"])
+        reported = EMA_WEIGHTS if recipe.report_ema else WEIGHTS
+        if leads:
+            save_weights(self.model, self.out / WEIGHTS, self.about)
+            if self.optimisation.ema is not None:
+                save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
+        self.processes.wait()
+        if self.processes.world > 1:
+            self.task.trainable_module = self.task.trainable_module.module  # see join_processes
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        seconds = self.seconds + time.monotonic() - self._last_tick
+        return Trained(accuracy, self.right, reported, seconds, self.processes.peak_memory_mib(), parameters)
+
+    def _show(self, note: str) -> None:
+        self._bar.update(self._line, completed=self.step, note=note)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.epoch * self.batches.steps + self.batch
+
+    def _train_epoch(self, epoch: int) -> None:
+        self.task.train()
+        self.normalise.train()
+        micro_batches = self.batches.epoch(epoch, self.batch)
+        for _ in range(self.batch, self.batches.steps):
+            self._train_step(micro_batches)
+            self.batch += 1
+            if self.batch % 10 == 0:
+                self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
+            self._save_or_stop()
+
+    def _train_step(self, micro_batches: Iterator[tuple[Tensor, ...]]) -> None:
+        self.optimisation.begin_step(self.epoch, self.step)
+        self.statistics.begin_step()
+        for place in self.batches.mine:
+            with self.optimisation.sharing(last=place == self.batches.mine[-1]):
+                self._forward_backward(place, *next(micro_batches))
+            self.statistics.end_micro_batch()
+        self.statistics.end_step()
+        self.optimisation.end_step(self.step)
+
+    def _forward_backward(self, place: int, images: Tensor, labels: Tensor, objects: Tensor | None = None) -> None:
+        device = self.processes.device
+        seed_python_numpy_torch(self.seed, "step", self.step, place)
+        self.task.rng = np.random.default_rng(derive_seed(self.seed, "mix", self.step, place))
+        images = self.normalise(images.to(device, non_blocking=True)).contiguous(memory_format=self.memory_format)
+        labels = labels.to(device, non_blocking=True)
+        with autocast(device, self.recipe.precision):
+            result = self.task(images, labels, objects=objects)
+        self.optimisation.backward(result["loss"])
+        self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"])
+
+    def _save_or_stop(self) -> None:
+        due = self.processes.leads and time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds
+        wish = self.processes.largest(self.stop.signum or int(due))  # 1, or a signal, all of which are larger
+        if wish > 1 or (wish and self.batch < self.batches.steps):
+            self.save()
+        if wish > 1:
+            where = f"epoch {self.epoch + 1}, step {self.batch} of {self.batches.steps}"
+            line = f"{self.out.name} stopped in {where}: run the same command again to continue"
+            raise Stopped(line if self.processes.leads else "", wish)
+
+    def _close_epoch(self) -> None:
+        sums = self.processes.total(self.sums.clone())
+        accuracy, self.right = self._evaluate()
+        row = {
+            "epoch": self.epoch,
+            "lr": self.optimisation.lr,
+            **summary(sums),
+            "accuracy": asdict(accuracy),
+        }
+        self.history.append(row)
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.sums.zero_()
+        self._show(f"top-1 {accuracy.top1:.1f} %")
+        if self.processes.leads:
+            self._log.write(self.history)
+
+    def _evaluate(self) -> tuple[Accuracy, Tensor]:
+        model = self.task.get_eval_model(ema=self.recipe.report_ema)
+        return evaluate(model, self.val_batches, self.normalise, self.processes, self.recipe.precision)
+
+    def save(self) -> None:
+        """Write everything that the rest of the run depends on, atomically; all processes together."""
+        sums = torch.zeros(self.processes.world, *self.sums.shape).to(self.sums)
+        sums[self.processes.rank] = self.sums
+        sums = self.processes.total(sums)
+        if not torch.isfinite(sums).all():
+            raise UserError(f"loss of {self.out.name} not finite in epoch {self.epoch + 1}: lower lr={self.recipe.lr}")
+        now = time.monotonic()
+        self.seconds += now - self._last_tick
+        self._last_save = self._last_tick = now
+        if not self.processes.leads:
+            return
+        state = {
+            "identity": self.identity,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "model": self.model.state_dict(),
+            "optimisation": self.optimisation.state(),
+            "sums": sums,
+            "history": self.history,
+            "right": self.right,
+            "seconds": self.seconds,
+        }
+        save_state(self.out / STATE, state)
+
+    def restore(self) -> None:
+        """Continue from the state in the run's folder."""
+        state = load_state(self.out / STATE)
+        if state["identity"] != self.identity:
+            raise UserError(
+                f"checkpoint {self.out / STATE} was made by another recipe, data set or seed: "
+                "start this run afresh with --restart"
+            )
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.model.load_state_dict(state["model"])
+        self.optimisation.restore(state["optimisation"])
+        same_world = len(state["sums"]) == self.processes.world
+        sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)
+        if self.processes.rank < len(sums):
+            self.sums.copy_(sums[self.processes.rank])
+        self.history, self.right, self.seconds = state["history"], state["right"], state["seconds"]
