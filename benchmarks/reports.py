@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.progress import track
 
 from experiments.study import Study
-from reports.page.build import report_folder
+from reports.page.report import report_folder
 from tests.made_up import make_study, write_run
 from transmix.common.errors import UserError, exit_on_user_error
 

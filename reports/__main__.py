@@ -24,7 +24,7 @@ def main() -> None:
     elif args.command == "verify":
         from reports.records.verify import verify as act
     elif args.command == "compare":
-        from reports.compare.compare import compare as act
+        from reports.compare.runs import compare as act
     elif args.command == "publish":
         from reports.records.publish import publish as act
     elif args.command == "own":
@@ -89,7 +89,7 @@ def page(args: argparse.Namespace) -> None:
     if args.table is not None:
         warn(collected.problems)
         return print_table(TABLES[args.table](collected))
-    from reports.page.build import build, report_folder, write  # matplotlib takes a second to import
+    from reports.page.report import build, report_folder, write
 
     report = build(collected)
     folder = report_folder(collected.study)

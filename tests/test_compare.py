@@ -15,8 +15,8 @@ from experiments.correctness import pack
 from experiments.records import NAME, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main
-from reports.compare.compare import build, default_folder
 from reports.compare.pairs import Difference
+from reports.compare.runs import build, default_folder
 from tests.made_up import COMMIT, make_study, write_fine_tuned, write_study, write_train
 from transmix.common.errors import UserError
 

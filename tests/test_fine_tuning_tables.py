@@ -16,10 +16,11 @@ from experiments.records import read_record, write_record
 from experiments.study import Study
 from reports.figures.predictions import find_predictions
 from reports.formats.table import Table
-from reports.page.build import build, report_folder, summary, write
+from reports.page import summary
 from reports.page.provenance import cautions
+from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect, read
-from reports.tables.index import fine_tuning, table3, table4
+from reports.tables import fine_tuning, table3, table4
 from tests.made_up import fine_tuning_run, make_study, write_fine_tuned
 
 WEIGHTS = ("random", "baseline", "transmix")

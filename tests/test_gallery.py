@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from reports.figures.gains import gain_figure
 from reports.figures.gallery import by_family
 from reports.figures.style import LARGE, SMALL, draw, label_ends
-from reports.page.build import build, report_folder, write
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_study
 

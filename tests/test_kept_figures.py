@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from experiments.study import Study
-from reports.figures.training_curves import kept, style
-from reports.page.build import build, report_folder, write
+from reports.figures import kept, style
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_natural, write_study, write_train
 

@@ -11,7 +11,7 @@ import pytest
 
 from reports.formats.render import latex_text, to_latex
 from reports.formats.table import NOT_RUN, Cell, Column, Table, missing
-from reports.page.build import build, report_folder, write
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_study
 

@@ -13,11 +13,11 @@ import pytest
 from experiments.entries import setting_text
 from experiments.records import write_record
 from experiments.study import Study
-from reports.figures.training_curves import style
+from reports.figures import style
 from reports.formats.table import Cell, Column, Source, Table
-from reports.page.build import TEMPLATES, build, report_folder, write
 from reports.page.origins import data_set, duration, machine
 from reports.page.provenance import record_links, trace
+from reports.page.report import TEMPLATES, build, report_folder, write
 from reports.records.collect import Collected, collect
 from tests.made_up import make_study, record_of, write_study
 

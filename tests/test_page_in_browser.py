@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from reports.compare.compare import compare
+from reports.compare.runs import compare
 from reports.figures.style import COLOURS
-from reports.page.build import build, report_folder, write
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_study
 

@@ -10,7 +10,7 @@ import pytest
 from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study
-from reports.page.build import build, write
+from reports.page.report import build, write
 from reports.records import collect as collecting
 from reports.records.collect import Collected, collect
 from reports.tables.index import TABLES

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.published import model_name
 from experiments.study import Study
-from reports.page.build import build, report_folder, write
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from reports.tables.index import TABLES
 from tests.made_up import make_study, write_study

@@ -15,10 +15,11 @@ import pytest
 from experiments import published
 from experiments.study import Study
 from reports.__main__ import main
-from reports.page.build import build, report_folder, write
 from reports.page.provenance import cautions
+from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
-from reports.tables.index import TABLES, table1
+from reports.tables import table1
+from reports.tables.index import TABLES
 from tests.made_up import make_study, write_examples, write_lambda, write_study, write_train
 
 LINES = ("Runs", "Gain", "Also", "Not run")  # of the summary, without fine-tuning

@@ -12,9 +12,10 @@ import torch
 
 from experiments.study import Study
 from reports.formats.table import Table
-from reports.page.build import build, report_folder, summary, write
+from reports.page import summary
+from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
-from reports.tables.index import table2
+from reports.tables import table2
 from tests.made_up import make_study, write_study, write_train
 from transmix.mixing import MixPolicy, mix_batch
 

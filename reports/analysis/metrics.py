@@ -10,7 +10,7 @@ from typing import Any
 from reports.records import answers
 from reports.records.answers import Values
 from reports.records.collect import Result
-from reports.tables.index import table3, table4, table5
+from reports.tables import table3, table4, table5
 from reports.tables.occlusion import LINES, area
 
 Metrics = dict[str, Any]  # what a record holds under that key

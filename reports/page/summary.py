@@ -6,7 +6,7 @@ from experiments.published import model_name, table1
 from reports.analysis.words import gains_text, number, plural
 from reports.formats.table import UNREADABLE
 from reports.records.collect import DONE, Collected
-from reports.tables.index import fine_tuning, lambdas, occlusion, table2, table3, table4, table5
+from reports.tables import fine_tuning, lambdas, occlusion, table2, table3, table4, table5
 from reports.tables.table1 import GainRow, gain_rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from reports.formats.table import Table
 from reports.records.collect import Collected
-from reports.tables.index import lambdas, occlusion, table1, table2, table3, table4, table5
+from reports.tables import lambdas, occlusion, table1, table2, table3, table4, table5
 
 TABLES: dict[str, Callable[[Collected], Table]] = {
     "table1": table1.build,

@@ -6,7 +6,7 @@ from functools import partial
 
 from reports.formats.table import MEASURED, Column
 from reports.records.collect import SEGMENTATION_METRICS
-from reports.tables.index import fine_tuning
+from reports.tables import fine_tuning
 
 TASK = fine_tuning.Task(
     table="table3",

@@ -19,7 +19,7 @@ from reports.figures.kept import write_figures
 from reports.figures.style import Picture
 from reports.formats.render import print_table, to_csv, warn
 from reports.formats.table import Cell, Column, Table, missing
-from reports.page.build import template_environment
+from reports.page.report import template_environment
 from reports.records.found import readable
 from transmix.common.errors import UserError
 from transmix.common.files import write_text

@@ -16,6 +16,7 @@ from experiments import published
 from experiments.entries import chosen, listed, setting_text
 from experiments.ledger import LEDGER, SOURCES
 from experiments.study import Study
+from reports.figures import sheet
 from reports.figures.accuracy import accuracy_figure
 from reports.figures.examples import BAR_COLOURS, Examples, example_figure, find_examples, png
 from reports.figures.gains import gain_figure
@@ -25,14 +26,14 @@ from reports.figures.lambda_figures import lambda_curves
 from reports.figures.predictions import OPEN, Prediction, find_predictions
 from reports.figures.robustness_figures import robustness_curves
 from reports.figures.style import Picture
-from reports.figures.training_curves import sheet, training_curves
+from reports.figures.training import training_curves
 from reports.formats.render import markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.formats.table import Table
-from reports.page.build import ledger, provenance, summary
+from reports.page import ledger, provenance, summary
 from reports.page.origins import data_set, machine
 from reports.records.collect import Collected
+from reports.tables import fine_tuning, lambdas, occlusion, table1, table2, table3, table4, table5
 from reports.tables.fine_tuning import Task
-from reports.tables.index import fine_tuning, lambdas, occlusion, table1, table2, table3, table4, table5
 from transmix.common.files import replacing, write_text
 from transmix.recipe import fingerprint
 
