@@ -1,12 +1,15 @@
-"""Figures of Table 1 and of lambda through training: what is drawn, and what is said to who cannot see it."""
+"""Figures of Table 1 and of lambda through training: what is drawn, and what is said to those who cannot see it."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pytest
 
 from experiments.study import Study
-from reports.figures.accuracy import accuracy_figure
+from reports.analysis.statistics import Estimate
+from reports.figures.accuracy import Point, accuracy_figure, limits
 from reports.figures.lambda_figures import columns, lambda_curves, read_shifts, steps
 from reports.records.collect import Collected, collect
 from tests.made_up import make_study, write_study, write_train
@@ -102,3 +105,28 @@ def test_a_model_trained_in_one_way_only_is_shown_too(tmp_path):
     write_train(study.find("table1.pvt_t.transmix.seed0"), 42.5)
     picture = accuracy_figure(collect(study))
     assert "DeiT-T with 0.31 million, baseline 41.50; PVT-T with 0.31 million, TransMix 42.50." in picture.alt
+
+
+@pytest.mark.parametrize("second", [0.30785, 0.30785 * (1 + 1e-12), 0.30785 * (1 + 2**-52), 40.0])
+@pytest.mark.parametrize("top1", [50.0, 50.0 * (1 + 1e-12), 0.0, 100.0])
+def test_axes_have_room_however_near_sizes_and_accuracies_are(second, top1):
+    estimates = {"baseline": Estimate(50.0, None, 1), "transmix": Estimate(top1, None, 1)}
+    (left, right), (low, high) = limits([Point("DeiT", "T", 0.30785, estimates), Point("PVT", "T", second, estimates)])
+    assert left < 0.3
+    assert right > 1.2 * second  # a tenth of a decade at least, whatever the last digits are
+    assert low <= min(50.0, top1) - 0.1
+    assert high >= max(50.0, top1) + 0.1
+
+
+@pytest.mark.parametrize("times", [1, 1 + 1e-12])
+def test_models_of_one_size_are_drawn_without_a_warning(tmp_path, times):
+    study = make_study(tmp_path, "--scale", "smoke", "--rows", "deit_t,pvt_t")
+    for place, row in enumerate(("deit_t", "pvt_t")):
+        run = study.find(f"table1.{row}.baseline.seed0")
+        write_train(run, 50.0)
+        metrics = run.record()["metrics"]
+        write_train(run, 50.0, metrics=metrics | {"parameters": metrics["parameters"] * times**place})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = accuracy_figure(collect(study)).svg
+    assert ">0.31</text>" in svg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ CAPTION = (
 _MARKERS = {"DeiT": "o", "PVT": "s", "XCiT": "D", "CaiT": "^"}  # by family
 _SIZE = 8  # points, of the letters
 _WIDTH = 0.62 * _SIZE  # of a letter, about
+_ROOM = 0.12  # beside the data, as a share of its extent
 _SIDES = ((1, 0), (0, 1), (0, -1), (-1, 0))  # of a model's points: right, above, below, left
 _Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
 
@@ -64,8 +66,7 @@ def accuracy_figure(collected: Collected) -> Picture | None:
         axes.set_xscale("log")
         for point in points:
             _draw(axes, point)
-        axes.margins(x=0.12, y=0.12)
-        _format(axes)
+        _format(axes, points)
         _write_sizes(axes, points)
         axes.set_title(TITLE, pad=18)
         _write_legend(axes, [family for family in _MARKERS if any(point.family == family for point in points)])
@@ -110,9 +111,23 @@ def _write_legend(axes: Axes, families: list[str]) -> None:
     axes.legend(handles=methods + shapes, ncols=len(methods + shapes), frameon=False, fontsize=8, **place)
 
 
-def _format(axes: Axes) -> None:
+def limits(points: Sequence[Point]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The ends of both axes: of the data, and room on both sides, also where all models have one size or one top-1."""
+    sizes = [math.log10(point.millions) for point in points]
+    bars = [(found.mean, found.half_width or 0) for point in points for found in point.top1.values()]
+    ends = [mean + sign * half_width for mean, half_width in bars for sign in (-1, 1)]
+    low, high = _with_room(sizes, least=0.1)
+    return (10**low, 10**high), _with_room(ends, least=0.1)
+
+
+def _with_room(values: Sequence[float], least: float) -> tuple[float, float]:
+    room = max(_ROOM * (max(values) - min(values)), least)
+    return min(values) - room, max(values) + room
+
+
+def _format(axes: Axes, points: Sequence[Point]) -> None:
     """A few round numbers on both axes, the logarithmic one too; what is drawn after that moves neither."""
-    low, high = axes.get_xlim()
+    (low, high), heights = limits(points)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     round_ones = [step * 10.0**exponent for exponent in exponents for step in (1, 2, 5)]
     ticks = [tick for tick in round_ones if low <= tick <= high]
@@ -122,7 +137,7 @@ def _format(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlim(low, high)
-    axes.set_ylim(axes.get_ylim())
+    axes.set_ylim(heights)
 
 
 def _write_sizes(axes: Axes, points: list[Point]) -> None:
