@@ -10,6 +10,7 @@ import pytest
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
+from reports.analysis.metrics import LINES
 from reports.figures.robustness_figures import line
 from reports.figures.sheet import find_sheet
 from reports.page import summary
@@ -18,7 +19,6 @@ from reports.records.answers import read_answers
 from reports.records.collect import collect
 from reports.tables import occlusion, table5
 from reports.tables.index import TABLES
-from reports.tables.occlusion import LINES
 from tests.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 
 

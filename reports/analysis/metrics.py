@@ -7,13 +7,29 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from experiments.protocols import CORRUPTIONS
 from reports.records import answers
 from reports.records.answers import Values
-from reports.records.collect import Result
-from reports.tables import table3, table4, table5
-from reports.tables.occlusion import LINES, area
+from reports.records.collect import SEGMENTATION_METRICS, Result
 
 Metrics = dict[str, Any]  # what a record holds under that key
+LINES = {  # what is done to images, and the curves whose mean says how a model bears it
+    "random patches dropped": ("random",),
+    "foreground dropped first": ("salient",),
+    "background dropped first": ("non_salient",),
+    "cells shuffled": ("shuffle",),
+    "corruptions, mean": CORRUPTIONS,
+}
+NATURAL = {  # of misleading images: title, what makes it percent, whether it is about the outliers
+    "natural_top1": ("Top-1 (%) ↑", 1, False),
+    "rms_calibration_error": ("Calibration error (%), all bins ↓", 100, False),
+    "rms_calibration_error_published": ("as published ↓", 100, False),
+    "aurra": ("AURRA (%) ↑", 100, False),
+    "aupr": ("AUPR (%) ↑", 100, True),
+}
+_DETECTION = tuple(f"{what}_AP{overlap}" for what in ("box", "mask") for overlap in ("", "50", "75"))
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,13 @@ def _plain(key: str, title: str, digits: int = 2, factor: float = 1.0) -> Metric
     return Metric(key, title, read, digits)
 
 
+def area(metrics: Metrics, curves: tuple[str, ...]) -> float | None:
+    """Area under the curve in a record's metrics, in percent; mean over some curves, None if one was not measured."""
+    if not metrics["curves"].keys() >= set(curves):
+        return None
+    return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
+
+
 def _area(what: str, curves: tuple[str, ...]) -> Metric:
     key = f"area_{curves[0]}" if len(curves) == 1 else "area_corruptions"
     read, by_image = partial(area, curves=curves), partial(answers.areas, curves=curves)
@@ -57,14 +80,13 @@ def _area(what: str, curves: tuple[str, ...]) -> Metric:
 
 
 def _natural() -> tuple[Metric, ...]:
-    titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in table5.METRICS.items()}
+    titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in NATURAL.items()}
     titles["rms_calibration_error_published"] = "Calibration error (%), as published"
-    found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in table5.METRICS.items()}
+    found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in NATURAL.items()}
     found["natural_top1"] = replace(found["natural_top1"], by_image=answers.natural)
     return tuple(found.values())
 
 
-_DENSE = {task.table: tuple(column.key for column in task.columns) for task in (table3.TASK, table4.TASK)}
 _SWEEP = tuple(_area(what, curves) for what, curves in LINES.items())
 METRICS: dict[str, tuple[Metric, ...]] = {
     "train": (
@@ -72,8 +94,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         _plain("parameters", "Params (M)", 3, 1e-6),
         _plain("gmacs", "GMACs", 3),
     ),
-    "segmentation": tuple(_plain(key, f"{key.replace('_ms', ', multi-scale')} (%)") for key in _DENSE["table3"]),
-    "detection": tuple(_plain(key, f"{key.replace('_', ' ')} (%)") for key in _DENSE["table4"]),
+    "segmentation": tuple(_plain(key, f"{key.replace('_ms', ', multi-scale')} (%)") for key in SEGMENTATION_METRICS),
+    "detection": tuple(_plain(key, f"{key.replace('_', ' ')} (%)") for key in _DETECTION),
     "natural": _natural(),
     "occlusion": _SWEEP,
     "shuffle": _SWEEP,  # sweeps of a user's own model

@@ -12,13 +12,14 @@ from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CORRUPTIONS, OCCLUSION
 from experiments.published import model_name
+from reports.analysis.metrics import area
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number
 from reports.figures.gallery import Gallery, small_multiples
 from reports.figures.style import COLOURS, Picture, draw, label_ends
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, Result
-from reports.tables.occlusion import METHOD_NAMES, area
+from reports.tables.occlusion import METHOD_NAMES
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images, where all runs keep their answers."

@@ -11,6 +11,7 @@ import numpy as np
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
 from reports.analysis.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.metrics import LINES, area
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers, mean_interval
 from reports.formats.table import Cell, Column, Table, missing
@@ -26,13 +27,6 @@ from reports.records.published_sets import (
 )
 
 METHOD_NAMES = {"baseline": "baseline", "transmix": "TransMix"}
-LINES = {  # lines of the table, and the curves that each one is the mean of
-    "random patches dropped": ("random",),
-    "foreground dropped first": ("salient",),
-    "background dropped first": ("non_salient",),
-    "cells shuffled": ("shuffle",),
-    "corruptions, mean": CORRUPTIONS,
-}
 FIRST = "random patches dropped"  # what the verdicts are about
 CLAIM = "With TransMix the area is {} here"
 SET_COLUMNS = {"baseline": "baseline", "transmix": "TransMix", "gain": "Difference"}
@@ -66,13 +60,6 @@ def protocol(sweep: Sweep) -> str:
         f"shuffled, and corrupted by {', '.join(CORRUPTIONS).replace('_', ' ')}. {_SHARING[sweep.protocol]} The "
         f"foreground comes from {_SALIENCY[sweep.saliency]}."
     )
-
-
-def area(metrics: dict[str, Any], curves: tuple[str, ...]) -> float | None:
-    """Area under the curve in a record's metrics, in percent; mean over some curves, None if one was not measured."""
-    if not metrics["curves"].keys() >= set(curves):
-        return None
-    return float(np.mean([metrics["curves"][curve]["area"] for curve in curves]))
 
 
 def measure(what: str) -> Measure:

@@ -9,6 +9,7 @@ from typing import Any
 from experiments.protocols import STAND_INS
 from experiments.published import model_name
 from reports.analysis.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
+from reports.analysis.metrics import NATURAL
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers, interval_numbers
 from reports.formats.table import Cell, Column, Table, missing
@@ -24,13 +25,6 @@ from reports.records.published_sets import (
 )
 from reports.tables.occlusion import METHOD_NAMES
 
-METRICS = {  # key in the record: title, what makes it percent, whether it is about the outliers
-    "natural_top1": ("Top-1 (%) ↑", 1, False),
-    "rms_calibration_error": ("Calibration error (%), all bins ↓", 100, False),
-    "rms_calibration_error_published": ("as published ↓", 100, False),
-    "aurra": ("AURRA (%) ↑", 100, False),
-    "aupr": ("AUPR (%) ↑", 100, True),
-}
 FIRST = "natural_top1"
 VERDICTS = {FIRST: "top-1", "aupr": "AUPR"}  # what is judged, and its name
 CLAIM = "With TransMix it is {} here"
@@ -51,17 +45,17 @@ def names(collected: Collected) -> tuple[str, str]:
 
 
 def measure(name: str) -> Measure:
-    """One of `METRICS`, in percent."""
+    """One of `NATURAL`, in percent."""
     return Measure(partial(_percent, name=name), natural if name == FIRST else None)
 
 
 def _percent(metrics: dict[str, Any], name: str) -> float | None:
     value = metrics[name]
-    return None if value is None else METRICS[name][1] * value
+    return None if value is None else NATURAL[name][1] * value
 
 
 def comparison(collected: Collected, row: str, name: str = FIRST) -> Comparison:
-    """Our runs of a row without and with TransMix, by one of `METRICS`."""
+    """Our runs of a row without and with TransMix, by one of `NATURAL`."""
     before, after = (arm_of(collected, "table5", row, method).of(measure(name)) for method in METHOD_NAMES)
     return Comparison(before, after, CLAIM)
 
@@ -74,15 +68,15 @@ def build(collected: Collected) -> Table:
         Column("name", "Model", align="left"),
         Column("method", "Method", align="left"),
         Column("seeds", "Seeds"),
-        *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in METRICS.items()),
-        *set_columns(sets, {FIRST: METRICS[FIRST][0]}),
+        *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in NATURAL.items()),
+        *set_columns(sets, {FIRST: NATURAL[FIRST][0]}),
     )
     lines = [
         line
         for row in collected.study.rows
         for line in _lines(
             row,
-            {key: comparison(collected, row, key) for key in METRICS},
+            {key: comparison(collected, row, key) for key in NATURAL},
             [comparison(there, row) for _, there in sets],
         )
     ]
@@ -119,7 +113,7 @@ def _notes(collected: Collected) -> tuple[str, ...]:
     notes: list[str] = []
     for name, title in VERDICTS.items():
         found = {model_name(row): comparison(collected, row, name) for row in collected.study.rows}
-        notes += verdict_notes(found, f"{title} on {names(collected)[METRICS[name][2]]}")
+        notes += verdict_notes(found, f"{title} on {names(collected)[NATURAL[name][2]]}")
         notes += power_note(found) if name == FIRST else ()
     return (*notes, *agreement_notes(collected, measure(FIRST), "table5"))
 
@@ -130,7 +124,7 @@ def numbers(collected: Collected) -> list[dict[str, Any]]:
 
 
 def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
-    found = {key: comparison(collected, row, key) for key in METRICS}
+    found = {key: comparison(collected, row, key) for key in NATURAL}
     first, names = found[FIRST], {"row": row, "model": model_name(row)}
     for place, method in enumerate(METHOD_NAMES):
         arm = first.arms[place]
