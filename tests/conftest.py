@@ -1,8 +1,8 @@
-"""What all tests share: class folders of random images, and one deterministic torch."""
+"""What all tests share: an empty place to stand in, class folders of random images, and one deterministic torch."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,30 @@ import torch
 from PIL import Image
 
 torch.use_deterministic_algorithms(True)
-for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # tests call make as from a shell, also as a part of `make test`
-    os.environ.pop(_name, None)
 torch.set_num_threads(1)  # tests are small; two threads only wait for each other
+ROOT = Path(__file__).parent.parent
+# what `make test SCALE=smoke` exports to what it runs; tests call make as from a shell that knows of no study
+MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "SCALE", "ROWS", "SEEDS", "SET", "RESULTS", "DATA", "JOBS")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty folder to run in: what lies in the checkout's ``data`` and ``results`` is no part of any test."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", str(ROOT))  # the processes that tests start find the packages from anywhere
+        for name in MAKE:
+            patch.delenv(name, raising=False)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(elsewhere: Path) -> Iterator[None]:
+    """A test writes into folders of its own: what it left where others run could change what they do."""
+    yield
+    assert Path.cwd() == elsewhere
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.fixture(scope="session", autouse=True)
