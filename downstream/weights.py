@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from transmix.common.errors import UserError
-from transmix.training.checkpoints import read_weights
+from transmix.training.checkpoints import check_patches, first_reason, read_checkpoint
 
 State = dict[str, Tensor]
 Shape = tuple[int, ...]
@@ -26,16 +24,18 @@ class KeyReport:
         loaded: names that went into the backbone.
         dropped: names that the backbone has no use for.
         resized: shape in the file and in the backbone, of those tensors that were resized on the way.
+        taken: which of the file's tensors these are, in words.
     """
 
     path: str
     loaded: tuple[str, ...]
     dropped: tuple[str, ...]
     resized: dict[str, tuple[Shape, Shape]]
+    taken: str
 
     def __str__(self) -> str:
         """One line for the log that names everything dropped or resized."""
-        parts = [f"{self.path}: {len(self.loaded)} tensors loaded"]
+        parts = [f"{self.path}: {len(self.loaded)} tensors loaded, of {self.taken}"]
         if self.dropped:
             parts.append(f"dropped {', '.join(self.dropped)}")
         parts += [f"resized {name} from {old} to {new}" for name, (old, new) in self.resized.items()]
@@ -52,18 +52,20 @@ def load_weights(
         name: the model's name.
         whole: the same model unpruned, whose tensors may be on the meta device.
         convert: the family's, see `downstream.backbone.Family`.
-        path: a weights file of this suite, or another one that timm reads without running code.
+        path: a weights file (`transmix.training.checkpoints.read_checkpoint`).
 
     Raises:
         UserError: the file cannot be read, or holds another model.
     """
-    state, held = _read(Path(path))
+    checkpoint = read_checkpoint(Path(path))
+    state, held = checkpoint.tensors, checkpoint.about.get("model")
     if held not in (None, name):
         raise UserError(f"weights file {path} holds {held}, the backbone is {name}: change one of the two")
+    check_patches(whole, state, name, checkpoint.path, table=False)
     try:
-        converted = convert(dict(state), whole)
-    except (RuntimeError, ValueError) as error:  # a table that is no grid of patches, say
-        raise UserError(f"weights file {path} does not fit {name} ({' '.join(str(error).split())})") from error
+        converted = convert(dict(state), whole)  # fails at a table that is no grid of patches, say
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AssertionError) as error:
+        raise UserError(f"weights file {path} does not fit {name} ({first_reason(error)})") from error
     if problem := _mismatch(converted, whole):
         raise UserError(f"weights file {path} does not fit {name}: {problem}")
     wanted = backbone.state_dict().keys()
@@ -73,20 +75,8 @@ def load_weights(
         for key in wanted
         if key in state and state[key].shape != converted[key].shape
     }
-    return KeyReport(str(path), tuple(wanted), tuple(key for key in converted if key not in wanted), resized)
-
-
-def _read(path: Path) -> tuple[State, str | None]:
-    """A file's tensors, and the name of the model if the file says."""
-    if path.suffix == ".safetensors":
-        state, about = read_weights(path)
-        return state, about.get("model")
-    try:
-        return load_state_dict(str(path), use_ema=False, weights_only=True), None
-    except FileNotFoundError:
-        raise UserError(f"no such weights file: {path}") from None
-    except (UnpicklingError, RuntimeError, EOFError, AttributeError, KeyError) as error:
-        raise UserError(f"weights file {path} is not readable without running code: give it as safetensors") from error
+    dropped = tuple(key for key in converted if key not in wanted)
+    return KeyReport(str(path), tuple(wanted), dropped, resized, checkpoint.taken)
 
 
 def _mismatch(state: State, whole: nn.Module) -> str | None:

@@ -25,12 +25,14 @@ class TrainedModel:
         normalise: pixels to what the model takes.
         recipe: how it was trained, and so how images are resized and cropped for it.
         crop_mode: timm's, how images that are not square become so: cropped at the centre, as this suite does.
+        taken: which tensors of its file these are, where it is somebody's own (`read_checkpoint`).
     """
 
     model: nn.Module
     normalise: Normalizer
     recipe: Recipe
     crop_mode: str = "center"
+    taken: str = ""
 
 
 def recipe_of(settings: dict[str, Any]) -> Recipe:

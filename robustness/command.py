@@ -91,10 +91,11 @@ class Command:
             "files": {file: sha256(folder / file) for file in files},
             "started": self.started.isoformat(timespec="seconds"),
             "wall_seconds": round(earlier + time.monotonic() - self._clock, 1),
-            "weights": {"path": str(weights), "sha256": sha256(weights)},
+            "weights": {"path": str(weights), "sha256": sha256(weights), "taken": self.models[number].taken},
             "view": view_of(self.models[number]),
         }
         write_record(folder, about)
+        print(f"weights: {weights}, {self.models[number].taken}", file=sys.stderr)
         print(f"record: {folder / 'record.json'}", file=sys.stderr)
 
 

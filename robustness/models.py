@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from timm.data import resolve_data_config
-from timm.models import get_pretrained_cfg, load_state_dict
+from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from experiments.trained import TrainedModel
 from transmix.common.errors import UserError
 from transmix.data.loaders import Normalizer
-from transmix.models import create_model
+from transmix.models import check_name, create_model
 from transmix.recipe import Recipe
-from transmix.training.checkpoints import load_model
+from transmix.training.about import NEEDED, check_about
+from transmix.training.checkpoints import check_patches, first_reason, read_checkpoint, rebuild
 
 DINO = "vit_small_patch16_224.dino"  # its architecture; the published weights are dino_deitsmall16_pretrain.pth
+VIEW = ("image_size", "mean", "std")  # what a file of this suite says about how images are taken
 
 # what timm would say about weights that do not fit is an error here
 logging.getLogger("timm.models").setLevel(logging.ERROR)
@@ -39,15 +39,18 @@ def load_trained_model(name: str, weights: Path, precision: str = "fp32", batch_
     Raises:
         UserError: an unknown name; weights that are missing, unreadable, another model's or without a classifier.
     """
-    if suite_about(weights):
-        model, about = load_model(weights)
+    check_name(name)
+    found = read_checkpoint(weights)
+    about = found.about
+    if "model" in about:
+        check_about(weights, about, (*NEEDED, *VIEW))
         if about["model"] != name:
             raise UserError(f"weights file {weights} holds {about['model']}, not {name}: name that model")
+        model, _ = rebuild(found)
         config = resolve_data_config(model=model) | {name: about[name] for name in ("mean", "std")}
         config["input_size"] = (3, about["image_size"], about["image_size"])
     else:
-        state = read_weights(weights)
-        model = fill(name, weights, state, num_classes=count_classes(name, weights, state))
+        model = fill(name, weights, found.tensors, num_classes=count_classes(name, weights, found.tensors))
         config = resolve_data_config(model=model)
     recipe = Recipe(
         model=name,
@@ -57,56 +60,40 @@ def load_trained_model(name: str, weights: Path, precision: str = "fp32", batch_
         eval_batch_size=batch_size,
         precision=precision,
     )
-    return TrainedModel(model.eval(), Normalizer(config["mean"], config["std"]).eval(), recipe, config["crop_mode"])
+    normalise = Normalizer(config["mean"], config["std"]).eval()
+    return TrainedModel(model.eval(), normalise, recipe, config["crop_mode"], found.taken)
 
 
 def load_dino(weights: Path, image_size: int) -> nn.Module:
-    """DINO's ViT-S/16 for images of a size, from the published file of its backbone."""
-    return fill(DINO, weights, read_weights(weights), num_classes=0, img_size=image_size).eval()
-
-
-def suite_about(weights: Path) -> bool:
-    """Whether this suite wrote the file: then it says itself which model it holds."""
-    if weights.suffix != ".safetensors" or not weights.is_file():
-        return False
-    try:
-        with safe_open(weights, framework="pt") as file:
-            return "about" in (file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"weights file {weights} is not readable ({error})") from error
-
-
-def read_weights(weights: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name; reading it never runs code."""
-    if not weights.is_file():
-        raise UserError(f"no such weights file: {weights}")
-    try:
-        state = load_state_dict(str(weights), weights_only=True)
-    except Exception as error:  # the unpickler fails on broken bytes in every way there is
-        reason = shorten(str(error), 160)
-        raise UserError(f"weights file {weights} is not readable ({reason})") from error
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights file {weights} holds no state dict: save model.state_dict()")
-    return state
+    """DINO's ViT-S/16 for images of a size, from the file of its backbone or of the whole training (its teacher)."""
+    return fill(DINO, weights, read_checkpoint(weights).tensors, num_classes=0, img_size=image_size).eval()
 
 
 def count_classes(name: str, weights: Path, state: dict[str, Tensor]) -> int:
     """How many classes the weights' classifier tells apart."""
     config = get_pretrained_cfg(name)
-    if config is None:
-        create_model(name)  # says what is wrong with the name
-    classifier = config.classifier if isinstance(config.classifier, str) else config.classifier[0]
-    found = state.get(f"{classifier}.weight")
-    if found is None:
-        raise UserError(f"weights file {weights} has no classifier {classifier}.weight: {name} cannot classify with it")
+    classifiers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier
+    if not classifiers:
+        raise UserError(f"{name} is no classifier in timm: name a model that is")
+    found = state.get(f"{classifiers[0]}.weight")
+    if found is None or found.ndim == 0:
+        raise UserError(
+            f"weights file {weights} has no classifier {classifiers[0]}.weight: {name} cannot classify with it"
+        )
     return len(found)
 
 
 def fill(name: str, weights: Path, state: dict[str, Tensor], num_classes: int, **settings: Any) -> nn.Module:
-    """A timm model with a state dict, which timm converts where it knows other layouts, and which must fit."""
-    overlay = {"state_dict": state, "num_classes": num_classes}
+    """A timm model with a state dict, which timm converts where it knows other layouts, and which must fit.
+
+    A position table is resized where ``img_size`` is among the settings; what would silently be resized otherwise (it
+    is of another image or patch size) is refused.
+    """
+    # label_offset: timm's own files of some models have a class more, a state dict of the model has not
+    overlay = {"state_dict": state, "num_classes": num_classes, "label_offset": 0}
+    model = create_model(name, num_classes=num_classes, **settings)
+    check_patches(model, state, name, weights, table="img_size" not in settings)
     try:
         return create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=num_classes, **settings)
-    except (RuntimeError, KeyError) as error:
-        reason = shorten(str(error), 160)
-        raise UserError(f"weights file {weights} does not fit {name}: {reason}") from error
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f"weights file {weights} does not fit {name}: {first_reason(error)}") from error

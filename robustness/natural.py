@@ -28,6 +28,7 @@ from transmix.data.scenes.stand_ins import STAND_INS, write_stand_in
 from transmix.data.sources import Images, ImageSource
 from transmix.data.sources.folders import FolderImages
 from transmix.training.distributed import Processes
+from transmix.training.evaluate import check_finite
 from transmix.training.loop import Runtime
 from transmix.training.precision import allow_tf32, autocast
 
@@ -137,7 +138,7 @@ def score(
     pin = device.type == "cuda"
     loader = eval_loader(recipe, images, runtime.workers, None, pin, order, trained.crop_mode)
     classes, targets = torch.tensor(subset, device=device), torch.tensor(labels_are, device=device)
-    found = torch.zeros(3, len(images), dtype=torch.float64, device=device)
+    found = torch.zeros(4, len(images), dtype=torch.float64, device=device)
     with progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task("scoring", total=len(mine), note="")
         for batch, (pixels, labels) in zip(mine, loader, strict=True):
@@ -146,9 +147,13 @@ def score(
             confidence, predicted = logits[:, classes].double().softmax(1).max(1)
             wanted = targets[labels.to(device)]
             counts, right = wanted != NONE, predicted == wanted
-            found[:, batch.start : batch.stop] = torch.stack([confidence, right.double(), counts.double()])
+            broken = ~logits.isfinite().all(1)
+            found[:, batch.start : batch.stop] = torch.stack(
+                [confidence, right.double(), counts.double(), broken.double()]
+            )
             bar.advance(line)
-    confidence, correct, counts = processes.total(found).cpu().numpy()
+    confidence, correct, counts, broken = processes.total(found).cpu().numpy()
+    check_finite(int(broken.sum()), len(images))
     return Scores(confidence[counts > 0], correct[counts > 0] > 0)
 
 

@@ -31,10 +31,12 @@ from transmix.data.loaders import eval_loader
 from transmix.data.sources import Images
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
+from transmix.training.evaluate import check_finite
 from transmix.training.loop import Runtime
 from transmix.training.precision import allow_tf32, autocast
 
 PUBLISHED_GRID = (14, 14)  # at 224 px
+NO_ANSWER = -1
 CPU_BATCH = 64  # what fits its caches is faster than larger batches
 
 
@@ -189,17 +191,20 @@ def ask(
                 perturbed = setting.perturb(images, setting.severity, setting.draws(sweep.seed, ids), maps[number])
             elif perturbed is None:  # the same for all models
                 perturbed = setting.perturb(images, setting.severity, setting.draws(sweep.seed, ids))
-            found[number][row] = predict(subject.trained, perturbed) == labels
+            found[number][row] = predict(subject.trained, perturbed)
     for subject, answers in zip(subjects, found, strict=True):
         if answers:
-            right = torch.stack(list(answers.values())).to("cpu", torch.int8).numpy()
+            predicted = torch.stack(list(answers.values()))
+            check_finite(int((predicted == NO_ANSWER).sum()), predicted.numel())
+            right = (predicted == labels).to("cpu", torch.int8).numpy()
             subject.answers.right[list(answers), columns.start : columns.stop] = right
 
 
 def predict(trained: TrainedModel, images: Tensor) -> Tensor:
-    """The classes (B,) that a model sees in images in [0, 1]."""
+    """The classes (B,) that a model sees in images in [0, 1]; `NO_ANSWER` where its outputs are not finite."""
     with autocast(images.device, trained.recipe.precision):
-        return trained.model(trained.normalise(images)).argmax(1)
+        logits = trained.model(trained.normalise(images))
+    return logits.argmax(1).masked_fill(~logits.isfinite().all(1), NO_ANSWER)
 
 
 def metrics_of(sweep: Sweep, settings: Sequence[Setting], answers: Answers, grid: Grid) -> dict[str, Any]:

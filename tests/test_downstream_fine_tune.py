@@ -23,7 +23,7 @@ from downstream.resume import STATE
 from downstream.small import spread
 from experiments.dense import DenseSpec
 from transmix.common.errors import UserError
-from transmix.training.checkpoints import load_state, read_weights
+from transmix.training.checkpoints import load_state, read_checkpoint
 from transmix.training.distributed import Processes
 from transmix.training.loop import Runtime
 
@@ -47,7 +47,7 @@ def tuned(config, scenes: Path, weights: Path | None, out: Path, multi_scale: bo
 
 def run(*arguments, **options):
     """Metrics and weights of a fine-tuning."""
-    return tuned(*arguments, **options).metrics, read_weights(arguments[3] / WEIGHTS)[0]
+    return tuned(*arguments, **options).metrics, read_checkpoint(arguments[3] / WEIGHTS).tensors
 
 
 class Killed(BaseException):

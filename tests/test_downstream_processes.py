@@ -27,7 +27,7 @@ from downstream.resume import STATE
 from downstream.runner import DeviceRunner, synchronise_on_cpu
 from transmix.common.errors import exit_on_user_error
 from transmix.common.stopping import Stopped
-from transmix.training.checkpoints import load_state, read_weights
+from transmix.training.checkpoints import load_state, read_checkpoint
 from transmix.training.distributed import Processes, join_processes
 from transmix.training.loop import Runtime
 
@@ -155,7 +155,7 @@ def test_a_signal_to_one_stops_both_and_the_run_continues_to_the_same_bytes(two,
     for one in (first, second):
         assert (one["status"], one["epoch"], one["iteration"]) == (75, epoch, done)
         assert one["again"] == one["metrics"] == first["metrics"]
-    whole, stopped = (read_weights(out / f"{kind}-{name}" / WEIGHTS)[0] for name in ("whole", "stopped"))
+    whole, stopped = (read_checkpoint(out / f"{kind}-{name}" / WEIGHTS).tensors for name in ("whole", "stopped"))
     assert whole.keys() == stopped.keys()
     assert all(torch.equal(tensor, stopped[key]) for key, tensor in whole.items())
 
@@ -164,7 +164,7 @@ def test_a_signal_to_one_stops_both_and_the_run_continues_to_the_same_bytes(two,
 def test_every_validation_image_counts_once(two, scenes, tmp_path, kind):
     """Two processes share three images; the model is asked again by one."""
     out, _ = two
-    state, _ = read_weights(out / f"{kind}-whole" / WEIGHTS)
+    state = read_checkpoint(out / f"{kind}-whole" / WEIGHTS).tensors
     config, alone = KINDS[kind](scenes), Processes(0, 1, torch.device("cpu"))
     prepare(config.default_scope)
     with quiet():

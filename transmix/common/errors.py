@@ -7,6 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+_LONGEST = 80  # characters of a name that are shown
+_FEW = 40  # names, all of which are shown
+
 
 class CommandEnd(Exception):
     """Ends a command with one line.
@@ -29,12 +32,14 @@ class UserError(CommandEnd):
     prefix = "error: "
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist, with the nearest one that does."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return UserError(f"unknown {kind} {name!r}: {hint}")
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist, with the nearest ones that do (all, where they are few)."""
+    known, name = sorted(set(known)), str(name)
+    shown = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
+    many = len(known) > _FEW
+    near = difflib.get_close_matches(name[:_LONGEST], known, n=3 if many else 1, cutoff=0.0 if many else 0.4)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    return UserError(f"unknown {kind} {shown}: {hint}")
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:

@@ -1,0 +1,116 @@
+"""Which tensors of a checkpoint are the model: one rule, the same for every command, and said in a sentence.
+
+* A file that holds a moving average (EMA) beside the plain weights is read for the average: timm's ``state_dict_ema``
+  and ``model_ema``, DINO's ``teacher``. (mmengine itself puts the average into ``state_dict``.)
+* Else the plain weights are taken: ``state_dict``, ``model``, ..., or the file's tensors themselves.
+* Prefixes of wrappers are removed, one after the other: ``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ...
+  Tensors beside those with the prefix belong to something else and are left out, except a linear classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+AVERAGES = ("state_dict_ema", "model_ema", "ema_model", "ema", "teacher", "target_encoder")
+PLAIN = (
+    *("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params"),
+    *("student", "encoder", "backbone"),
+)
+AVERAGE_PREFIXES = ("teacher.", "model_ema.", "ema_model.", "ema.", "target_encoder.")
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "network.",
+    "net.",
+    "backbone.",
+    "student.",
+    "encoder.",
+    "student_model.",
+)
+CLASSIFIERS = tuple(f"{head}.{part}" for head in ("head", "fc", "classifier") for part in ("weight", "bias"))
+_DEPTH = 8  # of containers in containers
+_PATCHES = "patch_embed.proj.weight"
+
+State = dict[str, Tensor]
+
+
+def pick(loaded: Any) -> tuple[State, str]:
+    """The model's tensors in what a file holds, by the rule above, and what was done about it.
+
+    Raises:
+        ValueError: there are none, or several sets; the message says so, for the line about the file.
+    """
+    state, where = _container(loaded, _DEPTH)
+    others = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    said = [where] if where else []
+    if others:
+        said.append(f"without {_listed(others)}, which {'is no tensor' if len(others) == 1 else 'are no tensors'}")
+    while (unwrapped := _unwrap(tensors)) is not None:
+        tensors, what = unwrapped
+        said.append(what)
+    return tensors, f"{len(tensors)} tensors {', '.join(said) if said else 'as they are'}"
+
+
+def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
+    """The innermost mapping of names to tensors, and where it lies."""
+    if not isinstance(loaded, Mapping):
+        raise ValueError("holds no state dict: save model.state_dict()")
+    inner = {name: value for name, value in loaded.items() if isinstance(name, str) and _holds_tensors(value, depth)}
+    averages = [name for name in AVERAGES if name in inner]
+    plain = [name for name in PLAIN if name in inner]
+    if averages or plain:
+        name = (averages or plain)[0]
+        state, where = _container(inner[name], depth - 1)
+        kind = f"of the moving average '{name}'" if averages else f"of '{name}'"
+        beside = f" (not the plain weights '{plain[0]}')" if averages and plain else ""
+        return state, f"{kind}{beside}{' ' + where if where else ''}"
+    if _has_tensors(loaded):
+        return {name: value for name, value in loaded.items() if isinstance(name, str)}, ""
+    if len(inner) == 1:
+        ((name, value),) = inner.items()
+        state, where = _container(value, depth - 1)
+        return state, f"of '{name}'{' ' + where if where else ''}"
+    if inner:
+        raise ValueError(f"holds several state dicts ({_listed(sorted(inner))}): save the one that is meant")
+    raise ValueError("holds no state dict: save model.state_dict()")
+
+
+def _has_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(
+        isinstance(name, str) and isinstance(item, Tensor) for name, item in value.items()
+    )
+
+
+def _holds_tensors(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping) or depth == 0:
+        return False
+    return _has_tensors(value) or any(
+        isinstance(name, str) and _holds_tensors(item, depth - 1) for name, item in value.items()
+    )
+
+
+def _unwrap(tensors: State) -> tuple[State, str] | None:
+    """The tensors without their outermost prefix; None if they have none."""
+    for prefix in (*AVERAGE_PREFIXES, *PREFIXES):
+        inside = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        # an average lies beside as many plain weights; any other prefix is most of the file's
+        most = 2 * len(inside) + 2 * (prefix in AVERAGE_PREFIXES) > len(tensors)
+        if not inside or not most or (prefix == "encoder." and not any(_PATCHES in name for name in inside)):
+            continue  # some models of timm call a part of their own 'encoder'
+        outside = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+        kept = {name: tensor for name, tensor in outside.items() if name in CLASSIFIERS and name not in inside}
+        left_out = sorted(outside.keys() - kept.keys())
+        said = f"without the prefix '{prefix}'"
+        return inside | kept, said + (f" (left out: {_listed(left_out)})" if left_out else "")
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    """A few names, and how many more there are."""
+    few = ", ".join(name if len(name) <= 60 else f"{name[:57]}..." for name in names[:2])
+    return few if len(names) <= 2 else f"{few} and {len(names) - 2} more"
