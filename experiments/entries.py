@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.deit import deit_original
 from experiments.scales import ROWS, SCALES
-from transmix.recipe import settings
+from transmix.common.plain import plain
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Entry:
 def chosen(entry: Entry) -> dict[str, list[str]]:
     """What this suite does at paper scale: the entry's settings as ``SET=`` takes them, and the rows that have them."""
     paper = SCALES["paper"]
-    return by_value(entry, {row: settings(paper.recipe(row, "transmix")) for row in entry.rows})
+    return by_value(entry, {row: plain(paper.recipe(row, "transmix")) for row in entry.rows})
 
 
 def by_value(entry: Entry, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -88,7 +88,7 @@ def listed(rows: Collection[str], name: Callable[[str], str] = str) -> str:
 
 def as_deit_itself(rows: Iterable[str]) -> str:
     """The settings that turn the paper recipes of `rows` into DeiT's own, their models aside."""
-    original = settings(deit_original())
-    recipes = [settings(ROWS[row]()) for row in rows]
+    original = plain(deit_original())
+    recipes = [plain(ROWS[row]()) for row in rows]
     differing = [name for name in original if any(recipe[name] != original[name] for recipe in recipes)]
     return spelled(original, (name for name in differing if name != "model"))

@@ -16,6 +16,7 @@ from experiments.protocols import Sweep
 from experiments.runs import Run
 from experiments.scales import ROWS
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.plain import built
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
 # The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the
@@ -153,7 +154,7 @@ def _training(run: Run, given: Assumptions) -> Work | None:
 
 
 def _occlusion(run: Run, given: Assumptions) -> Work | None:
-    sweep = Sweep.from_settings(run.settings)
+    sweep = built(Sweep, run.settings)
     passes, images = sweep.settings, min(given.val_images, sweep.images or given.val_images)
     return _measurement(run, passes * images, disk=passes * images // 8)  # right or wrong, and packed
 

@@ -22,6 +22,7 @@ from experiments.trained import TrainedModel, load_trained
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
+from transmix.common.plain import built
 from transmix.common.seeding import derive_seed
 from transmix.data.loaders import Samples, eval_transform
 from transmix.data.objects import ObjectMasks, masks_beside
@@ -38,7 +39,7 @@ BATCH = 16  # images that share a box
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Mix validation images and compare each lambda with the true share."""
-    protocol, trained = LambdaStudy(**run.settings), load_trained(run.needs[0])
+    protocol, trained = built(LambdaStudy, run.settings), load_trained(run.needs[0])
     trained.model.to(processes.device)
     trained.normalise.to(processes.device)
     rng = np.random.default_rng(derive_seed(run.seed, "lambda"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from transmix.common.plain import built
 
 OCCLUSION = ("random", "salient", "non_salient")
 CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
@@ -48,12 +50,6 @@ class Sweep:
     shared: int = 256
     images: int | None = None
     seed: int = 0
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, Any]) -> Sweep:
-        """The sweep that a run's settings hold (JSON has lists where it has tuples)."""
-        tuples = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-        return cls(**settings | tuples | {"cells": tuple(map(tuple, settings["cells"]))})
 
     def points(self, curve: str) -> tuple[tuple[Any, ...], int]:
         """The severities of a curve, and how many draws are taken of each."""
@@ -135,9 +131,8 @@ class FineTuning:
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> FineTuning:
-        """The protocol that a run's settings hold (JSON has lists where it has tuples)."""
-        known = {field.name for field in fields(cls)} & settings.keys()
-        return cls(**{name: tuple(v) if isinstance(v := settings[name], list) else v for name in known})
+        """The protocol that a run's settings hold, beside the model."""
+        return built(cls, {name: value for name, value in settings.items() if name != "model"})
 
     @property
     def data(self) -> str:

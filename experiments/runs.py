@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import DenseSpec
+from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
 from experiments.records import UnreadableRecord, read_record
 from transmix.common.errors import UserError
+from transmix.common.plain import differing
 from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import SourceSpec
-from transmix.recipe import fingerprint
+from transmix.recipe import Recipe, fingerprint
 
 # who carries out which kind of run: a module with execute(run, processes, runtime) -> Outcome
 KINDS = {
@@ -24,6 +26,14 @@ KINDS = {
     "segmentation": "downstream.runs",
     "detection": "downstream.runs",
 }
+SETTINGS: dict[str, type] = {  # what the settings of a run of each kind are
+    "train": Recipe,
+    "lambda": LambdaStudy,
+    "occlusion": Sweep,
+    "natural": NaturalAdversarial,
+    "segmentation": FineTuning,
+    "detection": FineTuning,
+}
 
 
 def run_name(table: str, row: str, part: str, method: str, seed: int) -> str:
@@ -32,8 +42,12 @@ def run_name(table: str, row: str, part: str, method: str, seed: int) -> str:
 
 
 def run_id(name: str, kind: str, settings: dict[str, Any], data: str, seed: int, needs: list[str]) -> str:
-    """A run's id: its name, and a hash of kind, settings, the data's name, seed and the ids of the runs it needs."""
-    return f"{name}-{fingerprint([kind, settings, data, seed, needs])[:8]}"
+    """A run's id: its name, and a hash of kind, settings, the data's name, seed and the ids of the runs it needs.
+
+    A setting at its default does not count, so that a setting that is new changes no id, and a record without it is
+    of the same run. A default therefore never changes: a new meaning is a new setting.
+    """
+    return f"{name}-{fingerprint([kind, differing(SETTINGS[kind], settings), data, seed, needs])[:8]}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """The name and a hash of kind, settings, data, seed and needs."""
+        """The name and a hash of what decides the result (`run_id`)."""
         needs = [need.id for need in self.needs]
         return run_id(self.name, self.kind, self.settings, self.data.name, self.seed, needs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdver
 from experiments.runs import Data, Run
 from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.plain import plain
 from transmix.data.sources import SourceSpec
-from transmix.recipe import override, parse_settings, settings
+from transmix.recipe import override, parse_settings
 
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
@@ -155,7 +156,7 @@ class Study:
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         own = {} if method == "transmix" else {"label_rule": "area", **METHODS[method]}
         recipe = override(self.scale.recipe(row, method), **(self.changed | own))
-        return self._run(table_of(method), row, method, "train", seed, settings(recipe))
+        return self._run(table_of(method), row, method, "train", seed, plain(recipe))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol, inputs = {
@@ -163,13 +164,13 @@ class Study:
             "natural": (self._natural(), self.misleading),
             "lambda": (self.scale.lambda_study, {}),
         }[kind]
-        run = self._run(table, trained.row, trained.method, kind, trained.seed, jsonable(asdict(protocol)), (trained,))
+        run = self._run(table, trained.row, trained.method, kind, trained.seed, plain(protocol), (trained,))
         return replace(run, inputs=inputs)
 
     def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
         model = trained["baseline"].settings["model"]
         needs = (trained[method],) if method in trained else ()
-        settings = {"model": model, **jsonable(asdict(protocol))}
+        settings = {"model": model, **plain(protocol)}
         del settings["rows"]  # says where it is planned, nothing about the run
         run = self._run(protocol.table, row, method, protocol.kind, seed, settings, needs)
         return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
@@ -197,13 +198,6 @@ class Study:
             needs=needs,
             options=self.options,
         )
-
-
-def jsonable(value: Any) -> Any:
-    """The same with lists for tuples, as JSON gives it back."""
-    if isinstance(value, dict):
-        return {key: jsonable(item) for key, item in value.items()}
-    return [jsonable(item) for item in value] if isinstance(value, tuple) else value
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from experiments.runs import Run
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
+from transmix.common.plain import built
 from transmix.data.loaders import Normalizer
 from transmix.recipe import Recipe
 from transmix.training.checkpoints import load_model
@@ -33,12 +33,6 @@ class TrainedModel:
     recipe: Recipe
     crop_mode: str = "center"
     taken: str = ""
-
-
-def recipe_of(settings: dict[str, Any]) -> Recipe:
-    """The recipe that a run's or record's settings hold (JSON has lists where it has tuples)."""
-    tuples = {field.name for field in fields(Recipe) if str(field.type).startswith("tuple")}
-    return Recipe(**{name: tuple(value) if name in tuples else value for name, value in settings.items()})
 
 
 def weights_file(run: Run) -> Path:
@@ -66,4 +60,4 @@ def load_trained(run: Run) -> TrainedModel:
         model, about = load_model(run.folder / record["weights"])
     except UserError as error:
         raise UserError(f"{error}: redo just that run with '{run.command} --restart'") from error
-    return TrainedModel(model, Normalizer(about["mean"], about["std"]).eval(), recipe_of(record["settings"]))
+    return TrainedModel(model, Normalizer(about["mean"], about["std"]).eval(), built(Recipe, record["settings"]))

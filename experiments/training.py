@@ -5,9 +5,10 @@ from __future__ import annotations
 from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
-from experiments.trained import recipe_of
+from transmix.common.plain import built
 from transmix.data.sources import ImageSource
 from transmix.models.cost import forward_macs, skeleton
+from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 from transmix.training.log import NAME as LOG
 from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
@@ -15,7 +16,7 @@ from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Train (or continue) and report the accuracy of the weights that the recipe reports."""
-    recipe = recipe_of(run.settings)
+    recipe = built(Recipe, run.settings)
     trainer = Trainer(recipe, source, run.folder, run.seed, processes, runtime, {"run": run.id})
     trained = trainer.run()
     files = (WEIGHTS, LOG) if recipe.ema_decay is None else (WEIGHTS, EMA_WEIGHTS, LOG)

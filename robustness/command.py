@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from collections import defaultdict
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from rich.table import Table
 from experiments.protocols import SWEEPS, Sweep
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.run import default_workers, environment
-from experiments.study import jsonable
 from experiments.trained import TrainedModel
 from robustness import natural
 from robustness.answers import NAME as ANSWERS
@@ -33,6 +31,7 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
+from transmix.common.plain import plain
 from transmix.data.sources.folders import FolderImages
 from transmix.data.sources.source import find_split
 from transmix.recipe import fingerprint
@@ -137,7 +136,7 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
     if foreground_from(sweep, "dino"):
         dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
     saliency = find_saliency(sweep, first, images, grid, dino, command.args.masks)
-    protocol = jsonable(asdict(sweep))
+    protocol = plain(sweep)
     # more draws of the same are further settings of the same answers, and so are more cells
     decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws", "cells")}
     source = {"dino_sha256": sha256(command.args.dino)} if dino is not None else {}
@@ -222,7 +221,7 @@ def show(sweep: Sweep, found: list[tuple[str, dict[str, Any]]]) -> None:
     """Print top-1 by curve and severity, mean over draws, one line a model (name, metrics) and curve."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for curve in sweep.curves:
-        severities = jsonable(sweep.points(curve)[0])
+        severities = plain(sweep.points(curve)[0])
         table = Table(title=f"{curve.replace('_', ' ')}: top-1 (%)", title_justify="left", box=None)
         for title in ("model", "clean", *(label(curve, severity) for severity in severities), "area"):
             table.add_column(title, justify="left" if title == "model" else "right")

@@ -17,6 +17,7 @@ from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.common.files import sha256
+from transmix.common.plain import built
 from transmix.data.sources import ImageSource
 from transmix.training.distributed import Processes
 from transmix.training.loop import Runtime
@@ -25,7 +26,7 @@ from transmix.training.loop import Runtime
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Sweep, or go on with a sweep; the record comes with all answers and a contact sheet."""
     began = time.monotonic()
-    sweep, trained, images = Sweep.from_settings(run.settings), load_trained(run.needs[0]), source.open("val")
+    sweep, trained, images = built(Sweep, run.settings), load_trained(run.needs[0]), source.open("val")
     grid = grid_of(sweep, trained)
     settings = settings_of(sweep, grid)
     dino, extra = None, {}

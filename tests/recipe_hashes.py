@@ -1,4 +1,4 @@
-"""A fingerprint of every recipe at every scale, kept in ``golden/recipes.txt``.
+"""A fingerprint of every recipe at every scale, of what differs from the defaults, kept in ``golden/recipes.txt``.
 
 A recipe that changes is another experiment: `test_recipes` fails until ``python -m tests.recipe_hashes`` has written
 the list anew, so that the change is seen in review.
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from experiments.scales import SCALES
 from transmix.common.files import write_text
-from transmix.recipe import fingerprint, settings
+from transmix.common.plain import differing, plain
+from transmix.recipe import Recipe, fingerprint
 
 PATH = Path(__file__).parent / "golden" / "recipes.txt"
 
@@ -18,7 +19,7 @@ PATH = Path(__file__).parent / "golden" / "recipes.txt"
 def recipe_hashes() -> dict[str, str]:
     """``{"paper deit_s transmix": fingerprint, ...}`` of the code as it is."""
     return {
-        f"{scale.name} {row} {method}": fingerprint(settings(scale.recipe(row, method)))
+        f"{scale.name} {row} {method}": fingerprint(differing(Recipe, plain(scale.recipe(row, method))))
         for scale in SCALES.values()
         for row in scale.known_rows
         for method in scale.methods(row)

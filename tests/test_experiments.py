@@ -18,11 +18,11 @@ from experiments.protocols import FineTuning
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.scales import PAIR, ROWS, SCALES
 from experiments.study import Study, add_study_options, study_from
-from experiments.trained import recipe_of
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
+from transmix.common.plain import built, plain
 from transmix.models import create_model
-from transmix.recipe import Recipe, override, parse_settings, settings
+from transmix.recipe import Recipe, override, parse_settings
 from transmix.training.loop import build_model
 
 
@@ -37,7 +37,7 @@ PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.model
 
 @pytest.mark.parametrize(("scale", "row"), PLANNED)
 def test_a_row_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
-    pair = [settings(SCALES[scale].recipe(row, method)) for method in PAIR]
+    pair = [plain(SCALES[scale].recipe(row, method)) for method in PAIR]
     assert {name for name in pair[0] if pair[0][name] != pair[1][name]} == {"label_rule"}
     assert [recipe["label_rule"] for recipe in pair] == ["area", "mean"]
     assert timm.is_model(pair[0]["model"])
@@ -78,9 +78,9 @@ def test_table_2_varies_one_row_by_how_it_mixes():
         ]
     ]
     differs = {"none": {"mix_prob"}, "cutmix": {"mixup_alpha"}, "oracle": {"label_rule"}, "transmix": {"label_rule"}}
-    base = settings(SCALES["lab"].recipe("deit_t", "baseline"))
+    base = plain(SCALES["lab"].recipe("deit_t", "baseline"))
     for method, expected in differs.items():
-        recipe = settings(SCALES["lab"].recipe("deit_t", method))
+        recipe = plain(SCALES["lab"].recipe("deit_t", method))
         assert {name for name in base if base[name] != recipe[name]} == expected
     assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
     shown = {run.table for run in study("--scale", "tiny").shown_in("report")}
@@ -115,7 +115,7 @@ def test_every_recipe_is_a_lab_book_entry():
 
 def test_paper_recipes_hold_the_official_configuration():
     """method_facts.md §2.1, columns "OFF DeiT-S" and "OFF DeiT-B"."""
-    small, base = (settings(SCALES["paper"].recipe(row, "transmix")) for row in ("deit_s", "deit_b"))
+    small, base = (plain(SCALES["paper"].recipe(row, "transmix")) for row in ("deit_s", "deit_b"))
     expected = {
         "epochs": 300,
         "cooldown_epochs": 10,
@@ -141,7 +141,7 @@ def test_paper_recipes_hold_the_official_configuration():
 
 def test_settings_survive_json():
     recipe = SCALES["tiny"].recipe("deit_t", "transmix")
-    assert recipe_of(json.loads(json.dumps(settings(recipe)))) == recipe
+    assert built(Recipe, json.loads(json.dumps(plain(recipe)))) == recipe
 
 
 def test_settings_from_the_command_line_are_typed():

@@ -20,7 +20,8 @@ from experiments.scales import ROWS, SCALES
 from reports.page.ledger import used
 from reports.records.collect import collect
 from tests.made_up import make_study, write_train
-from transmix.recipe import Recipe, override, parse_settings, settings
+from transmix.common.plain import plain
+from transmix.recipe import Recipe, override, parse_settings
 
 ENTRIES = {entry.title: entry for entries in LEDGER.values() for entry in entries}
 ALTERNATIVES = [(entry, other) for entry in ENTRIES.values() for other in entry.alternatives]
@@ -55,7 +56,7 @@ def test_what_this_suite_does_is_what_the_recipes_hold(title):
 
 def test_choices_by_hand():
     """method_facts.md §2.1, the lines of the ledger's seven settings."""
-    small, pyramid, large = (settings(paper(row)) for row in ("deit_s", "pvt_s", "xcit_l"))
+    small, pyramid, large = (plain(paper(row)) for row in ("deit_s", "pvt_s", "xcit_l"))
     names = ("switch_prob", "batch_size", "report_ema", "eval_crop", "cooldown_epochs", "random_erasing")
     names += ("repeated_augmentation",)
     assert [small[name] for name in names] == [0.5, 256, True, 0.9, 10, 0.0, 1]
@@ -77,7 +78,7 @@ def test_deits_own_recipe_is_one_command_away():
 
 def test_spelled_settings_read_back():
     for row in ROWS:
-        everything = settings(paper(row))
+        everything = plain(paper(row))
         assert parse_settings(spelled(everything, everything).split()) == vars(paper(row))
 
 
@@ -108,7 +109,7 @@ def test_readings_in_a_docstring_are_in_the_ledger(row):
     known = {pair for _, other in ALTERNATIVES if row in other.rows for pair in other.settings.split()}
     text = family.__doc__ + ROWS[row].__doc__
     readings = [pair for quoted in re.findall(r"``([^`]+=[^`]+)``", text) for pair in quoted.split() if "=" in pair]
-    assert {pair for pair in readings if pair.partition("=")[0] in settings(paper(row))} <= known
+    assert {pair for pair in readings if pair.partition("=")[0] in plain(paper(row))} <= known
 
 
 def test_rows_in_words():

@@ -30,6 +30,7 @@ from robustness.patches import (
 )
 from robustness.settings import settings_of
 from transmix.common.errors import UserError
+from transmix.common.plain import built
 
 MASK = (1 << 64) - 1
 
@@ -250,7 +251,7 @@ def test_a_sweep_names_its_settings():
     assert set(PLANNED) == set(CORRUPTIONS)
     assert sweep.settings == len(keys)
     assert Sweep().settings == len(settings_of(Sweep(), (14, 14)))
-    assert Sweep.from_settings(json.loads(json.dumps(asdict(sweep)))) == sweep
+    assert built(Sweep, json.loads(json.dumps(asdict(sweep)))) == sweep
 
 
 def test_the_patches_of_a_setting_are_a_function_of_seed_draw_and_image():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
@@ -137,8 +137,3 @@ def fingerprint(value: Any) -> str:
     """A hash (16 hex digits) of anything JSON can hold; equal settings have equal fingerprints."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def settings(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain JSON values."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(recipe).items()}

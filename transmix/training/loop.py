@@ -19,6 +19,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from transmix.common.errors import UserError
+from transmix.common.plain import differing, plain
 from transmix.common.progress import progress_bar
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
 from transmix.common.stopping import Stopped, StopRequest
@@ -27,7 +28,7 @@ from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
 from transmix.mixing import MixPolicy
 from transmix.models import create_model
-from transmix.recipe import Recipe, fingerprint, settings
+from transmix.recipe import Recipe, fingerprint
 from transmix.task import TransMixTask
 from transmix.training.batchnorm import RunningStatistics
 from transmix.training.checkpoints import load_state, save_state, save_weights
@@ -146,7 +147,7 @@ class Trainer:
         self.seconds = 0.0
         self.stop = StopRequest()
         self._last_save = self._last_tick = time.monotonic()
-        self.identity = fingerprint([settings(recipe), source.fingerprint, seed])
+        self.identity = fingerprint([differing(Recipe, plain(recipe)), source.fingerprint, seed])
         if (out / STATE).exists():
             self.restore()
 

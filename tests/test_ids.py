@@ -1,0 +1,66 @@
+"""Run ids: what changes them, and that a setting that is new does not."""
+
+from __future__ import annotations
+
+from dataclasses import field, make_dataclass
+
+import pytest
+from frozen_defaults import broken_promises, defaults_now, frozen
+
+from experiments import runs
+from experiments.runs import SETTINGS, run_id
+from tests.made_up import make_study
+from transmix.common.plain import built, defaults, differing, plain
+
+SCALES = ("smoke", "tiny", "lab", "paper")
+
+
+def test_no_default_has_changed():
+    assert not broken_promises(), "\n".join(broken_promises())
+
+
+def test_every_default_is_frozen():
+    new = defaults_now().keys() - frozen().keys()
+    assert not new, f"settings that are new: {', '.join(sorted(new))}: 'python -m tests.frozen_defaults' adds them"
+
+
+def test_a_changed_default_is_named_with_what_to_do_instead(monkeypatch):
+    monkeypatch.setattr("frozen_defaults.frozen", lambda: {"Recipe.drop_path": "0.2", "Recipe.no_more": "1"})
+    changed, gone = broken_promises()
+    assert changed.startswith("Recipe.drop_path was 0.2 by default, now it is 0.1")
+    assert changed.endswith("a new meaning is a new setting")
+    assert "now it is gone" in gone
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_new_setting_changes_no_id_until_it_is_used(tmp_path, monkeypatch, kind):
+    planned = [run for scale in SCALES for run in make_study(tmp_path, "--scale", scale).plan() if run.kind == kind]
+    assert planned
+    before = [run.id for run in planned]
+    settings = SETTINGS[kind]
+    new = [("made_up", dict, field(default_factory=lambda: {"holes": (1, 2)}))]
+    monkeypatch.setitem(runs.SETTINGS, kind, make_dataclass(settings.__name__, new, bases=(settings,), frozen=True))
+
+    def ids(made_up) -> list[str]:
+        return [
+            run_id(r.name, kind, r.settings | made_up, r.data.name, r.seed, [need.id for need in r.needs])
+            for r in planned
+        ]
+
+    assert ids({}) == before  # as an older record has it
+    assert ids({"made_up": {"holes": [1, 2]}}) == before
+    assert not set(ids({"made_up": {"holes": [1, 3]}})) & set(before)
+
+
+def test_settings_without_a_default_always_count():
+    recipe = SETTINGS["train"](model="a", image_size=64)
+    assert differing(type(recipe), plain(recipe)) == {"model": "a", "image_size": 64}
+    assert not {"model", "image_size"} & defaults(type(recipe)).keys()
+
+
+@pytest.mark.parametrize("settings", dict.fromkeys(SETTINGS.values()))
+def test_what_differs_gives_the_settings_again(settings):
+    known = {"model": "a", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
+    needed = {name: known[name] for name in settings.__dataclass_fields__ if name in known}
+    whole = built(settings, needed)
+    assert built(settings, differing(settings, plain(whole))) == whole
