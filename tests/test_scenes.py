@@ -173,6 +173,17 @@ def test_objects_cover_a_sane_and_varied_share() -> None:
     assert shares.std() > 0.08
 
 
+def test_the_share_of_small_objects_is_a_setting_and_nothing_else_depends_on_it() -> None:
+    small = dataclasses.replace(SPEC, min_share=0.03, max_share=0.15)
+    shares = np.array([single_object_scene(small, "train", i).masks.mean() for i in range(150)])
+    assert shares.min() > 0.01
+    assert 0.06 < shares.mean() < 0.11
+    assert shares.max() < 0.18
+    here, there = (single_object_scene(spec, "train", 0) for spec in (SPEC, small))
+    outside = ~(here.masks[0] | there.masks[0])
+    assert np.mean(np.abs(here.image[outside].astype(int) - there.image[outside]) < 12) > 0.5  # the same background
+
+
 def test_mask_is_where_the_object_is() -> None:
     """Within the masks of plain objects one hue rules; around them many do."""
     plain = next(k for k in range(10) if scene_class(k).texture == "plain")
@@ -266,6 +277,9 @@ def test_dense_views_use_at_most_150_classes() -> None:
         ({"dense_val": 2.5}, "dense_val=2.5"),
         ({"val": True}, "val=True"),
         ({"classes": 50, "val": 49}, "val=49 must be at least classes=50"),
+        ({"min_share": 0.0}, "min_share=0.0 must be a number, 0.01 to 0.6"),
+        ({"max_share": float("nan")}, "max_share=nan"),
+        ({"min_share": 0.5, "max_share": 0.4}, "min_share=0.5 is above max_share=0.4: lower it"),
     ],
 )
 def test_bad_settings(settings: dict[str, int], message: str) -> None:
@@ -276,9 +290,14 @@ def test_bad_settings(settings: dict[str, int], message: str) -> None:
 
 def test_key_depends_on_every_setting() -> None:
     spec = ScenesSpec()
-    changed = [dataclasses.replace(spec, **{f.name: f.default + 32}) for f in dataclasses.fields(spec)]
-    assert len({spec.key, *(other.key for other in changed)}) == 9
-    assert spec.key.startswith("scenes-10c-64px-")
+    more = {int: 32, float: 0.02}
+    changed = [
+        dataclasses.replace(spec, **{f.name: f.default + more[type(f.default)]}) for f in dataclasses.fields(spec)
+    ]
+    assert len({spec.key, *(other.key for other in changed)}) == 11
+    assert (
+        spec.key == "scenes-10c-64px-13f1aa31"
+    )  # as the published runs name it: a setting that came later does not change it
 
 
 def test_folder_of_another_spec(written: Path, tmp_path: Path) -> None:

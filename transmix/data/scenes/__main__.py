@@ -18,6 +18,8 @@ _HELP = {
     "dense_size": "side of the ADE20K and COCO images, pixels",
     "dense_train": "ADE20K and COCO images for training",
     "dense_val": "ADE20K and COCO images for validation",
+    "min_share": "smallest share of a classification image that its object covers",
+    "max_share": "largest such share",
 }
 
 
@@ -29,7 +31,7 @@ def main() -> int:
     for field in dataclasses.fields(ScenesSpec):
         flag = "--" + field.name.replace("_", "-")
         text = f"{_HELP[field.name]} (default {field.default})"
-        parser.add_argument(flag, type=int, default=field.default, metavar="N", help=text)
+        parser.add_argument(flag, type=type(field.default), default=field.default, metavar="N", help=text)
     arguments = vars(parser.parse_args())
     out, processes = arguments.pop("out"), arguments.pop("processes")
 

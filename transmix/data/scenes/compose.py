@@ -41,7 +41,7 @@ def single_object_scene(spec: ScenesSpec, split: str, index: int) -> Scene:
     """Classification image `index` of a split ("train" or "val"): one object, of class index % classes."""
     rng = np.random.default_rng(derive_seed(spec.seed, "imagenet", split, index))
     label = index % spec.classes
-    figure = draw_object(scene_class(label), float(rng.uniform(0.12, 0.54)), rng)
+    figure = draw_object(scene_class(label), float(rng.uniform(spec.min_share, spec.max_share)), rng)
     return compose_scene(figure, label, spec.size, behind=int(rng.integers(2, 5)), rng=rng)
 
 

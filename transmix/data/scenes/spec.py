@@ -32,7 +32,10 @@ _LIMITS = {
     "dense_size": (32, 256),
     "dense_train": (1, 10_000_000),
     "dense_val": (1, 10_000_000),
+    "min_share": (0.01, 0.60),
+    "max_share": (0.01, 0.60),
 }
+_ADDED = ("min_share", "max_share")  # after data sets were published: at their defaults they do not change a key
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class ScenesSpec:
     """The settings of a data set; two equal specs give the same bytes.
 
     `size` and `dense_size` are the sides of the square images in pixels; `train` and `val` count the
-    classification images, `dense_train` and `dense_val` those of the ADE20K and COCO views.
+    classification images, `dense_train` and `dense_val` those of the ADE20K and COCO views. An object covers
+    between `min_share` and `max_share` of its classification image, uniformly; nothing else depends on them.
     Raises `UserError` for a value out of range.
     """
 
@@ -52,12 +56,17 @@ class ScenesSpec:
     dense_size: int = 128
     dense_train: int = 160
     dense_val: int = 40
+    min_share: float = 0.12
+    max_share: float = 0.54
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise UserError(f"scenes setting {name}={value!r} must be an integer, {low} to {high}")
+            value, kind = getattr(self, name), type(low)
+            if type(value) is not kind or not low <= value <= high:
+                what = "an integer" if kind is int else "a number"
+                raise UserError(f"scenes setting {name}={value!r} must be {what}, {low} to {high}")
+        if self.min_share > self.max_share:
+            raise UserError(f"scenes setting min_share={self.min_share} is above max_share={self.max_share}: lower it")
         for name in ("train", "val"):
             if getattr(self, name) < self.classes:
                 raise UserError(
@@ -73,7 +82,12 @@ class ScenesSpec:
     @cached_property
     def key(self) -> str:
         """A folder name for this data set, e.g. ``scenes-10c-64px-1a2b3c4d``."""
-        text = json.dumps([GENERATOR, dataclasses.asdict(self)], sort_keys=True)
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in _ADDED or getattr(self, field.name) != field.default
+        }
+        text = json.dumps([GENERATOR, values], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"scenes-{self.classes}c-{self.size}px-{digest}"
 
