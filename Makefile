@@ -1,5 +1,6 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
-#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   SEEDS=n   IMAGENET=[NAME:]/path/to/images
+#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   METHODS=cutmix,...|all   SEEDS=n
+#   IMAGENET=[NAME:]/path/to/images   PLUGINS=/my/folder (its methods/*.py, ...)
 #   ADE20K=dir   PASCAL_CONTEXT=dir   COCO=dir
 #   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
 #   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
@@ -17,13 +18,15 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif
 
-STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(METHODS),--methods $(METHODS)) \
+  $(if $(SEEDS),--seeds $(SEEDS)) \
   $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(IMAGENET_A),--imagenet-a '$(IMAGENET_A)') \
   $(if $(IMAGENET_O),--imagenet-o '$(IMAGENET_O)') $(if $(DINO),--dino '$(DINO)') \
   $(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(ADE20K),--ade20k '$(ADE20K)') $(if $(COCO),--coco '$(COCO)') \
   $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') $(foreach setting,$(SET),--set $(setting)) \
   $(if $(filter-out results,$(RESULTS)),--results $(RESULTS)) $(if $(filter-out data,$(DATA)),--data $(DATA))
 PLAN := $(RESULTS)/$(SCALE)/plan.mk
+export PLUGINS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -76,7 +79,7 @@ $(VENV): requirements.lock
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
 ifneq ($(filter report table1 table2 table3 table4 table5 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
-ifneq ($(shell $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
+ifneq ($(shell PLUGINS='$(PLUGINS)' $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
 $(error there is nothing to make, see the line above)
 endif
 include $(PLAN)

@@ -76,7 +76,7 @@ class Run:
     Attributes:
         table: the make target it belongs to (``table1``, ``occlusion``, ...).
         row: row of the table, e.g. ``deit_s``.
-        method: one of `experiments.scales.METHODS`, or ``random``: no weights.
+        method: one of `transmix.methods`, or ``random``: no weights.
         kind: one of `KINDS`.
         scale: ``smoke``, ``tiny``, ``lab`` or ``paper``.
         seed: of every random draw.

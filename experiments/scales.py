@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,30 +13,28 @@ from experiments.protocols import FineTuning, LambdaStudy, Sweep
 from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
 from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
 from transmix.data.scenes import ScenesSpec
+from transmix.methods import methods
 from transmix.recipe import Recipe
 
 ROWS: dict[str, Callable[[], Recipe]] = {  # in the order of the paper's table
     recipe.__name__: recipe
     for recipe in ((deit_t, pvt_t, xcit_t, cait_xxs, deit_s, pvt_s, xcit_s, pvt_m, pvt_l, xcit_m, deit_b, xcit_l))
 }
-METHODS: dict[str, dict[str, Any]] = {  # the settings in which runs of one row differ
-    "none": {"mix_prob": 0.0},
-    "cutmix": {"mixup_alpha": 0.0},
-    "baseline": {},  # Mixup and CutMix, labels by area
-    "transmix": {"label_rule": "mean"},
-    "oracle": {"label_rule": "oracle"},  # labels by the objects' visible pixels: the ceiling of any label rule
-}
-PAIR = ("baseline", "transmix")  # the columns of Table 1
-
-FINE_TUNED = (*PAIR, "random")  # what downstream runs start from: weights of Table 1, or none
-
+PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
+RANDOM = "random"  # fine-tuning that starts from no weights
 TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
 TABLE2_ROW = "deit_t"
 
 
 def table_of(method: str) -> str:
-    """The table that a training run belongs to; Table 2 shows Table 1's pair beside its own."""
-    return "table1" if method in PAIR else "table2"
+    """The table that a training run belongs to; Table 2 shows those of Table 1 beside its own."""
+    return "table1" if "table1" in methods()[method].tables else "table2"
+
+
+def trained_by(row: str, chosen: Collection[str]) -> tuple[str, ...]:
+    """The methods a row is trained by: the pair, and of those that are chosen Table 1's; for one row Table 2's too."""
+    others = [name for name in methods() if name in chosen and name not in PAIR]
+    return PAIR + tuple(name for name in others if row == TABLE2_ROW or table_of(name) == "table1")
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Scale:
         purpose: one line for the report's banner.
         scenes: the embedded data set; None where the user brings the real one.
         rows: rows of Table 1 that are run by default.
-        mix_methods: methods of Table 2 that are run for its row, beside the pair of Table 1.
+        mix_methods: methods that are run by default beside the pair of Table 1.
         tables: what ``make report`` runs.
         seeds: seeds that are run by default.
         training: settings that replace a paper recipe's.
@@ -77,13 +75,13 @@ class Scale:
         return tuple(self.models or ROWS)
 
     def methods(self, row: str) -> tuple[str, ...]:
-        """How a row is trained at this scale: the pair of Table 1, and for one row the others of Table 2."""
-        return PAIR + (self.mix_methods if row == TABLE2_ROW else ())
+        """How a row is trained at this scale by default."""
+        return trained_by(row, self.mix_methods)
 
     def recipe(self, row: str, method: str) -> Recipe:
-        """The recipe of one run of Table 1 at this scale."""
+        """How a row is trained by a method at this scale."""
         stand_in = {"model": self.models[row]} if self.models else {}
-        return replace(ROWS[row](), **(self.training | stand_in | METHODS[method]))
+        return replace(ROWS[row](), **(self.training | stand_in | methods()[method].settings))
 
 
 # Short runs on small images: mild augmentation and mixing in part of the batches, no moving average (it would not

@@ -11,11 +11,12 @@ from typing import Any
 from experiments.dense import OPTIONS, DenseSpec
 from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdversarial, Sweep
 from experiments.runs import Data, Run
-from experiments.scales import FINE_TUNED, METHODS, PAIR, ROWS, SCALES, TABLE2_ROW, Scale, table_of
+from experiments.scales import PAIR, RANDOM, ROWS, SCALES, TABLE2_ROW, Scale, table_of, trained_by
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.plain import plain
 from transmix.data.sources import SourceSpec
-from transmix.recipe import override, parse_settings
+from transmix.methods import methods
+from transmix.recipe import Recipe, override, parse_settings
 
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
@@ -38,6 +39,7 @@ class Study:
         imagenet_o: class folders of ImageNet-O, or of other images of unknown classes.
         dino: weights of DINO's ViT-S/16, to find the foreground with.
         protocol: of the sweeps (`experiments.protocols.Sweep`); None for the scale's.
+        methods: ways to mix (`transmix.methods`) beside the pair of Table 1; None for the scale's.
     """
 
     scale: Scale
@@ -53,6 +55,7 @@ class Study:
     imagenet_o: Path | None = None
     dino: Path | None = None
     protocol: str | None = None
+    methods: tuple[str, ...] | None = None
 
     @property
     def classification_data(self) -> Data:
@@ -88,20 +91,29 @@ class Study:
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
-        runs, masked = [], self.classification_data.scenes is not None  # the oracle looks at the scenes' masks
+        runs, measured = [], {"occlusion": "occlusion", "table5": "natural", "lambda": "lambda"}
         for row in self.rows:
             for seed in range(self.seeds):
-                methods = [name for name in self.scale.methods(row) if name != "oracle" or masked]
-                trained = {method: self._training(row, method, seed) for method in methods}
+                trained = {method: self._training(row, method, seed) for method in self.trained_by(row)}
                 runs += trained.values()
-                for method in PAIR:
-                    runs.append(self._measurement("occlusion", "occlusion", trained[method]))
-                    runs.append(self._measurement("table5", "natural", trained[method]))
-                runs.append(self._measurement("lambda", "lambda", trained["transmix"]))
+                for table, kind in measured.items():
+                    runs += [self._measurement(table, kind, run) for run in _shown(trained, table).values()]
                 for protocol in self.scale.fine_tuning:
                     if protocol.serves(row):
-                        runs += [self._fine_tuning(protocol, row, method, trained, seed) for method in FINE_TUNED]
+                        starts = {**_shown(trained, protocol.table), RANDOM: None}
+                        runs += [self._fine_tuning(protocol, row, method, trained, seed) for method in starts]
         return runs
+
+    def trained_by(self, row: str) -> tuple[str, ...]:
+        """The methods a row is trained by; by default those of the scale that the data allow."""
+        if self.methods is not None:
+            return trained_by(row, self.methods)
+        return tuple(name for name in self.scale.methods(row) if self.masked or not _needs_masks(name))
+
+    @property
+    def masked(self) -> bool:
+        """Whether the data tell where the labelled objects are."""
+        return self.classification_data.scenes is not None
 
     def shown_in(self, table: str) -> list[Run]:
         """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
@@ -152,11 +164,15 @@ class Study:
             raise unknown_name(f"run at scale {self.scale.name}", name, runs)
         return found
 
-    def _training(self, row: str, method: str, seed: int) -> Run:
+    def recipe(self, row: str, method: str) -> Recipe:
+        """How a row is trained by a method in this study."""
+        own = methods()[method].settings
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
-        own = {} if method == "transmix" else {"label_rule": "area", **METHODS[method]}
-        recipe = override(self.scale.recipe(row, method), **(self.changed | own))
-        return self._run(table_of(method), row, method, "train", seed, plain(recipe))
+        settings = own | self.changed if method == "transmix" else self.changed | {"label_rule": "area"} | own
+        return override(self.scale.recipe(row, "baseline"), **settings)
+
+    def _training(self, row: str, method: str, seed: int) -> Run:
+        return self._run(table_of(method), row, method, "train", seed, plain(self.recipe(row, method)))
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol, inputs = {
@@ -204,6 +220,11 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     """The options that describe a study."""
     parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
     parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(ROWS)}")
+    parser.add_argument(
+        "--methods",
+        metavar="METHOD,...",
+        help=f"trained beside {' and '.join(PAIR)}, or 'all' that can be: {', '.join(methods())}",
+    )
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
     parser.add_argument(
         "--imagenet",
@@ -241,7 +262,7 @@ def study_from(args: argparse.Namespace) -> Study:
     options = ["--scale", scale.name]
     if args.protocol is not None and args.protocol not in PROTOCOLS:
         raise unknown_name("protocol", args.protocol, PROTOCOLS)
-    for name in ("rows", "seeds", "imagenet", "imagenet_a", "imagenet_o", *OPTIONS, "dino", "protocol"):
+    for name in ("rows", "methods", "seeds", "imagenet", "imagenet_a", "imagenet_o", *OPTIONS, "dino", "protocol"):
         if getattr(args, name) is not None:
             options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     for name in ("results", "data"):
@@ -250,7 +271,7 @@ def study_from(args: argparse.Namespace) -> Study:
     for pair in args.set:
         options += ["--set", pair]
     dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
-    return Study(
+    study = Study(
         scale=scale,
         rows=rows,
         seeds=seeds,
@@ -265,3 +286,33 @@ def study_from(args: argparse.Namespace) -> Study:
         dino=args.dino,
         protocol=args.protocol,
     )
+    return replace(study, methods=_chosen(args.methods, study)) if args.methods else study
+
+
+def _chosen(text: str, study: Study) -> tuple[str, ...]:
+    """Methods by name, or all that a study can train."""
+    if text == "all":
+        return tuple(name for name in methods() if _possible(name, study))
+    for name in text.split(","):
+        if name not in methods():
+            raise unknown_name("method", name, methods())
+        if _needs_masks(name) and not study.masked:
+            raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
+    return tuple(text.split(","))
+
+
+def _possible(method: str, study: Study) -> bool:
+    try:
+        study.recipe(TABLE2_ROW, method)
+    except UserError:
+        return False
+    return study.masked or not _needs_masks(method)
+
+
+def _shown(trained: dict[str, Run], table: str) -> dict[str, Run]:
+    """The trainings whose method appears in a table."""
+    return {method: run for method, run in trained.items() if table in methods()[method].tables}
+
+
+def _needs_masks(method: str) -> bool:
+    return methods()[method].settings.get("label_rule") == "oracle"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,6 +14,7 @@ import pytest
 import timm
 import torch
 
+import transmix.methods
 from experiments.makefile import fragment
 from experiments.protocols import FineTuning
 from experiments.records import UnreadableRecord, read_record, write_record
@@ -21,6 +23,7 @@ from experiments.study import Study, add_study_options, study_from
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.common.plain import built, plain
+from transmix.methods import methods
 from transmix.models import create_model
 from transmix.recipe import Recipe, override, parse_settings
 from transmix.training.loop import build_model
@@ -85,6 +88,92 @@ def test_table_2_varies_one_row_by_how_it_mixes():
     assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
     shown = {run.table for run in study("--scale", "tiny").shown_in("report")}
     assert shown == {"table1", "table3", "table4", "table5", "occlusion", "lambda"}
+
+
+def test_methods_are_chosen_beside_the_pair():
+    lab = study("--scale", "lab", "--seeds", "1", "--methods", "cutmix,oracle")
+    assert [run.method for run in lab.shown_in("table2")] == ["baseline", "transmix", "cutmix", "oracle"]
+    chosen = next(run for run in lab.plan() if run.method == "oracle")
+    usual = study("--scale", "lab").find("table2.deit_t.oracle.seed0")
+    assert chosen.id == usual.id
+    assert "--methods cutmix,oracle" in chosen.command
+    assert lab.make("table2") == "make table2 SCALE=lab METHODS=cutmix,oracle SEEDS=1"
+    assert {run.method for run in study("--methods", "transmix").plan()} == {*PAIR, "random"}
+
+
+def test_all_methods_are_those_that_a_study_can_train(tmp_path):
+    """The oracle's labels need masks, and that the images stay on the device."""
+    beside = ["none", "cutmix", "oracle"]
+    for options, known in (
+        (("--scale", "lab"), beside),
+        (("--scale", "lab", "--set", "resident=false"), beside[:2]),
+        (("--scale", "lab", "--imagenet", str(tmp_path)), beside[:2]),
+        (("--scale", "tiny"), beside[:2]),
+        (("--scale", "tiny", "--set", "resident=true"), beside),
+    ):
+        trained = study(*options, "--methods", "all").trained_by("deit_t")
+        assert [name for name in trained if name in ("none", "cutmix", "oracle")] == known
+    with pytest.raises(UserError, match="--methods oracle needs object masks"):
+        study("--scale", "lab", "--imagenet", str(tmp_path), "--methods", "oracle")
+
+
+MIXED_FAR = """
+from transmix.methods import Method
+
+METHOD = Method(title="Far CutMix", settings={"cutmix_alpha": 0.2}, tables=%s)
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A folder of one's own, empty; what has been found before is forgotten, and once more afterwards."""
+    monkeypatch.setenv("PLUGINS", str(tmp_path))
+    monkeypatch.setattr(transmix.methods, "__path__", list(transmix.methods.__path__))
+    methods.cache_clear()
+    yield tmp_path
+    methods.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("transmix.methods.far_")]:
+        del sys.modules[name]
+
+
+def test_a_method_of_ones_own_is_planned_where_it_says_that_it_appears(plugins):
+    (plugins / "methods").mkdir()
+    for name, tables in (("far_a", ("table2", "table3", "table5")), ("far_b", ("table1", "lambda"))):
+        (plugins / "methods" / f"{name}.py").write_text(MIXED_FAR % repr(tables))
+    assert not [run for run in study("--scale", "smoke").plan() if run.method.startswith("far")]
+    chosen = study("--scale", "smoke", "--rows", "deit_t,pvt_t", "--methods", "far_b,far_a")
+    runs = [run.name for run in chosen.plan() if run.method.startswith("far_")]
+    assert runs == [
+        "table2.deit_t.far_a.seed0",
+        "table1.deit_t.far_b.seed0",
+        "table5.deit_t.far_a.seed0",
+        "lambda.deit_t.far_b.seed0",
+        "table3.deit_t.segmenter_linear.far_a.seed0",
+        "table1.pvt_t.far_b.seed0",
+        "lambda.pvt_t.far_b.seed0",
+    ]
+    tuned = next(run for run in chosen.plan() if run.part and run.method == "far_a")
+    assert [need.name for need in tuned.needs] == ["table2.deit_t.far_a.seed0"]
+    far = chosen.find("table2.deit_t.far_a.seed0").settings
+    assert (far["cutmix_alpha"], far["label_rule"]) == (0.2, "area")
+
+
+def test_make_finds_a_method_of_ones_own(plugins):
+    (plugins / "methods").mkdir()
+    (plugins / "methods" / "far_c.py").write_text(MIXED_FAR % ("('table2',)",))
+    command = [
+        "make",
+        "-n",
+        "table2",
+        "SCALE=smoke",
+        "METHODS=far_c",
+        f"PLUGINS={plugins}",
+        f"RESULTS={plugins}/results",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "PLUGINS"}
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert out.returncode == 0, out.stderr
+    assert "experiments run table2.deit_t.far_c.seed0" in out.stdout
 
 
 def test_what_robustness_is_measured_on(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments import published
 from experiments.published import PublishedRow, model_name
-from experiments.scales import METHODS, SCALES, TABLE2_ROW
+from experiments.scales import SCALES, TABLE2_ROW
 from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
@@ -68,7 +68,7 @@ class MixRow:
 
 def mix_rows(collected: Collected) -> list[MixRow]:
     """All ways to mix, measured or not."""
-    arms = {method: arm(collected, TABLE2_ROW, method) for method in METHODS}
+    arms = {method: arm(collected, TABLE2_ROW, method) for method in NAMES}
     reference = arms[REFERENCE]
     return [
         MixRow(method, found, None if found is reference else Comparison(reference, found, CLAIM))
