@@ -27,8 +27,8 @@ from transmix.common.seeding import derive_seed
 from transmix.data.loaders import Samples, eval_transform
 from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images, ImageSource
-from transmix.labels import Box, attention_share, object_share, token_mask
-from transmix.mixing import Mix, cutmix, draw_box
+from transmix.labels import Box, area_share, object_share, pasted_share, pasted_tokens
+from transmix.mixing import cutmix, draw_box
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 from transmix.training.loop import Runtime
@@ -46,7 +46,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     rows: list[dict[str, np.ndarray]] = []
     for images, labels, objects in batches(trained.recipe, source.open("val"), protocol.mixes, rng):
         box = box_within(rng, images.shape[-2:], protocol)
-        rows.append(measure(trained, cutmix(images, box), images, labels, objects, processes.device))
+        rows.append(measure(trained, box, images, labels, objects, processes.device))
     if processes.leads:
         save_examples(run.folder / EXAMPLES, rows, protocol.examples)
     lam = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name.startswith("lam_")}
@@ -96,24 +96,25 @@ def box_within(rng: np.random.Generator, image_size: tuple[int, int], protocol: 
 
 @torch.inference_mode()
 def measure(
-    trained: TrainedModel, mix: Mix, images: Tensor, labels: Tensor, objects: Tensor | None, device: torch.device
+    trained: TrainedModel, box: Box, images: Tensor, labels: Tensor, objects: Tensor | None, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Pictures, attention and the four lambdas of one mixed batch."""
-    reader = ClassAttention(trained.model)
+    """Pictures, attention and the four lambdas of a batch that is mixed by one box."""
+    mix, area = cutmix(images, box), area_share(box, images.shape[-2:])
+    reader = ClassAttention(trained.model, trained.recipe.attention_head, trained.recipe.attention_block)
     trained.model(trained.normalise(mix.images.to(device)))
     attention = reader.take().cpu()
     reader.remove()
-    mask = token_mask(mix.box, images.shape[-2:], reader.grid)
-    share = attention_share(attention, mask, mix.lam)
-    true = torch.full_like(share, torch.nan) if objects is None else object_share(objects, mix.partner, mix.box)
+    mask = pasted_tokens(mix.pasted, reader.grid)
+    share, mean = (pasted_share(area, attention, mask, rule) for rule in ("attention", "mean"))
+    true = torch.full_like(share, torch.nan) if objects is None else object_share(objects, mix.partner, mix.pasted)
     pictures = {"mixed": mix.images, "own": images, "partner": images[mix.partner]}
     return {
         **{name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()},
-        "box": np.tile(np.array(mix.box), (len(images), 1)),
+        "box": np.tile(np.array(box), (len(images), 1)),
         "attention": attention.unflatten(1, reader.grid).numpy(),
-        "lam_area": np.full(len(images), mix.lam),
+        "lam_area": np.full(len(images), area),
         "lam_attention": share.numpy(),
-        "lam_mean": ((mix.lam + share) / 2).numpy(),
+        "lam_mean": mean.numpy(),
         "lam_true": true.numpy(),
         "own_class": labels.numpy(),
         "partner_class": labels[mix.partner].numpy(),

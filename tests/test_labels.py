@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from transmix.labels import Box, area_share, attention_share, mixed_targets, object_share, pasted_share, token_mask
+from transmix.labels import (
+    Box,
+    area_share,
+    attention_share,
+    box_mask,
+    mixed_targets,
+    object_share,
+    pasted_share,
+    pasted_tokens,
+    token_mask,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "transmix_reference.json").read_text())["cases"]
 BOXES = [Box(0, 64, 0, 64), Box(10, 11, 20, 21), Box(8, 24, 16, 48), Box(3, 50, 0, 17), Box(5, 5, 7, 30)]
@@ -137,6 +147,29 @@ def test_the_true_share_counts_the_object_pixels_that_can_be_seen():
                 own += bool(objects[i, y, x]) and not inside
                 pasted += bool(objects[4 - i, y, x]) and inside
         assert share == pytest.approx(pasted / (own + pasted))
+
+
+def test_true_shares_by_a_mask_for_each_image():
+    generator = torch.Generator().manual_seed(1)
+    objects, pasted = torch.rand(2, 5, 8, 8, generator=generator) > 0.5
+    partner = torch.tensor([1, 2, 3, 4, 0])
+    for i, share in enumerate(object_share(objects, partner, pasted).tolist()):
+        seen = (objects[i] & ~pasted[i]).sum().item(), (objects[partner[i]] & pasted[i]).sum().item()
+        assert share == pytest.approx(seen[1] / sum(seen))
+    box = Box(2, 6, 1, 8)
+    by_mask = object_share(objects, partner, box_mask(box, (8, 8)).expand(5, -1, -1))
+    assert torch.equal(by_mask, object_share(objects, partner, box))
+
+
+@pytest.mark.parametrize(("image_size", "grid"), [((64, 64), (8, 8)), ((64, 96), (4, 12)), ((70, 66), (7, 6))])
+def test_the_top_left_pixel_of_a_patch_decides_whatever_the_mask(image_size, grid):
+    pasted = torch.rand(3, *image_size, generator=torch.Generator().manual_seed(2)) > 0.5
+    (height, width), (rows, columns) = image_size, grid
+    expected = [
+        [float(mask[r * height // rows, c * width // columns]) for r in range(rows) for c in range(columns)]
+        for mask in pasted
+    ]
+    assert pasted_tokens(pasted, grid).tolist() == expected
 
 
 def test_no_object_in_sight_is_not_a_number():

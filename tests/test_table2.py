@@ -98,8 +98,8 @@ def test_shares_of_mixed_batches_are_those_that_are_drawn(alphas):
     settings = dict(zip(("mixup_alpha", "cutmix_alpha"), alphas, strict=True)) | {"mix_prob": 0.6, "switch_prob": 0.8}
     policy, rng = MixPolicy(*alphas, prob=0.6, switch_prob=0.8), np.random.default_rng(0)
     mixes = [mix_batch(torch.zeros(2, 1, 4, 4), policy, rng) for _ in range(2000)]
-    by_cutmix = np.mean([mix.box is not None for mix in mixes])
-    by_mixup = np.mean([mix.box is None and mix.lam > 0 for mix in mixes])
+    by_cutmix = np.mean([mix.pasted is not None for mix in mixes])
+    by_mixup = np.mean([mix.pasted is None and mix.lam[0].item() > 0 for mix in mixes])
     assert table2.mixed_batches(settings) == pytest.approx((by_mixup, by_cutmix), abs=0.04)
 
 

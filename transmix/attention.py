@@ -1,8 +1,8 @@
-"""Read the class-token attention of the last class-attention block, almost for free.
+"""Read what a model computes in passing: class-token attention above all, almost for free.
 
-A forward pre-hook sees the tokens that enter that one attention module and recomputes only the class token's
-row. The model's own computation (fused attention included) is not touched, so its outputs stay as they were
-to the bit, and nothing of size N x N is made.
+A forward pre-hook sees the tokens that enter an attention module and recomputes only the class token's row. The model's
+own computation (fused attention included) is not touched, so its outputs stay as they were to the bit, and nothing of
+size N x N is made (but by `BlockAttention`, for methods that need it).
 
 The keys are not even projected: with ``u_h = W_k,h^T q_h`` the logits of head h are ``x u_h``; the key bias adds
 the same constant to a whole row and cancels in the softmax.
@@ -12,16 +12,19 @@ Shapes: B images, N tokens (prefix tokens first), P patch tokens, C channels, h 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import torch
 from timm.layers import Attention, to_2tuple
 from timm.models import Cait, VisionTransformer, Xcit
 from timm.models.cait import ClassAttn
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from transmix.common.errors import UserError
 from transmix.models.pvt import PyramidVisionTransformer, SpatialReductionAttention
@@ -34,22 +37,28 @@ class Family:
     Attributes:
         name: what the family is called in messages.
         models: the model class.
-        find: the attention module of a model of that class, or None if this one has no class attention.
-        query_key: its (W_q, b_q, W_k): (h*d, C), (h*d,) or None, (h*d, C).
-        grid: (rows, columns) of the patch tokens it attends to.
+        find: the attention modules of a model of that class, of those blocks that have a class token; a module that
+            cannot be read is None.
+        query_key: the (W_q, b_q, W_k) of one: (h*d, C), (h*d,) or None, (h*d, C).
+        grid: (rows, columns) of the patch tokens they attend to.
     """
 
     name: str
     models: type[nn.Module]
-    find: Callable[[nn.Module], nn.Module | None]
+    find: Callable[[nn.Module], list[nn.Module | None]]
     query_key: Callable[[nn.Module], tuple[Tensor, Tensor | None, Tensor]]
     grid: Callable[[nn.Module], tuple[int, int]]
 
 
-def _last_self_attention(model: VisionTransformer) -> nn.Module | None:
-    attn = getattr(model.blocks[-1], "attn", None)
-    readable = type(attn) is Attention and isinstance(attn.q_norm, nn.Identity)
-    return attn if readable and model.cls_token is not None else None
+def _self_attention(model: VisionTransformer) -> list[nn.Module | None]:
+    if model.cls_token is None:
+        return [None]
+    modules = [getattr(block, "attn", None) for block in model.blocks]
+    return [attn if type(attn) is Attention and isinstance(attn.q_norm, nn.Identity) else None for attn in modules]
+
+
+def _attention_in(blocks: str) -> Callable[[nn.Module], list[nn.Module | None]]:
+    return lambda model: [block.attn for block in getattr(model, blocks)]
 
 
 def _fused_query_key(attn: Attention) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -72,23 +81,28 @@ def _patch_grid(model: nn.Module) -> tuple[int, int]:
 
 
 FAMILIES = (
-    Family("DeiT/ViT", VisionTransformer, _last_self_attention, _fused_query_key, _patch_grid),
-    Family("CaiT", Cait, lambda model: model.blocks_token_only[-1].attn, _separate_query_key, _patch_grid),
+    Family("DeiT/ViT", VisionTransformer, _self_attention, _fused_query_key, _patch_grid),
+    Family("CaiT", Cait, _attention_in("blocks_token_only"), _separate_query_key, _patch_grid),
     # the class-attention layers at the end, not the cross-covariance (channel) attention before them
-    Family("XCiT", Xcit, lambda model: model.cls_attn_blocks[-1].attn, _separate_query_key, _patch_grid),
+    Family("XCiT", Xcit, _attention_in("cls_attn_blocks"), _separate_query_key, _patch_grid),
     # stage 4: the class token exists there only, and its keys are not spatially reduced
-    Family(
-        "PVT", PyramidVisionTransformer, lambda model: model.block4[-1].attn, _shared_key_value, attrgetter("grid_size")
-    ),
+    Family("PVT", PyramidVisionTransformer, _attention_in("block4"), _shared_key_value, attrgetter("grid_size")),
 )
+SELF_ATTENTION = ("DeiT/ViT", "PVT")  # families whose patches attend to each other in the blocks with a class token
 
 
-def _family(model: nn.Module) -> tuple[Family, nn.Module]:
+def _family(model: nn.Module, block: int = -1) -> tuple[Family, list[nn.Module]]:
+    """The family of a model and its readable attention modules, `block` among them."""
     for family in FAMILIES:
         if isinstance(model, family.models) and model.global_pool == "token":
-            module = family.find(model)
-            if module is not None:
-                return family, module
+            modules = family.find(model)
+            if not -len(modules) <= block < len(modules):
+                raise UserError(
+                    f"attention_block={block}: {type(model).__name__} has class attention in {len(modules)} blocks "
+                    f"(0 to {len(modules) - 1}, or counted from the end: -1 to {-len(modules)})"
+                )
+            if modules[block] is not None:
+                return family, modules
     raise UserError(
         f"{type(model).__name__} has no class attention to mix labels by; families that work: "
         f"{', '.join(family.name for family in FAMILIES)} (with a class token and token pooling)"
@@ -101,8 +115,43 @@ def token_grid(model: nn.Module) -> tuple[int, int]:
     return tuple(family.grid(model))
 
 
-class ClassAttention:
-    """The class-token attention of a model's last class-attention block.
+class Reader:
+    """Something that hooks see in a forward pass, and that is taken away after it.
+
+    A deep copy of the model (an EMA, say) takes along a copy of the reader that stays silent: read it with
+    a reader of its own.
+
+    Attributes:
+        what: the name of what is read, for messages.
+    """
+
+    what = ""
+
+    def __init__(self) -> None:
+        self._handles: list[RemovableHandle] = []
+        self._silent = False
+        self._seen: Any = None
+
+    def __deepcopy__(self, memo: dict) -> Reader:
+        silent = object.__new__(type(self))
+        silent._silent = True
+        return silent
+
+    def take(self) -> Any:
+        """What the last forward pass showed; each pass can be taken once."""
+        if self._seen is None:
+            raise RuntimeError(f"no forward pass to take {self.what} from")
+        seen, self._seen = self._seen, None
+        return seen
+
+    def remove(self) -> None:
+        """Take the hooks off the model."""
+        for handle in self._handles:
+            handle.remove()
+
+
+class ClassAttention(Reader):
+    """The class-token attention of one of a model's class-attention blocks, by default the last.
 
     >>> reader = ClassAttention(model)      # the bare model, before compile and DDP
     >>> logits = model(images)
@@ -112,53 +161,109 @@ class ClassAttention:
     Softmax over all tokens, before attention dropout; the columns of the class token (and of other prefix
     tokens) are dropped, so a row sums to less than one. Computed in float32 whatever autocast does.
 
-    A deep copy of the model (an EMA, say) takes along a copy of the reader that stays silent: read it with
-    a reader of its own.
-
     Args:
         model: the bare model.
         head: read this head of the block alone instead of the mean over all.
+        block: among the blocks that have class attention, counted as Python counts.
 
     Raises:
-        UserError: the model has no class attention this suite can read; names the families that have.
+        UserError: the model has no class attention this suite can read (names the families that have), or not this
+            block or head.
     """
 
-    def __init__(self, model: nn.Module, head: int | None = None) -> None:
-        family, module = _family(model)
-        self.grid = token_grid(model)
+    what = "class attention"
+
+    def __init__(self, model: nn.Module, head: int | None = None, block: int = -1) -> None:
+        super().__init__()
+        family, modules = _family(model, block)
+        module = modules[block]
+        if head is not None and not 0 <= head < module.num_heads:
+            raise UserError(f"attention_head={head}: the block has heads 0 to {module.num_heads - 1}")
+        self.grid = tuple(family.grid(model))
         self._head = head
         self._query_key = family.query_key
         self._prefix = model.num_prefix_tokens
-        self._attention: Tensor | None = None
-        self._silent = False
-        self._handle = module.register_forward_pre_hook(self._read)
-
-    def __deepcopy__(self, memo: dict) -> ClassAttention:
-        silent = object.__new__(ClassAttention)
-        silent._silent = True
-        return silent
+        self._handles.append(module.register_forward_pre_hook(self._read))
 
     def _read(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self._silent:
             return
         tokens = inputs[0].detach()
-        # autocast knows no meta device, where costs are counted
-        plain = nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
-        with torch.no_grad(), plain:
+        with torch.no_grad(), _without_autocast(tokens):
             attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
             attention = attention[:, :, self._prefix :]
-            self._attention = attention.mean(1) if self._head is None else attention[:, self._head]
+            self._seen = attention.mean(1) if self._head is None else attention[:, self._head]
 
-    def take(self) -> Tensor:
-        """The attention of the last forward pass, (B, P); each pass can be taken once."""
-        if self._attention is None:
-            raise RuntimeError("no forward pass to take class attention from")
-        attention, self._attention = self._attention, None
-        return attention
 
-    def remove(self) -> None:
-        """Take the hook off the model."""
-        self._handle.remove()
+class BlockAttention(Reader):
+    """The attention of all tokens on all tokens in every block that has a class token: a list of (B, N, N).
+
+    Softmax before attention dropout, mean over heads, float32, no gradient. Made beside the model's own (fused)
+    attention, so it costs time and memory for N x N numbers a head.
+
+    Args:
+        model: the bare model.
+        blocks: only these, as Python counts; by default all.
+
+    Raises:
+        UserError: a model whose patches do not attend to each other there.
+    """
+
+    what = "attention of blocks"
+
+    def __init__(self, model: nn.Module, blocks: Sequence[int] | None = None) -> None:
+        super().__init__()
+        family, modules = _family(model)
+        if family.name not in SELF_ATTENTION or None in modules:
+            raise UserError(
+                f"{type(model).__name__} has no self-attention of patches to read in its blocks with a class token; "
+                f"families that have: {', '.join(SELF_ATTENTION)}"
+            )
+        self.grid = tuple(family.grid(model))
+        self._query_key = family.query_key
+        chosen = modules if blocks is None else [modules[block] for block in blocks]
+        for place, module in enumerate(chosen):
+            self._handles.append(module.register_forward_pre_hook(partial(self._read, place)))
+
+    def _read(self, place: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self._silent:
+            return
+        tokens = inputs[0].detach()
+        with torch.no_grad(), _without_autocast(tokens):
+            tokens, (weight_q, bias_q, weight_k) = tokens.float(), self._query_key(module)
+            query = nn.functional.linear(tokens, weight_q.float(), None if bias_q is None else bias_q.float())
+            key = nn.functional.linear(tokens, weight_k.float())  # its bias cancels in the softmax
+            query, key = (part.unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for part in (query, key))
+            attention = (query * module.scale @ key.transpose(-2, -1)).softmax(-1).mean(1)
+        self._seen = [*(self._seen or [])[:place], attention]  # a pass begins anew at its first block
+
+
+class FinalTokens(Reader):
+    """The tokens (B, N, C) that the model's final norm gives, with their gradient.
+
+    Args:
+        model: the bare model.
+
+    Raises:
+        UserError: the model has no ``norm`` at its end.
+    """
+
+    what = "tokens"
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(getattr(model, "norm", None), nn.Module):
+            raise UserError(f"{type(model).__name__} has no final norm to read tokens from")
+        self._handles.append(model.norm.register_forward_hook(self._read))
+
+    def _read(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if not self._silent:
+            self._seen = output
+
+
+def _without_autocast(tokens: Tensor) -> AbstractContextManager:
+    # autocast knows no meta device, where costs are counted
+    return nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
 
 
 def class_row(

@@ -9,12 +9,15 @@ Shapes: B images, K classes, P = gh * gw patch tokens in row-major order.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+from transmix.common.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LABEL_RULES = ("area", "attention", "mean", "oracle")
+READ_ATTENTION = ("attention", "mean")  # the rules that need a model's attention
 
 
 class Box(NamedTuple):
@@ -37,13 +40,34 @@ def area_share(box: Box, image_size: tuple[int, int]) -> float:
     return Box(*box).area / (height * width)
 
 
-def token_mask(
-    box: Box, image_size: tuple[int, int], grid: tuple[int, int], device: torch.device | str | None = None
-) -> Tensor:
-    """Which patch tokens were pasted: (P,) float, 1 inside the box.
+def box_mask(box: Box, image_size: tuple[int, int], device: torch.device | str | None = None) -> Tensor:
+    """The box as pixels: (H, W) bool, true inside."""
+    y1, y2, x1, x2 = box
+    mask = torch.zeros(image_size, dtype=torch.bool, device=device)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def pasted_tokens(pasted: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Which patch tokens were pasted: (B, P) float, 1 where pasted.
 
     The top-left pixel of a patch decides for the whole patch. This is the official code's nearest
     down-sampling, in two dimensions (the slides' ``downsample(M.view(-1))`` read literally would not be).
+
+    Args:
+        pasted: (B, H, W) bool, the pixels that come from the partner.
+        grid: (rows, columns) of patch tokens.
+    """
+    (height, width), (rows, columns) = pasted.shape[-2:], grid
+    top = torch.arange(rows, device=pasted.device) * height // rows
+    left = torch.arange(columns, device=pasted.device) * width // columns
+    return pasted[:, top[:, None], left].flatten(1).float()
+
+
+def token_mask(
+    box: Box, image_size: tuple[int, int], grid: tuple[int, int], device: torch.device | str | None = None
+) -> Tensor:
+    """`pasted_tokens` of one box: (P,) float.
 
     Args:
         box: (y1, y2, x1, x2) in pixels, half-open.
@@ -51,12 +75,7 @@ def token_mask(
         grid: (rows, columns) of patch tokens.
         device: where the mask is made.
     """
-    y1, y2, x1, x2 = box
-    (height, width), (rows, columns) = image_size, grid
-    top = torch.arange(rows, device=device) * height // rows
-    left = torch.arange(columns, device=device) * width // columns
-    inside = ((top >= y1) & (top < y2))[:, None] & ((left >= x1) & (left < x2))[None, :]
-    return inside.flatten().float()
+    return pasted_tokens(box_mask(box, image_size, device)[None], grid)[0]
 
 
 def attention_share(attention: Tensor, mask: Tensor, area: float | Tensor | None = None) -> Tensor:
@@ -79,38 +98,45 @@ def attention_share(attention: Tensor, mask: Tensor, area: float | Tensor | None
     return torch.where(nothing, fallback, pasted / total.masked_fill(nothing, 1.0))
 
 
-def pasted_share(area: float, attention: Tensor | None, mask: Tensor | None, rule: str = "mean") -> Tensor:
-    """Lambda under a label rule: a scalar tensor for ``area``, (B,) for the rules that read attention.
+def pasted_share(area: float | Tensor, attention: Tensor | None, mask: Tensor | None, rule: str = "mean") -> Tensor:
+    """Lambda under a label rule: like `area` for the rule of that name, (B,) for the rules that read attention.
 
     * ``area``: CutMix, the pixel share.
     * ``attention``: Algorithm 1 of the slides, the attention share alone.
     * ``mean``: the mean of both, what the official code computes and the authors confirm (issue #7 there).
 
     (``oracle`` needs neither: see `object_share`.)
+
+    Args:
+        area: pixel share of the partner, one for all or (B,).
+        attention: (B, P), as for `attention_share`.
+        mask: (P,) or (B, P), as for `attention_share`.
+        rule: one of the three.
     """
     if rule == "area":
-        return torch.tensor(area, dtype=torch.float32)
-    if rule not in ("attention", "mean"):
+        return torch.as_tensor(area, dtype=torch.float32)
+    if rule not in READ_ATTENTION:
         raise ValueError(f"unknown label rule {rule!r}: one of area, attention, mean")
     share = attention_share(attention, mask, area)
     return share if rule == "attention" else (area + share) / 2
 
 
-def object_share(objects: Tensor, partner: Tensor, box: Box) -> Tensor:
-    """The true lambda of a CutMix batch: partners' object pixels over all that the mixed image shows, (B,) float32.
+def object_share(objects: Tensor, partner: Tensor, pasted: Tensor | Box) -> Tensor:
+    """The true lambda of a mixed batch: partners' object pixels over all that the mixed image shows, (B,) float32.
 
-    NaN where it shows none. This is the label rule ``oracle``, for data whose masks are known.
+    NaN where it shows none. This is the label rule ``oracle``, for data whose masks are known. Pasted pixels are taken
+    to be where they were in the partner.
 
     Args:
         objects: (B, H, W) bool, where each image's labelled object is visible before mixing.
         partner: (B,) index of the image that was pasted in.
-        box: the pasted rectangle.
+        pasted: (B, H, W) bool, the pixels that come from the partner; or one box for all.
     """
-    y1, y2, x1, x2 = box
-    inside = objects[:, y1:y2, x1:x2].sum((1, 2)).float()
-    outside = objects.sum((1, 2)).float() - inside
-    pasted = inside[partner]
-    return pasted / (outside + pasted)
+    if not isinstance(pasted, torch.Tensor):
+        pasted = box_mask(pasted, objects.shape[-2:], objects.device)
+    outside = (objects & ~pasted).sum((-2, -1)).float()
+    inside = (objects[partner] & pasted).sum((-2, -1)).float()
+    return inside / (outside + inside)
 
 
 def mixed_targets(

@@ -1,18 +1,19 @@
 """Mix a batch with its partners: CutMix and Mixup as drawn by timm and the official TransMix code.
 
 Every random draw can be passed in instead, so a test or a picture can ask for exactly one box.
-Lambda is the partner's share throughout (see `transmix.labels`).
+Lambda is the partner's share throughout (see `transmix.labels`). Imports without torch, for declarations of methods.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
+from transmix.common.lazy import np, torch
+from transmix.labels import Box, area_share, box_mask
 
-from transmix.labels import Box, area_share
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class Mix:
     Attributes:
         images: (B, C, H, W), mixed.
         partner: (B,) index into the batch of the image that was pasted or blended in.
-        lam: pixel share of the partner, one for the batch: area of the box, or Mixup's blend; 0 if not mixed.
-        box: the pasted rectangle; None for Mixup and for a batch that was not mixed.
+        lam: (B,) float32, the partner's share by pixels: area of what was pasted, or Mixup's blend; 0 if not mixed.
+        pasted: (B, H, W) bool, the pixels that come from the partner; it may be one mask, expanded. None for Mixup and
+            for a batch that was not mixed: there is no region whose attention could be read.
     """
 
     images: Tensor
     partner: Tensor
-    lam: float
-    box: Box | None = None
+    lam: Tensor
+    pasted: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,38 @@ def cutmix(images: Tensor, box: Box, partner: Tensor | None = None) -> Mix:
     y1, y2, x1, x2 = box
     mixed = images.clone()
     mixed[:, :, y1:y2, x1:x2] = images[partner, :, y1:y2, x1:x2]
-    return Mix(mixed, partner, area_share(box, images.shape[-2:]), Box(*box))
+    pasted = box_mask(box, images.shape[-2:], images.device).expand(len(images), -1, -1)
+    return Mix(mixed, partner, _one_for_all(area_share(box, images.shape[-2:]), images), pasted)
+
+
+def paste(images: Tensor, pasted: Tensor, partner: Tensor | None = None, lam: Tensor | None = None) -> Mix:
+    """Paste the partners' pixels where a mask says so, a mask for each image or one for all.
+
+    Args:
+        images: (B, C, H, W); left as they were.
+        pasted: (B, H, W) or (H, W) bool, what comes from the partner.
+        partner: (B,); by default `mirror`.
+        lam: (B,) float32, the partner's share; by default the mask's mean.
+    """
+    partner = mirror(len(images), images.device) if partner is None else partner
+    pasted = pasted.expand(len(images), -1, -1)
+    mixed = torch.where(pasted[:, None], images[partner], images)
+    return Mix(mixed, partner, pasted.float().mean((1, 2)) if lam is None else lam, pasted)
 
 
 def mixup(images: Tensor, lam: float, partner: Tensor | None = None) -> Mix:
     """Blend ``(1 - lam) * image + lam * partner``."""
     partner = mirror(len(images), images.device) if partner is None else partner
-    return Mix(images.lerp(images[partner], lam), partner, lam)
+    return Mix(images.lerp(images[partner], lam), partner, _one_for_all(lam, images))
+
+
+def unmixed(images: Tensor) -> Mix:
+    """The batch as it is."""
+    return Mix(images, mirror(len(images), images.device), _one_for_all(0.0, images))
+
+
+def _one_for_all(lam: float, images: Tensor) -> Tensor:
+    return torch.full((len(images),), lam, dtype=torch.float32, device=images.device)
 
 
 def mix_batch(images: Tensor, policy: MixPolicy, rng: np.random.Generator) -> Mix:
@@ -94,7 +121,7 @@ def mix_batch(images: Tensor, policy: MixPolicy, rng: np.random.Generator) -> Mi
     both = policy.mixup_alpha > 0 and policy.cutmix_alpha > 0
     mixes = (policy.mixup_alpha > 0 or policy.cutmix_alpha > 0) and rng.random() < policy.prob
     if not mixes:
-        return Mix(images, mirror(len(images), images.device), 0.0)
+        return unmixed(images)
     use_cutmix = rng.random() < policy.switch_prob if both else policy.cutmix_alpha > 0
     alpha = policy.cutmix_alpha if use_cutmix else policy.mixup_alpha
     lam = float(rng.beta(alpha, alpha))  # symmetric, so kept and pasted shares have the same distribution

@@ -4,18 +4,91 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
+from transmix.labels import LABEL_RULES
+from transmix.methods import Method, methods
+
+ATTENTION_OF = ("student", "ema", "teacher")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing:
+    """How images and labels are mixed: the part of a `Recipe` that `transmix.task.MixingTask` needs."""
+
+    mixup_alpha: float = 0.8
+    cutmix_alpha: float = 1.0
+    mix_prob: float = 1.0
+    switch_prob: float = 0.5  # share of CutMix batches among the mixed
+    mixer: str | None = None  # the method whose own functions mix; None: Mixup and CutMix as timm draws them
+    mix_options: dict[str, Any] = field(default_factory=dict)  # its options that are not as its file has them
+    as_published: bool = False  # with the known faults of the method's published code
+    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1) | oracle (masks)
+    label_warmup_epochs: int = 0  # until then labels are by area
+    attention_of: str = "student"  # whose attention labels are by: student | ema | teacher
+    attention_block: int = -1  # of the blocks that have class attention
+    attention_head: int | None = None  # of that block; None: mean over all
+    teacher: str | None = None  # frozen: a weights file of this suite's, or NAME:FILE with timm's name of the model
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"label_rule": LABEL_RULES, "attention_of": ATTENTION_OF}.items():
+            if getattr(self, name) not in allowed:
+                raise unknown_name(name, str(getattr(self, name)), allowed)
+        if self.label_warmup_epochs < 0:
+            raise UserError(f"label_warmup_epochs={self.label_warmup_epochs}: must not be negative")
+        if self.attention_of == "teacher" and self.teacher is None:
+            raise UserError("attention_of=teacher needs a teacher: set teacher=FILE")
+        method = self.method
+        if method is None:
+            if self.mix_options:
+                raise UserError(f"mix_options.{min(self.mix_options)} belongs to no method: set mixer=METHOD, too")
+            return
+        if "teacher" in method.reads and self.teacher is None:
+            raise UserError(f"mixer={self.mixer} needs a teacher: set teacher=FILE")
+        object.__setattr__(self, "mix_options", _typed_options(method, self.mix_options))
+
+    @property
+    def method(self) -> Method | None:
+        """The method whose own functions mix."""
+        if self.mixer is None:
+            return None
+        known = {name: method for name, method in methods().items() if method.own}
+        if self.mixer not in known:
+            raise unknown_name("mixer", self.mixer, known)
+        return known[self.mixer]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options of the method that mixes."""
+        return {} if self.method is None else self.method.options | self.mix_options
+
+
+def _typed_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the types that the method's own have, without those that equal them."""
+    typed = {}
+    for name, value in options.items():
+        if name not in method.options:
+            raise unknown_name(f"mix_option of {method.name}", name, method.options)
+        usual = method.options[name]
+        if type(usual) is float and type(value) is int:
+            value = float(value)
+        if type(value) is not type(usual) and usual is not None:
+            raise UserError(f"mix_options.{name}={value!r} is not a {type(usual).__name__} like {usual!r}")
+        if value != usual:
+            typed[name] = value
+    return typed
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Mixing):
     """The settings of one training run. Units: epochs, images, pixels; rates are per optimizer step.
 
     What does not change the result (worker processes, where data lies, how often a checkpoint is written)
-    is not here but in `transmix.training.loop.Runtime`.
+    is not here but in `transmix.training.loop.Runtime`. How images and labels are mixed is inherited from `Mixing`.
     """
 
     # what is trained
@@ -44,13 +117,6 @@ class Recipe:
     random_erasing: float = 0.0  # probability, pixel noise
     repeated_augmentation: int = 1  # times an image comes, differently augmented, in an epoch of as many images
     resident: bool = False  # the set is decoded once and stays on the device, where batches are cropped and flipped
-    # how images and labels are mixed
-    mixup_alpha: float = 0.8
-    cutmix_alpha: float = 1.0
-    mix_prob: float = 1.0
-    switch_prob: float = 0.5  # share of CutMix batches among the mixed
-    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1) | oracle (masks)
-    smoothing: float = 0.1
     # what is reported
     ema_decay: float | None = None  # None: no moving average
     ema_warmup: bool = False
@@ -59,12 +125,13 @@ class Recipe:
     eval_batch_size: int = 256
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.report_ema and self.ema_decay is None:
             raise UserError("report_ema=True needs ema_decay: set it (e.g. ema_decay=0.99996)")
-        choices = {"precision": ("fp32", "tf32", "bf16", "fp16"), "label_rule": ("area", "attention", "mean", "oracle")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise unknown_name(name, str(getattr(self, name)), allowed)
+        if self.attention_of == "ema" and self.ema_decay is None:
+            raise UserError("attention_of=ema needs ema_decay: set it (e.g. ema_decay=0.99996)")
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
         for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr", "repeated_augmentation"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
@@ -96,20 +163,33 @@ class Recipe:
 
 
 def override(recipe: Recipe, **settings: Any) -> Recipe:
-    """`recipe` with some settings changed; an unknown setting is an error that names the nearest."""
+    """`recipe` with some settings changed; an unknown setting is an error that names the nearest.
+
+    ``mix_options`` are added to those that the recipe has.
+    """
     known = [field.name for field in fields(Recipe)]
     for name in settings:
         if name not in known:
             raise unknown_name("setting", name, known)
+    if "mix_options" in settings:
+        settings["mix_options"] = recipe.mix_options | settings["mix_options"]
     return replace(recipe, **settings)
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """Settings from a command line, ``["lr=1e-3", "ema_decay=none"]``, typed as `Recipe` types them."""
+    """Settings from a command line, ``["lr=1e-3", "ema_decay=none"]``, typed as `Recipe` types them.
+
+    Options of a method's own are written ``mix_options.NAME=VALUE``.
+    """
     defaults = {field.name: field for field in fields(Recipe)}
     parsed: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        if name.startswith("mix_options.") and equals:
+            parsed.setdefault("mix_options", {})[name.partition(".")[2]] = _literal(text)
+            continue
+        if name == "mix_options":
+            raise UserError("mix_options are set one by one: write mix_options.NAME=VALUE")
         if name not in defaults:
             raise unknown_name("setting", name, defaults)
         if not equals:
@@ -131,6 +211,19 @@ def _parse(name: str, text: str, annotation: str) -> Any:
         return converter(text)
     except (ValueError, KeyError):
         raise UserError(f"setting {name}={text!r} is not a {annotation}") from None
+
+
+def _literal(text: str) -> Any:
+    """What a text says without being told its type: none, a truth value, a number, or itself."""
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def fingerprint(value: Any) -> str:

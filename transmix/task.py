@@ -1,26 +1,222 @@
-"""TransMix as a timm training task: forward, read attention, relabel, loss."""
+"""Ways to mix as timm training tasks: mix, forward, read attention, label, loss."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 import torch
 from timm.loss import SoftTargetCrossEntropy
 from timm.task import ClassificationTask
+from timm.utils import unwrap_model
 from torch import Tensor, nn
 
-from transmix.attention import ClassAttention
-from transmix.labels import LABEL_RULES, mixed_targets, object_share, pasted_share, token_mask
-from transmix.mixing import Mix, MixPolicy, mix_batch
+from transmix.attention import BlockAttention, ClassAttention, FinalTokens
+from transmix.common.errors import UserError, unknown_name
+from transmix.labels import LABEL_RULES, READ_ATTENTION, mixed_targets, object_share, pasted_share, pasted_tokens
+from transmix.methods import methods
+from transmix.methods._step import Step, evaluating
+from transmix.mixing import Mix, MixPolicy, mix_batch, unmixed
+from transmix.models.teacher import Teacher
+from transmix.recipe import Mixing
 
 
-class TransMixTask(ClassificationTask):
-    """Mix a batch, run the model once, label by area or by class attention, and take the loss.
+class MixingTask(ClassificationTask):
+    """Mix a batch, run the model on it, label it as the method says, and take the loss.
 
-    Drop it into a timm training script where `timm.task.ClassificationTask` stands. ``label_rule="area"`` is
-    plain Mixup + CutMix (any model, no attention read); ``"mean"`` is TransMix. Nothing else differs, so a
-    baseline and its TransMix run differ by one setting.
+    Drop it into a timm training script where `timm.task.ClassificationTask` stands:
+
+    >>> task = MixingTask(model, num_classes=1000, method="transmix")
+
+    Args:
+        model: the model to train; for rules that label by its attention, one that has some (`transmix.attention`).
+        num_classes: K.
+        method: a way to mix, by name (`transmix.methods`), or its settings.
+        policy: how Mixup and CutMix are drawn, instead of as the method says.
+        rng: draws the mixes; assign a fresh generator each step for exact resume.
+        grid: (rows, columns) of the patch tokens that are attended to; by default the model's.
+        teacher: the frozen model, where the method needs one: one that takes images normalised as the model's, or a
+            `transmix.models.teacher.Teacher`.
+        device: for timm's base class.
+        dtype: for timm's base class.
+        settings: further settings of `transmix.recipe.Mixing`, by name: ``smoothing=0``, ``attention_of="ema"``.
+
+    Attributes:
+        epoch: of the training, from 0: assign it, where ``label_warmup_epochs`` is set.
+        extra_passes: what the last step cost beside its forward and backward pass, in forward passes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        method: str | Mixing = "transmix",
+        policy: MixPolicy | None = None,
+        rng: np.random.Generator | None = None,
+        grid: tuple[int, int] | None = None,
+        teacher: nn.Module | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(model, criterion=SoftTargetCrossEntropy(), device=device, dtype=dtype, verbose=False)
+        if teacher is not None:
+            settings["teacher"] = type(teacher).__name__  # the settings say that there is one
+        mixing = _mixing(method, policy, settings)
+        self.num_classes, self.mixing, self.options = num_classes, mixing, mixing.options
+        self.policy = MixPolicy(mixing.mixup_alpha, mixing.cutmix_alpha, mixing.mix_prob, mixing.switch_prob)
+        self.label_rule, self.smoothing = mixing.label_rule, mixing.smoothing
+        self.rng = rng or np.random.default_rng()
+        self.epoch = self.extra_passes = 0
+        self.own = {} if mixing.method is None else mixing.method.own
+        reads = () if mixing.method is None else mixing.method.reads
+        self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
+        self.head = self.own["head"](model, num_classes) if "head" in self.own else None
+        self._labelled_by_attention = self.label_rule in READ_ATTENTION or "attention" in reads
+        self.class_attention: ClassAttention | None = None  # of the student, or of whom the recipe says
+        if self._labelled_by_attention and mixing.attention_of != "ema":  # that model is still to come
+            self.class_attention = self._reader(model if mixing.attention_of == "student" else self.teacher)
+        self._blocks = BlockAttention(model) if "blocks" in reads else None
+        self._tokens = FinalTokens(model) if "tokens" in reads else None
+        self._grid = grid
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """(rows, columns) of the patch tokens whose attention labels; None where labels are not by attention."""
+        return self._grid or (self.class_attention.grid if self.class_attention else None)
+
+    def train(self, mode: bool = True) -> MixingTask:
+        """Training or eval mode of the student; a teacher and a moving average stay in eval mode."""
+        super().train(mode)
+        for frozen in (self.teacher, self.get_trainable_module(ema=True)):
+            if frozen is not None:
+                frozen.eval()
+        return self
+
+    def get_clip_parameters(self, exclude_head: bool = False) -> list[nn.Parameter]:
+        """All that is trained: the model, and the method's own head."""
+        own = [] if self.head is None else list(self.head.parameters())
+        return [*super().get_clip_parameters(exclude_head), *own]
+
+    def forward(
+        self, input: Tensor, target: Tensor, mix: Mix | None = None, objects: Tensor | None = None
+    ) -> dict[str, Any]:
+        """One training forward pass.
+
+        Args:
+            input: (B, C, H, W) images, normalised.
+            target: (B,) class indices.
+            mix: use this mix instead of drawing one.
+            objects: (B, H, W) bool, where the labelled objects are; for the rule ``oracle``.
+
+        Returns:
+            ``loss`` (scalar), ``output`` (logits, B x K), ``targets`` (B x K), ``lam`` ((B,), the partner's share in
+            the targets) and ``mix``. In eval mode nothing is mixed.
+        """
+        step = self._step(input, target, objects)
+        if mix is not None:
+            step.mix = mix
+        elif not self.training:
+            step.mix = unmixed(input)
+        else:
+            step.mix = self.own["mix"](step) if "mix" in self.own else mix_batch(input, self.policy, self.rng)
+        output = self.trainable_module(step.mix.images)
+        step.output = output.float()
+        self._take_what_was_read(step)
+        step.lam, step.targets = self._labels(step)
+        loss = self.criterion(step.output, step.targets)
+        if "loss" in self.own and self.training:
+            loss = loss + self.own["loss"](step)
+        self.extra_passes = step.extra_passes
+        return {"loss": loss, "output": output, "targets": step.targets, "lam": step.lam, "mix": step.mix}
+
+    def _step(self, images: Tensor, labels: Tensor, objects: Tensor | None) -> Step:
+        return Step(
+            images=images,
+            labels=labels,
+            rng=self.rng,
+            model=unwrap_model(self.trainable_module),
+            num_classes=self.num_classes,
+            objects=objects,
+            smoothing=self.smoothing,
+            policy=self.policy,
+            label_rule=self.label_rule,
+            options=self.options,
+            as_published=self.mixing.as_published,
+            epoch=self.epoch,
+            teacher=self.teacher,
+            head=self.head,
+            attention_block=self.mixing.attention_block,
+            attention_head=self.mixing.attention_head,
+        )
+
+    def _take_what_was_read(self, step: Step) -> None:
+        if self._blocks:
+            step.block_attention = self._blocks.take()
+        if self._tokens:
+            step.tokens = self._tokens.take()
+        if not self._labelled_by_attention:
+            return
+        if self.mixing.attention_of == "student":
+            step.attention = self.class_attention.take()
+        elif step.mix.pasted is not None and not self._warming_up:
+            step.attention = self._attention_of_another(step)
+        step.grid = self.grid
+
+    def _attention_of_another(self, step: Step) -> Tensor:
+        """Class attention of the moving average or of the teacher on the mixed batch: one more forward pass."""
+        model = self.teacher
+        if self.mixing.attention_of == "ema":
+            if not self.has_ema():
+                raise UserError("attention_of=ema needs a moving average of the weights: call setup_ema() first")
+            model = unwrap_model(self.get_trainable_module(ema=True))
+        if self.class_attention is None:
+            self.class_attention = self._reader(model)
+        with torch.no_grad(), evaluating(model):
+            model(step.mix.images)
+        step.extra_passes += 1
+        return self.class_attention.take()
+
+    def _reader(self, model: nn.Module) -> ClassAttention:
+        bare = model.model if isinstance(model, Teacher) else model
+        return ClassAttention(bare, self.mixing.attention_head, self.mixing.attention_block)
+
+    @property
+    def _warming_up(self) -> bool:
+        return self.epoch < self.mixing.label_warmup_epochs
+
+    def _labels(self, step: Step) -> tuple[Tensor, Tensor]:
+        """The partners' share in the labels, and the targets."""
+        lam, own = step.mix.lam, {}
+        # Mixup and unmixed batches have no pasted region: they keep their pixel lambda
+        if step.mix.pasted is not None and not self._warming_up:
+            own = self.own
+            lam = own["lam"](step) if "lam" in own else self._pasted_share(step)
+        if "targets" in own:
+            step.lam = lam
+            return lam, own["targets"](step)
+        partners = step.labels[step.mix.partner]
+        return lam, mixed_targets(step.labels, partners, lam, self.num_classes, self.smoothing)
+
+    def _pasted_share(self, step: Step) -> Tensor:
+        mix, attention = step.mix, step.attention
+        if self.label_rule == "oracle":
+            true = object_share(step.objects, mix.partner, mix.pasted)
+            return torch.where(true.isnan(), mix.lam, true)
+        if self.label_rule not in READ_ATTENTION:
+            return mix.lam
+        mask = pasted_tokens(mix.pasted, step.grid)
+        if mask.shape[1] != attention.shape[1]:
+            raise ValueError(f"the model attends to {attention.shape[1]} patch tokens, the grid given is {step.grid}")
+        return pasted_share(mix.lam, attention, mask, self.label_rule)
+
+
+class TransMixTask(MixingTask):
+    """`MixingTask` by label rule: Mixup and CutMix as timm draws them, labels by area or by class attention.
+
+    ``label_rule="area"`` is plain Mixup + CutMix (any model, no attention read); ``"mean"`` is TransMix. Nothing else
+    differs, so a baseline and its TransMix run differ by one setting.
 
     Args:
         model: a model with class attention (see `transmix.attention`); any model for ``"area"``.
@@ -46,54 +242,26 @@ class TransMixTask(ClassificationTask):
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(model, criterion=SoftTargetCrossEntropy(), device=device, dtype=dtype, verbose=False)
-        self.num_classes = num_classes
-        self.label_rule = label_rule
-        self.policy = policy or MixPolicy()
-        self.smoothing = smoothing
-        self.rng = rng or np.random.default_rng()
         if label_rule not in LABEL_RULES:
             raise ValueError(f"unknown label rule {label_rule!r}: one of {', '.join(LABEL_RULES)}")
-        self.class_attention = ClassAttention(model) if label_rule in ("attention", "mean") else None
-        self.grid = grid or (self.class_attention.grid if self.class_attention else None)
+        mixing = Mixing(label_rule=label_rule, smoothing=smoothing)
+        super().__init__(model, num_classes, mixing, policy, rng, grid, device=device, dtype=dtype)
 
-    def forward(
-        self, input: Tensor, target: Tensor, mix: Mix | None = None, objects: Tensor | None = None
-    ) -> dict[str, Any]:
-        """One training forward pass.
 
-        Args:
-            input: (B, C, H, W) images, normalised.
-            target: (B,) class indices.
-            mix: use this mix instead of drawing one.
-            objects: (B, H, W) bool, where the labelled objects are; for the rule ``oracle``.
-
-        Returns:
-            ``loss`` (scalar), ``output`` (logits, B x K), ``targets`` (B x K), ``lam`` (scalar or (B,): the
-            partner's share in the targets) and ``mix``. In eval mode nothing is mixed.
-        """
-        if mix is None:
-            policy = self.policy if self.training else MixPolicy(mixup_alpha=0, cutmix_alpha=0)
-            mix = mix_batch(input, policy, self.rng)
-        output = self.trainable_module(mix.images)
-        lam = self._pasted_share(mix, objects)
-        targets = mixed_targets(target, target[mix.partner], lam, self.num_classes, self.smoothing)
-        return {
-            "loss": self.criterion(output.float(), targets),
-            "output": output,
-            "targets": targets,
-            "lam": lam,
-            "mix": mix,
-        }
-
-    def _pasted_share(self, mix: Mix, objects: Tensor | None) -> Tensor:
-        attention = self.class_attention.take() if self.class_attention else None
-        # Mixup and unmixed batches have no pasted region: they keep their pixel lambda
-        if mix.box is None or self.label_rule == "area":
-            return pasted_share(mix.lam, None, None, "area")
-        if attention is None:
-            return object_share(objects, mix.partner, mix.box).nan_to_num(mix.lam)
-        mask = token_mask(mix.box, mix.images.shape[-2:], self.grid, attention.device)
-        if len(mask) != attention.shape[1]:
-            raise ValueError(f"the model attends to {attention.shape[1]} patch tokens, the grid given is {self.grid}")
-        return pasted_share(mix.lam, attention, mask, self.label_rule)
+def _mixing(method: str | Mixing, policy: MixPolicy | None, settings: dict[str, Any]) -> Mixing:
+    """The settings of a method by name, or those given, with some of them changed."""
+    known = [field.name for field in fields(Mixing)]
+    if isinstance(method, Mixing):
+        found = {name: getattr(method, name) for name in known}
+    elif method in methods():
+        found = {name: value for name, value in methods()[method].settings.items() if name in known}
+    else:
+        raise unknown_name("method", method, methods())
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting", name, known)
+    drawn = {}
+    if policy is not None:
+        drawn = asdict(policy)
+        drawn["mix_prob"] = drawn.pop("prob")
+    return Mixing(**(found | drawn | settings))

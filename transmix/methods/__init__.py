@@ -2,8 +2,15 @@
 
 A file's docstring is the method's card: paper, source file and commit, what it mixes, how it labels, what it costs,
 what is expected of it, and the command. Its ``METHOD`` declares the rest. A method that Mixup and CutMix as timm draws
-them do not cover has its own ``mix(step)``, and where it needs them ``lam(step)``, ``loss(step)`` and
-``head(model, num_classes)``; see `transmix.methods._step`.
+them do not cover has functions of its own in its file, each of them only where it is needed:
+
+    mix(step) -> Mix                         before the forward pass; by default `transmix.mixing.mix_batch`
+    lam(step) -> Tensor (B,)                 after it, where something was pasted; by default the recipe's label rule
+    targets(step) -> Tensor (B, K)           likewise; by default (1 - lam) of the own label and lam of the partner's
+    loss(step) -> Tensor                     a scalar that is added to the soft cross-entropy
+    head(model, num_classes) -> nn.Module    trained along, at hand as ``step.head``, not used in evaluation
+
+All are given a `transmix.methods._step.Step`. What they read of the model while it computes is declared in ``reads``.
 
 Declarations import with the standard library alone, for the plan and the reports read them: a file that computes gets
 torch and NumPy from `transmix.common.lazy`.
@@ -12,11 +19,15 @@ torch and NumPy from `transmix.common.lazy`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from transmix.common.plugins import modules
+
+FUNCTIONS = ("mix", "lam", "targets", "loss", "head")
+READS = ("attention", "blocks", "tokens", "teacher")
 
 
 @dataclass(frozen=True)
@@ -25,15 +36,19 @@ class Method:
 
     Attributes:
         title: what tables and legends call it.
-        settings: the recipe settings in which its runs differ from their row's.
+        settings: the recipe settings in which its runs differ from their row's. Where the file has functions of its
+            own, ``mixer`` is filled in.
         tables: where it appears: ``table1`` (every row is trained with it), ``table2`` (one row is), and whichever of
             ``table3``, ``table4``, ``table5``, ``occlusion`` and ``lambda`` measure models trained with it.
         position: methods are shown in this order, then by name.
         colour: of lines and points, as ``#rrggbb``; empty for the next of the palette.
         options: the method's own settings and their defaults, changed by the recipe's ``mix_options``.
         passes: what a step costs beside CutMix's, in words; empty for nothing.
+        reads: what of the model its functions read: ``attention`` (the class attention of the mixed batch), ``blocks``
+            (the attention of every block), ``tokens`` (what the final norm gives), ``teacher`` (a frozen model).
         name: the module's; filled in when it is found.
         card: the module's docstring; filled in when it is found.
+        own: the module's functions by name, those of `FUNCTIONS` that it has; filled in when it is found.
     """
 
     title: str
@@ -43,8 +58,10 @@ class Method:
     colour: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     passes: str = ""
+    reads: tuple[str, ...] = ()
     name: str = ""
     card: str = ""
+    own: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
 
 @cache
@@ -53,7 +70,10 @@ def methods() -> dict[str, Method]:
     found = []
     for module in modules(sys.modules[__name__]):
         name = module.__name__.rpartition(".")[2]
-        found.append(replace(module.METHOD, name=name, card=(module.__doc__ or "").strip()))
+        own = {function: getattr(module, function) for function in FUNCTIONS if hasattr(module, function)}
+        changed = {"mixer": name, **module.METHOD.settings} if own else module.METHOD.settings
+        card = (module.__doc__ or "").strip()
+        found.append(replace(module.METHOD, name=name, card=card, own=own, settings=changed))
     return {method.name: method for method in sorted(found, key=lambda method: (method.position, method.name))}
 
 

@@ -23,16 +23,15 @@ def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix) -> Tensor:
 
     Args:
         loss: of the micro-batch, a scalar.
-        lam: the partner's share in the labels, (B,) on the loss's device, or one for all, there or on the CPU.
+        lam: (B,), the partner's share in the labels.
         mix: how the micro-batch was mixed.
     """
-    # float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
-    area = torch.full((len(mix.partner),), mix.lam, dtype=torch.float32, device=loss.device).double()
-    label = torch.zeros_like(area) + lam
+    # of float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
+    area, label = mix.lam.double(), lam.detach().double()
     moved = (label - area).abs().mean()  # zero for Mixup
-    cutmixed = moved.new_full((), float(mix.box is not None))
+    cutmixed = moved.new_full((), float(mix.pasted is not None))
     scalars = torch.stack([loss.detach().double(), torch.ones_like(moved), moved, cutmixed])
-    counts = area.new_zeros(SIZE - _SCALARS) if mix.box is None else lambda_counts(label, area)
+    counts = area.new_zeros(SIZE - _SCALARS) if mix.pasted is None else lambda_counts(label, area)
     return torch.cat([scalars, counts])
 
 

@@ -26,10 +26,10 @@ from transmix.common.stopping import Stopped, StopRequest
 from transmix.data.loaders import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
-from transmix.mixing import MixPolicy
 from transmix.models import create_model
+from transmix.models.teacher import load_teacher
 from transmix.recipe import Recipe, fingerprint
-from transmix.task import TransMixTask
+from transmix.task import MixingTask
 from transmix.training.batchnorm import RunningStatistics
 from transmix.training.checkpoints import load_state, save_state, save_weights
 from transmix.training.distributed import Processes
@@ -128,12 +128,13 @@ class Trainer:
         self.model, self.about = build_model(recipe, len(source.classes))
         self.about |= {"classes": source.classes, **(about or {})}
         self.normalise = Normalizer(self.about["mean"], self.about["std"], recipe.random_erasing)
-        policy = MixPolicy(recipe.mixup_alpha, recipe.cutmix_alpha, recipe.mix_prob, recipe.switch_prob)
-        self.task = TransMixTask(self.model, len(source.classes), recipe.label_rule, policy, recipe.smoothing)
+        normalisation = self.about["mean"], self.about["std"]
+        teacher = None if recipe.teacher is None else load_teacher(recipe.teacher, *normalisation)
+        self.task = MixingTask(self.model, len(source.classes), recipe, teacher=teacher)
         self.memory_format = torch.channels_last if self.runtime.channels_last else torch.contiguous_format
         self.task.to(processes.device, memory_format=self.memory_format)
         self.normalise.to(processes.device)
-        self.optimisation = Optimisation(self.task, recipe, self.batches.steps, len(self.batches.mine))
+        self.optimisation = Optimisation(self.task, recipe, self.batches.steps, len(self.batches.mine), self.task.head)
         self.statistics = RunningStatistics(self.model, processes, recipe.batch_size // recipe.micro_batch)
         if self.runtime.compile:
             self.task.compile()
@@ -186,6 +187,7 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> None:
         self.task.train()
+        self.task.epoch = epoch
         self.normalise.train()
         micro_batches = self.batches.epoch(epoch, self.batch)
         for _ in range(self.batch, self.batches.steps):
@@ -203,7 +205,18 @@ class Trainer:
                 self._forward_backward(place, *next(micro_batches))
             self.statistics.end_micro_batch()
         self.statistics.end_step()
+        self._share_head()
         self.optimisation.end_step(self.step)
+
+    def _share_head(self) -> None:
+        """The mean of all processes' gradients for the method's own head, which is no part of the distributed model.
+
+        A batch in which the head was not used counts with a gradient of zero, whichever process it was on.
+        """
+        for parameter in () if self.task.head is None else self.task.head.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            self.processes.total(parameter.grad).div_(self.processes.world)
 
     def _forward_backward(self, place: int, images: Tensor, labels: Tensor, objects: Tensor | None = None) -> None:
         device = self.processes.device
@@ -263,6 +276,7 @@ class Trainer:
             "epoch": self.epoch,
             "batch": self.batch,
             "model": self.model.state_dict(),
+            "head": None if self.task.head is None else self.task.head.state_dict(),
             "optimisation": self.optimisation.state(),
             "sums": sums,
             "history": self.history,
@@ -281,6 +295,8 @@ class Trainer:
             )
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.model.load_state_dict(state["model"])
+        if self.task.head is not None:
+            self.task.head.load_state_dict(state["head"])
         self.optimisation.restore(state["optimisation"])
         same_world = len(state["sums"]) == self.processes.world
         sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)

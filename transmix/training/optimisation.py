@@ -22,9 +22,12 @@ class Optimisation:
         recipe: rates, schedule, decay.
         steps: optimizer steps in an epoch.
         accumulated: micro-batches whose gradients this process adds up for a step.
+        head: of the mixing method, trained along.
     """
 
-    def __init__(self, task: TrainingTask, recipe: Recipe, steps: int, accumulated: int) -> None:
+    def __init__(
+        self, task: TrainingTask, recipe: Recipe, steps: int, accumulated: int, head: nn.Module | None = None
+    ) -> None:
         self.task, self.recipe, self.accumulated = task, recipe, accumulated
         self.optimizer = create_optimizer_v2(
             task.get_trainable_module(),
@@ -34,6 +37,11 @@ class Optimisation:
             layer_decay=recipe.layer_decay,
             fused=True,
         )
+        if head is not None:
+            for group in create_optimizer_v2(
+                head, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay
+            ).param_groups:
+                self.optimizer.add_param_group({name: group[name] for name in ("params", "lr", "weight_decay")})
         self.scheduler, _ = create_scheduler_v2(
             self.optimizer,
             "cosine",
