@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transmix.common.errors import UserError
-from transmix.models import create_model
-from transmix.training.checkpoints import load_model
+from transmix.models.local import load_classifier
 
 
 class Teacher(nn.Module):
@@ -58,6 +55,12 @@ class Teacher(nn.Module):
         return images
 
 
+def named_file(spec: str) -> tuple[str, Path]:
+    """The model's name, empty for a file that says it itself, and the weights file, of ``FILE`` or ``NAME:FILE``."""
+    name, _, file = ("", "", spec) if Path(spec).is_file() else spec.rpartition(":")
+    return name, Path(file)
+
+
 def load_teacher(spec: str, given_mean: Sequence[float], given_std: Sequence[float]) -> Teacher:
     """The teacher that a recipe names.
 
@@ -69,16 +72,6 @@ def load_teacher(spec: str, given_mean: Sequence[float], given_std: Sequence[flo
     Raises:
         UserError: an unknown name; a file that is missing, unreadable or another model's.
     """
-    name, colon, file = spec.partition(":")
-    if not colon:
-        model, about = load_model(Path(spec))
-        size = (about["image_size"], about["image_size"])
-        return Teacher(model, size, about["mean"], about["std"], given_mean, given_std)
-    if not Path(file).is_file():
-        raise UserError(f"no such weights file: {file} (teacher={spec})")
-    try:
-        model = create_model(name, pretrained=True, pretrained_cfg_overlay={"file": file})
-    except (RuntimeError, KeyError) as error:
-        raise UserError(f"weights file {file} does not fit {name}: {shorten(str(error), 120)}") from error
-    about = model.pretrained_cfg
-    return Teacher(model, about["input_size"][1:], about["mean"], about["std"], given_mean, given_std)
+    name, file = named_file(spec)
+    model, config, _ = load_classifier(name, file)
+    return Teacher(model, config["input_size"][1:], config["mean"], config["std"], given_mean, given_std)

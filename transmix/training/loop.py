@@ -19,6 +19,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from transmix.common.errors import UserError
+from transmix.common.files import sha256
 from transmix.common.plain import differing, plain
 from transmix.common.progress import progress_bar
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
@@ -27,7 +28,7 @@ from transmix.data.loaders import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
 from transmix.models import create_model
-from transmix.models.teacher import load_teacher
+from transmix.models.teacher import load_teacher, named_file
 from transmix.recipe import Recipe, fingerprint
 from transmix.task import MixingTask
 from transmix.training.batchnorm import RunningStatistics
@@ -148,7 +149,8 @@ class Trainer:
         self.seconds = 0.0
         self.stop = StopRequest()
         self._last_save = self._last_tick = time.monotonic()
-        self.identity = fingerprint([differing(Recipe, plain(recipe)), source.fingerprint, seed])
+        inputs = [] if recipe.teacher is None else [sha256(named_file(recipe.teacher)[1])]
+        self.identity = fingerprint([differing(Recipe, plain(recipe)), source.fingerprint, seed, *inputs])
         if (out / STATE).exists():
             self.restore()
 
