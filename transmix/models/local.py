@@ -36,10 +36,10 @@ def load_classifier(name: str, weights: Path) -> tuple[nn.Module, dict[str, Any]
     found = read_checkpoint(weights)
     about = found.about
     if "model" in about or not name:
-        model, _ = rebuild(found)
-        check_about(weights, about, (*NEEDED, *_VIEW))
-        if name not in ("", about["model"]):
+        check_about(weights, about, (*NEEDED, *_VIEW) if about else ())
+        if name and about["model"] != name:
             raise UserError(f"weights file {weights} holds {about['model']}, not {name}: name that model")
+        model, _ = rebuild(found)
         config = resolve_data_config(model=model) | {key: about[key] for key in ("mean", "std")}
         config["input_size"] = (3, about["image_size"], about["image_size"])
     else:
