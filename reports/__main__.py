@@ -12,7 +12,7 @@ from pathlib import Path
 from experiments.study import add_study_options, study_from
 from reports.formats.render import print_table, warn
 from reports.records.collect import collect
-from reports.tables.index import TABLES
+from reports.tables import tables
 from transmix.common.errors import UserError, exit_on_user_error, unknown_name
 
 
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     page = _command(commands, "page", "write the report of a study, or print one table of it")
-    page.add_argument("--table", metavar="TABLE", help=f"print only this one: {', '.join(TABLES)}")
+    page.add_argument("--table", metavar="TABLE", help=f"print only this one: {', '.join(tables())}")
     add_study_options(page)
 
     show = _command(commands, "show", "one record: what it measured, how, on what, with what, and how to make it again")
@@ -83,12 +83,12 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argp
 
 def page(args: argparse.Namespace) -> None:
     """Print one table, or write the whole report."""
-    if args.table is not None and args.table not in TABLES:
-        raise unknown_name("table", args.table, TABLES)
+    if args.table is not None and args.table not in tables():
+        raise unknown_name("table", args.table, tables())
     collected = collect(study_from(args))
     if args.table is not None:
         warn(collected.problems)
-        return print_table(TABLES[args.table](collected))
+        return print_table(tables()[args.table].build(collected))
     from reports.page.report import build, report_folder, write
 
     report = build(collected)
@@ -98,7 +98,8 @@ def page(args: argparse.Namespace) -> None:
     except OSError as error:
         raise UserError(f"cannot write the report into {folder} ({error}): choose another --results") from error
     warn(report.problems)
-    print_table(report.table1.without("params", "flops", "model", "parameters", "gmacs"))
+    first = next(iter(report.sections.values()))
+    print_table(first.table.without(*first.spec.details))
     return print(f"Report: {page}")
 
 

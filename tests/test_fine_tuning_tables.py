@@ -14,13 +14,13 @@ from PIL import Image
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
-from reports.figures.predictions import find_predictions
+from reports.analysis.names import head_name
 from reports.formats.table import Table
 from reports.page import summary
 from reports.page.provenance import cautions
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect, read
-from reports.tables import fine_tuning, table3, table4
+from reports.tables import Shown, tables
 from tests.made_up import fine_tuning_run, make_study, write_fine_tuned
 
 WEIGHTS = ("random", "baseline", "transmix")
@@ -66,7 +66,7 @@ VALUES = {
 
 # 95 % t-quantile of a printed table, two degrees of freedom: 4.3027; standard deviation 2: 4.3027 * 2 / sqrt(3) = 4.97
 def test_segmentation_means_and_differences_by_hand(study):
-    rows = texts(table3.build(measured(study, "table3.deit_t.upernet", VALUES)))
+    rows = texts(tables()["table3"].build(measured(study, "table3.deit_t.upernet", VALUES)))
     assert list(rows) == ["random", "baseline", "TransMix", "TransMix − baseline", "baseline − random"]
     assert {(row["name"], row["head"], row["seeds"]) for row in rows.values()} == {("DeiT-T", "UPerNet", "3")}
     assert [rows["baseline"][name] for name in ("mIoU", "mAcc", "aAcc", "mIoU_ms")] == [
@@ -81,7 +81,7 @@ def test_segmentation_means_and_differences_by_hand(study):
 
 
 def test_detection_has_boxes_and_masks(study):
-    table = table4.build(measured(study, "table4.deit_t.mask_rcnn_1x", VALUES))
+    table = tables()["table4"].build(measured(study, "table4.deit_t.mask_rcnn_1x", VALUES))
     assert table.groups[1:] == [("measured here: boxes", 3), ("measured here: masks", 3)]
     row = texts(table)["random"]
     assert row["head"] == "Mask R-CNN 1x"
@@ -92,7 +92,7 @@ def test_detection_has_boxes_and_masks(study):
 
 def test_verdicts_claim_what_the_intervals_allow(study):
     values = VALUES | {"random": [10.0, 12.0, 14.3]}
-    notes = table3.build(measured(study, "table3.deit_t.upernet", values)).notes
+    notes = tables()["table3"].build(measured(study, "table3.deit_t.upernet", values)).notes
     assert notes[0].startswith("DeiT-T + UPerNet, mIoU, TransMix − baseline: No difference is shown: +2.00 points")
     assert "3 seeds, −0.48 to +4.48, includes zero" in notes[0]
     assert notes[1].startswith(
@@ -104,7 +104,7 @@ def test_verdicts_claim_what_the_intervals_allow(study):
     )
     assert notes[3:] == ("Measured on dense-segmentation: 11 classes, 800 training and 200 validation images.",)
     worse = VALUES | {"transmix": [19.0, 21.0, 22.7]}
-    notes = table4.build(measured(study, "table4.deit_t.mask_rcnn_1x", worse)).notes
+    notes = tables()["table4"].build(measured(study, "table4.deit_t.mask_rcnn_1x", worse)).notes
     assert notes[0].startswith(
         "DeiT-T + Mask R-CNN 1x, box AP, TransMix − baseline: With TransMix’s weights it is lower"
     )
@@ -113,7 +113,7 @@ def test_verdicts_claim_what_the_intervals_allow(study):
 
 def test_differences_are_paired_and_count_their_pairs(study):
     collected = measured(study, "table3.deit_t.upernet", VALUES | {"transmix": [21.0, 24.0]})
-    rows = texts(table3.build(collected))
+    rows = texts(tables()["table3"].build(collected))
     assert (rows["TransMix"]["seeds"], rows["TransMix − baseline"]["seeds"]) == ("2", "2")
     # over seeds 0 and 1; 12.706 * 0.5 = 6.35
     assert rows["TransMix − baseline"]["mIoU"] == "+1.50 ± 6.35"
@@ -124,7 +124,7 @@ def test_one_seed_claims_nothing(study):
     collected = joined(
         measured(study, "table4.deit_t.mask_rcnn_1x", one), measured(study, "table4.pvt_t.mask_rcnn_1x", one)
     )
-    table = table4.build(collected)
+    table = tables()["table4"].build(collected)
     assert table.rows[3]["box_AP"].text == "+1.00"
     assert table.notes[0] == (
         "DeiT-T + Mask R-CNN 1x, PVT-T + Mask R-CNN 1x: One seed each says little about a difference, and gives no "
@@ -134,7 +134,7 @@ def test_one_seed_claims_nothing(study):
 
 
 def test_what_is_missing_is_never_a_number(study):
-    table = table3.build(measured(study, "table3.deit_t.upernet", {"baseline": [20.0], "random": [10.0]}))
+    table = tables()["table3"].build(measured(study, "table3.deit_t.upernet", {"baseline": [20.0], "random": [10.0]}))
     rows = texts(table)
     assert list(rows) == ["random", "baseline", "TransMix", "baseline − random"]
     assert {rows["TransMix"][name] for name in ("mIoU", "mAcc", "aAcc", "mIoU_ms")} == {"not run"}
@@ -142,7 +142,7 @@ def test_what_is_missing_is_never_a_number(study):
     assert table.notes[-1].startswith("make table3 SCALE=tiny ROWS=deit_t,pvt_t SEEDS=3 ")
     assert table.notes[-1].endswith(" runs what is missing.")
     assert "not in the slides" in table.caption
-    assert table4.build(Collected(study, ())).notes == (
+    assert tables()["table4"].build(Collected(study, ())).notes == (
         "This study has no runs of detection and instance segmentation.",
     )
 
@@ -150,9 +150,13 @@ def test_what_is_missing_is_never_a_number(study):
 def test_a_metric_that_was_not_measured_is_not_recorded(study):
     metrics = {"mIoU": 40.0, "mAcc": 41.0, "aAcc": 42.0, "mIoU_ms": None, "parameters": 1, "val_images": 2}
     collected = measured(study, "table3.deit_t.upernet", VALUES, metrics=metrics)
-    assert [column.key for column in table3.build(collected).columns][-3:] == ["mIoU", "mAcc", "aAcc"]  # asked of none
+    assert [column.key for column in tables()["table3"].build(collected).columns][-3:] == [
+        "mIoU",
+        "mAcc",
+        "aAcc",
+    ]  # asked of none
     write_fine_tuned(collected.results[0].run, 40.0)  # at several scales, too
-    table = table3.build(Collected(study, tuple(read(result.run) for result in collected.results)))
+    table = tables()["table3"].build(Collected(study, tuple(read(result.run) for result in collected.results)))
     assert [column.key for column in table.columns][-1] == "mIoU_ms"
     rows = texts(table)
     assert rows["TransMix − baseline"]["mIoU_ms"] == "not recorded"
@@ -165,20 +169,20 @@ def test_runs_on_different_data_are_not_compared(study):
     assert run.method == "transmix"
     data = {"name": "x", "classes": 10, "images": {"train": 1, "val": 1}, "fingerprint": "0" * 16}
     write_fine_tuned(run, 21.0, data=data)
-    table = table3.build(Collected(study, tuple(read(result.run) for result in collected.results)))
+    table = tables()["table3"].build(Collected(study, tuple(read(result.run) for result in collected.results)))
     assert texts(table)["TransMix − baseline"]["mIoU"] == "not paired"
     assert "TransMix − baseline: Not compared: the records were made on different data" in table.notes[0]
 
 
 def test_heads_and_data_sets_have_names():
-    assert fine_tuning.head_name("segmenter_linear") == "Segmenter (linear)"
-    assert fine_tuning.head_name("pascal_context-segmenter_mask") == "Segmenter (mask), Pascal Context"
-    assert fine_tuning.head_name("a_new_head") == "a_new_head"
+    assert head_name("segmenter_linear") == "Segmenter (linear)"
+    assert head_name("pascal_context-segmenter_mask") == "Segmenter (mask), Pascal Context"
+    assert head_name("a_new_head") == "a_new_head"
 
 
 def test_heads_of_one_row_are_lines_of_their_own(study):
     parts = ("table3.deit_t.upernet", "table3.deit_t.pascal_context-segmenter_mask")
-    table = table3.build(joined(*(measured(study, part, VALUES) for part in parts)))
+    table = tables()["table3"].build(joined(*(measured(study, part, VALUES) for part in parts)))
     assert [row["head"].text for row in table.rows] == ["UPerNet"] * 5 + ["Segmenter (mask), Pascal Context"] * 5
     continued = [table.continues(*pair) for pair in pairwise(table.rows)]
     assert continued == [True] * 4 + [False] + [True] * 4
@@ -213,20 +217,21 @@ def test_random_weights_are_never_those_of_a_checkpoint(study):
 
 def test_pictures_are_small_and_say_what_they_show(study):
     collected = measured(study, "table3.deit_t.upernet", VALUES, picture=(2700, 300))
-    (found,), problems = find_predictions(collected, table3.TASK)
-    assert problems == []
-    assert found.title == "DeiT-T + UPerNet, TransMix weights, seed 0"
-    assert Image.open(io.BytesIO(found.jpeg)).size == found.size == (900, 100)
+    shown = tables()["table3"].figures(collected)
+    (found,) = shown.blocks[0].images
+    assert shown.problems == ()
+    assert found.caption == "DeiT-T + UPerNet, TransMix weights, seed 0"
+    assert Image.open(io.BytesIO(found.content)).size == found.size == (900, 100)
     assert "Validation images of dense-segmentation" in found.alt
     assert "DeiT-T + UPerNet predicts, fine-tuned from TransMix weights (mIoU 21.00 % over all images)" in found.alt
 
 
 def test_a_picture_is_of_the_best_known_weights_that_have_one(study):
     collected = measured(study, "table3.deit_t.upernet", {"random": [10.0], "baseline": [20.0]})
-    (found,), _ = find_predictions(collected, table3.TASK)
-    assert "baseline weights" in found.title
+    (found,) = tables()["table3"].figures(collected).blocks[0].images
+    assert "baseline weights" in found.caption
     none = measured(study, "table3.pvt_t.upernet", VALUES, picture=None)
-    assert find_predictions(none, table3.TASK) == ([], [])
+    assert tables()["table3"].figures(none) == Shown()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a picture", "half"])
@@ -237,8 +242,9 @@ def test_an_unreadable_picture_is_one_line(study, content):
     path.unlink()
     if content is not None:
         path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
-    found, (problem,) = find_predictions(collected, table3.TASK)
-    assert found == []
+    shown = tables()["table3"].figures(collected)
+    (problem,) = shown.problems
+    assert shown.blocks == ()
     assert str(path) in problem
     assert "redo just this run" in problem
     assert "\n" not in problem
@@ -255,7 +261,7 @@ def test_every_format_has_tables_3_and_4(study, tmp_path):
         assert "Table 3" in text
         assert "Mask R-CNN 1x" in text
     assert page.count('src="data:image/jpeg') == 4
-    assert '<details class="predictions">' in page  # all but the first picture of Table 3
+    assert '<details class="album">' in page  # all but the first picture of Table 3
     for picture in re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page):
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
     for link in re.findall(r"\]\((\.\./[^)]*predictions.png)\)", markdown):
@@ -267,7 +273,7 @@ def test_every_format_has_tables_3_and_4(study, tmp_path):
 
 def test_csv_is_unrounded_and_names_its_records(study):
     collected = measured(study, "table4.deit_t.mask_rcnn_1x", VALUES)
-    lines = pandas.DataFrame(table4.numbers(collected)).set_index(["weights", "minus"])
+    lines = pandas.DataFrame(tables()["table4"].numbers(collected)).set_index(["weights", "minus"])
     gain = lines.loc[("transmix", "baseline")]
     assert (gain["box_AP"], gain["seeds"], gain["status"]) == (2.0, 3, "done")
     assert gain["mask_APl_half_width_95"] == pytest.approx(4.302653 / 3**0.5, abs=1e-6)
@@ -296,7 +302,7 @@ def test_the_summary_has_a_line_where_fine_tuning_is_planned(study):
     many = [measured(study, f"table3.deit_t.{part}", VALUES) for part in ("a", "b", "c", "d")]
     many.append(measured(study, "table3.deit_t.e", VALUES | {"transmix": [21.0, 23.0, 25.3]}))
     assert "baseline’s: 5 gains from +1.10 to +2.00 points, with 95 % intervals over seeds; 1 of 5 intervals lies" in (
-        fine_tuning.summary(joined(*many), table3.TASK)
+        tables()["table3"].summary(joined(*many))
     )
     assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Runs"]
     assert "Fine-tuned" not in dict(summary.lines(Collected(study, ())))

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reports.figures.gains import gain_figure
-from reports.figures.gallery import by_family
-from reports.figures.style import LARGE, SMALL, draw, label_ends
+from reports.analysis.gains import gain_rows
+from reports.figures.colours import BLUE, ORANGE
+from reports.figures.style import LARGE, SMALL, Panel, by_family, draw, label_ends, spread
+from reports.figures.top1 import gain_figure
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_study
@@ -30,9 +31,8 @@ def test_labels_at_the_ends_of_lines_do_not_touch(size):
         axes = figure.subplots()
         axes.plot([0, 1], [0.0, 50.0])
         titles.append(axes.set_title("CaiT-XXS: training loss"))
-        label_ends(
-            axes, {"baseline": (1, 50.0), "transmix": (1, 49.9)}, {"baseline": "baseline", "transmix": "TransMix"}
-        )
+        names = {"baseline": "baseline", "transmix": "TransMix"}
+        label_ends(axes, {"baseline": (1, 50.0), "transmix": (1, 49.9)}, names, {"baseline": BLUE, "transmix": ORANGE})
         figures.append(figure)
 
     assert draw("demo", "alt", "", size, paint).svg
@@ -46,21 +46,28 @@ def test_labels_at_the_ends_of_lines_do_not_touch(size):
         assert not box.overlaps(title)
 
 
+def test_labels_that_are_too_near_move_apart_about_their_middle():
+    assert spread([1.0, 9.0], 2.0) == [1.0, 9.0]
+    assert spread([4.0, 5.0], 2.0) == [3.5, 5.5]
+    assert spread([4.0, 4.1, 4.2, 7.0, 20.0], 2.0) == pytest.approx([1.825, 3.825, 5.825, 7.825, 20.0])
+
+
 def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke", "--rows", "all")
     write_study(study, (1.5,))
     report = build(collect(study))
-    for gallery in (*report.curves, *report.occlusion_curves):
+    (_, curves), (swept, _) = (report.sections[name].shown.blocks for name in ("table1", "occlusion"))
+    for gallery in (*curves.figures, *swept.figures):
         assert [len(line) for line in gallery.lines] == [3, 4, 4, 1]
         assert {picture.size for picture in gallery.pictures} == {(250, 187)}
-    names = [picture.name for picture in report.curves[0].pictures]
+    names = [picture.name for picture in curves.figures[0].pictures]
     assert names[:4] == ["accuracy_deit_t", "accuracy_deit_s", "accuracy_deit_b", "accuracy_pvt_t"]
     page = write(report, report_folder(study))
     files = {path.name for path in (page.parent / "figures").iterdir()}
     kinds = ("accuracy", "loss", "lambda", "occlusion", "shuffle", "corruptions")
     rows = (f"{kind}_{row}" for kind, row in itertools.product(kinds, study.rows))
     drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "parameters", "examples") for suffix in ("svg", "png")}
-    assert files == drawn | {"sheet.png", "drawn.json"}
+    assert files == drawn | {"drawn.json"}
     assert 'height="187"' in page.read_text()
 
 
@@ -68,15 +75,15 @@ def test_a_single_row_has_large_figures(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke")
     write_study(study, (1.5,))
     report = build(collect(study))
-    assert {picture.size for gallery in report.curves for picture in gallery.pictures} == {(442, 288)}
-    assert report.gains is None
-    assert report.accuracy is None
+    (curves,) = report.sections["table1"].shown.blocks  # neither gains nor top-1 by size: a single model
+    assert isinstance(curves, Panel)
+    assert {picture.size for gallery in curves.figures for picture in gallery.pictures} == {(442, 288)}
 
 
 def test_the_figure_of_gains_has_every_model_with_its_interval(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t,pvt_t,deit_s", "--seeds", "3")
     write_study(study, (1.0, 2.0, 3.0))
-    picture = gain_figure(collect(study))
+    picture = gain_figure(gain_rows(collect(study)))
     order = [picture.svg.index(f">{name}</text>") for name in ("DeiT-T", "DeiT-S", "PVT-T")]
     assert order == sorted(order)
     assert picture.svg.count("+2.00 ± 2.48") == 3

@@ -17,7 +17,7 @@ from experiments.entries import Alternative, Entry, as_deit_itself, chosen, list
 from experiments.ledger import DEIT, LEDGER, SOURCES
 from experiments.published import table1
 from experiments.scales import ROWS, SCALES
-from reports.page.ledger import used
+from reports.page.report import used
 from reports.records.collect import collect
 from tests.made_up import make_study, write_train
 from transmix.common.plain import plain

@@ -13,12 +13,13 @@ import pytest
 from experiments.entries import setting_text
 from experiments.records import write_record
 from experiments.study import Study
-from reports.figures import style
+from reports.figures import colours as palette
+from reports.formats.html import TEMPLATES, record_links
 from reports.formats.table import Cell, Column, Source, Table
-from reports.page.origins import data_set, duration, machine
-from reports.page.provenance import record_links, trace
-from reports.page.report import TEMPLATES, build, report_folder, write
+from reports.page.provenance import trace
+from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
+from reports.records.origins import data_set, duration, machine
 from tests.made_up import make_study, record_of, write_study
 
 CSS = (TEMPLATES / "page.css").read_text()
@@ -55,9 +56,9 @@ def test_text_meets_wcag_aa(colours):
 
 
 def test_text_in_figures_meets_wcag_aa():
-    for colour in (*style.COLOURS.values(), style.INK, style.MUTED):
+    for colour in (*palette.method_colours().values(), *palette.PALETTE, palette.INK, palette.MUTED):
         assert contrast(colour, LIGHT["paper"]) >= 4.5, colour
-        assert contrast(style._DARK[colour], DARK["paper"]) >= 4.5, colour
+        assert contrast(palette.dark(colour), DARK["paper"]) >= 4.5, colour
 
 
 @pytest.fixture(scope="module")

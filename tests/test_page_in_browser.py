@@ -12,14 +12,14 @@ from urllib.parse import unquote
 import pytest
 
 from reports.compare.runs import compare
-from reports.figures.style import COLOURS
+from reports.figures.colours import BLUE, dark
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from tests.made_up import make_study, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make sets it up)")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DARK_BLUE = "#56b4e9"
+DARK_BLUE = dark(BLUE)
 # for every heading of every table, what its column shows: at first, and after one, two and three clicks
 SORT = """
 () => [...document.querySelectorAll("table")].filter((table) => table.tHead).map((table) => {
@@ -215,14 +215,14 @@ def test_a_narrow_page_does_not_scroll_sideways(visit, width):
     assert page.evaluate("document.querySelector('#table1').offsetWidth") > width  # scrolls in a box of its own
 
 
-@pytest.mark.parametrize(("scheme", "blue"), [("light", COLOURS["baseline"]), ("dark", DARK_BLUE)])
+@pytest.mark.parametrize(("scheme", "blue"), [("light", BLUE), ("dark", DARK_BLUE)])
 def test_figures_follow_the_colour_scheme(visit, scheme, blue):
     page = visit(color_scheme=scheme)
     shown = page.eval_on_selector_all("picture img", "images => images.map((image) => image.currentSrc)")
     drawings = [base64.b64decode(source.split(",", 1)[1]).decode() for source in shown]
     curves = [drawing for drawing in drawings if "top-1 (%)" in drawing]
     assert len(curves) >= 12
-    other = {COLOURS["baseline"], DARK_BLUE} - {blue}
+    other = {BLUE, DARK_BLUE} - {blue}
     assert all(blue in curve and other.isdisjoint(re.findall(r"#[0-9a-f]{6}", curve)) for curve in curves)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground))) < 120) == (scheme == "dark")

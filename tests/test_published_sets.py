@@ -13,7 +13,7 @@ from experiments.study import Study
 from reports.page.report import build, write
 from reports.records import collect as collecting
 from reports.records.collect import Collected, collect
-from reports.tables.index import TABLES
+from reports.tables import tables
 from tests.made_up import make_study, write_fine_tuned, write_natural, write_occlusion, write_train
 
 H100 = "published runs of this suite: NVIDIA H100"
@@ -48,7 +48,7 @@ def ours(study: Study, name: str) -> Run:
 
 def texts(collected: Collected, table: str, group: str = H100) -> list[tuple[str, ...]]:
     """The columns of a set, line by line."""
-    built = TABLES[table](collected)
+    built = tables()[table].build(collected)
     keys = [column.key for column in built.columns if column.group == group]
     assert keys
     return [tuple(line[key].text for key in keys) for line in built.rows]
@@ -59,8 +59,8 @@ def test_there_is_no_column_without_a_published_run(study, tmp_path):
     for folder in (tmp_path / "none", tmp_path / "published"):
         collected = collect(study, folder)
         assert collected.published == ()
-        for table in TABLES.values():
-            assert not any(column.group.startswith("published runs") for column in table(collected).columns)
+        for table in tables().values():
+            assert not any(column.group.startswith("published runs") for column in table.build(collected).columns)
 
 
 def test_table_1_has_means_and_the_paired_gain_of_the_seeds_that_are_there(study, tmp_path):
@@ -68,7 +68,7 @@ def test_table_1_has_means_and_the_paired_gain_of_the_seeds_that_are_there(study
     publish(tmp_path, study, {f"table1.deit_t.{run}": top1 for run, top1 in tops.items()})
     publish(tmp_path, study, {"table1.xcit_t.baseline.seed1": 60.5})
     collected = collect(study, tmp_path)
-    columns = [column.title for column in TABLES["table1"](collected).columns if column.group == H100]
+    columns = [column.title for column in tables()["table1"].build(collected).columns if column.group == H100]
     assert columns == ["Baseline", "TransMix", "Gain"]
     lines = texts(collected, "table1")
     assert lines[0] == ("51.00", "52.00", "+1.00 ± 6.35")  # gains 0.5 and 1.5: 12.706 * 0.5
@@ -76,10 +76,10 @@ def test_table_1_has_means_and_the_paired_gain_of_the_seeds_that_are_there(study
     assert lines[2] == ("60.50", "none published", "none published")
     # ours are not run, and stay so
     assert {result.status for result in collected.results} == {"not run"}
-    row = TABLES["table1"](collected).rows[0]
+    row = tables()["table1"].build(collected).rows[0]
     assert {row[key].text for key in ("baseline", "transmix", "gain")} == {"not run"}
     assert {cell.kind for key, cell in row.items() if key.startswith("set")} == {"published"}
-    assert not any(cell.sources for line in TABLES["table1"](collected).rows for cell in line.values())
+    assert not any(cell.sources for line in tables()["table1"].build(collected).rows for cell in line.values())
 
 
 def test_the_other_tables_have_their_first_metric(study, tmp_path):
@@ -103,7 +103,9 @@ def test_the_other_tables_have_their_first_metric(study, tmp_path):
     assert texts(collected, "occlusion")[0] == ("27.95", "29.05", "+1.10")
     assert texts(collected, "table2")[3] == ("55.50",)
     for name in ("table3", "table4", "table5", "occlusion"):
-        assert not any(cell.kind == "measured" for line in TABLES[name](collected).rows for cell in line.values())
+        assert not any(
+            cell.kind == "measured" for line in tables()[name].build(collected).rows for cell in line.values()
+        )
 
 
 def test_equal_numbers_are_counted_and_the_others_measured(study, tmp_path):
@@ -111,11 +113,11 @@ def test_equal_numbers_are_counted_and_the_others_measured(study, tmp_path):
     publish(tmp_path, study, {f"table1.deit_t.{run}": top1 for run, top1 in values.items()})
     for run, top1 in values.items():
         write_train(ours(study, f"table1.deit_t.{run}"), top1)
-    note = TABLES["table1"](collect(study, tmp_path)).notes[-1]
+    note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
     assert note == "Published runs of this suite: NVIDIA H100: 4 of 4 numbers are equal to ours to the last digit."
     write_train(ours(study, "table1.deit_t.transmix.seed1"), 53.1)
     ours(study, "table1.deit_t.baseline.seed1").folder.joinpath("record.json").unlink()
-    note = TABLES["table1"](collect(study, tmp_path)).notes[-1]
+    note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
     assert note.endswith(
         "2 of 3 numbers are equal to ours to the last digit; the distance is 0.13 points in the mean and 0.4 at most."
     )
@@ -128,7 +130,7 @@ def test_runs_on_other_images_of_the_same_name_are_not_compared(study, tmp_path)
     folder = ours(study, "table1.deit_t.transmix.seed0").folder
     record = json.loads((folder / "record.json").read_text())
     write_record(folder, record | {"data": record["data"] | {"fingerprint": "other"}})
-    note = TABLES["table1"](collect(study, tmp_path)).notes[-1]
+    note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
     assert note == (
         "Published runs of this suite: NVIDIA H100: 1 of 1 number is equal to ours to the last digit. 1 run on other "
         "data than ours, so not compared."

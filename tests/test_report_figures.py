@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from experiments.study import Study
+from reports.analysis.gains import gain_rows
 from reports.analysis.statistics import Estimate
-from reports.figures.accuracy import Point, accuracy_figure, limits
-from reports.figures.lambda_figures import columns, lambda_curves, read_shifts, steps
+from reports.figures.top1 import Point, accuracy_figure, limits
+from reports.figures.training import columns, lambda_curves, read_shifts, steps
 from reports.records.collect import Collected, collect
 from tests.made_up import make_study, write_study, write_train
 
@@ -87,7 +88,7 @@ def whole(tmp_path, rows: str, *options: str) -> Collected:
 
 
 def test_top1_against_parameters_names_every_model(tmp_path):
-    picture = accuracy_figure(whole(tmp_path, "deit_t,cait_xxs", "--seeds", "3"))
+    picture = accuracy_figure(gain_rows(whole(tmp_path, "deit_t,cait_xxs", "--seeds", "3")))
     # 307,850 parameters each
     assert picture.alt == (
         "Top-1 (%) against millions of parameters, with and without TransMix: DeiT-T with 0.31 million, baseline "
@@ -101,9 +102,9 @@ def test_top1_against_parameters_names_every_model(tmp_path):
 def test_a_model_trained_in_one_way_only_is_shown_too(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke", "--rows", "deit_t,pvt_t")
     write_train(study.find("table1.deit_t.baseline.seed0"), 41.5)
-    assert accuracy_figure(collect(study)) is None  # a single model
+    assert accuracy_figure(gain_rows(collect(study))) is None  # a single model
     write_train(study.find("table1.pvt_t.transmix.seed0"), 42.5)
-    picture = accuracy_figure(collect(study))
+    picture = accuracy_figure(gain_rows(collect(study)))
     assert "DeiT-T with 0.31 million, baseline 41.50; PVT-T with 0.31 million, TransMix 42.50." in picture.alt
 
 
@@ -128,5 +129,5 @@ def test_models_of_one_size_are_drawn_without_a_warning(tmp_path, times):
         write_train(run, 50.0, metrics=metrics | {"parameters": metrics["parameters"] * times**place})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        svg = accuracy_figure(collect(study)).svg
+        svg = accuracy_figure(gain_rows(collect(study))).svg
     assert ">0.31</text>" in svg

@@ -13,7 +13,7 @@ from experiments.published import model_name
 from experiments.study import Study
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
-from reports.tables.index import TABLES
+from reports.tables import tables
 from tests.made_up import make_study, write_study
 
 ROWS = ("deit_t", "xcit_t")
@@ -81,7 +81,7 @@ def test_what_is_left_of_a_study_is_still_right(tmp_path):
     study = study_of(tmp_path, "half")
     collected = collect(study)
     there = {result.run.id: result for result in collected.results if result.record}
-    names = {line["name"].text: line for line in TABLES["table1"](collected).rows}
+    names = {line["name"].text: line for line in tables()["table1"].build(collected).rows}
     for row in ROWS:
         cells = names[model_name(row)]
         for method, base in (("baseline", 50.0), ("transmix", 51.0)):
@@ -90,8 +90,8 @@ def test_what_is_left_of_a_study_is_still_right(tmp_path):
             values = [base + seed * (method == "transmix") for seed in seeds]
             shown = cells[method].text.split(" ± ")[0]
             assert shown == (f"{sum(values) / len(values):.2f}" if values else "not run"), (row, method)
-    for table in TABLES:
-        for line in TABLES[table](collected).rows:
+    for table in tables():
+        for line in tables()[table].build(collected).rows:
             for cell in line.values():
                 assert cell.kind != "measured" or all(source.id in there for source in cell.sources)
 
@@ -99,8 +99,8 @@ def test_what_is_left_of_a_study_is_still_right(tmp_path):
 @pytest.mark.parametrize("part", ["all", "half"])
 def test_nothing_published_is_claimed_where_the_slides_are_silent(tmp_path, part):
     collected = collect(study_of(tmp_path, part))
-    for name, build_table in TABLES.items():
-        table = build_table(collected)
+    for name, spec in tables().items():
+        table = spec.build(collected)
         assert f"scale {collected.study.scale.name}" in table.caption
         published = [column for column in table.columns if column.group.startswith("published")]
         assert bool(published) == (name in ("table1", "table2")), name

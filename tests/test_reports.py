@@ -18,15 +18,14 @@ from reports.__main__ import main
 from reports.page.provenance import cautions
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
-from reports.tables import table1
-from reports.tables.index import TABLES
+from reports.tables import table1, tables
 from tests.made_up import make_study, write_examples, write_lambda, write_study, write_train
 
 LINES = ("Runs", "Gain", "Also", "Not run")  # of the summary, without fine-tuning
 
 
 def cells(collected: Collected, table: str, line: int = 0) -> dict[str, str]:
-    return {key: cell.text for key, cell in TABLES[table](collected).rows[line].items()}
+    return {key: cell.text for key, cell in tables()[table].build(collected).rows[line].items()}
 
 
 def run_named(study: Study, name: str):
@@ -62,7 +61,7 @@ def test_table1_has_means_and_the_paired_interval(three):
     assert row["parameters"] == "0.31"
     assert row["gmacs"] == "0.015"
     assert row["model"] == "deit_micro_tiny_patch8_64"
-    verdict, power = TABLES["table1"](collect(three)).notes
+    verdict, power = tables()["table1"].build(collect(three)).notes
     assert "No difference is shown: +2.00 points" in verdict
     assert "3 seeds, −0.48 to +4.48, includes zero" in verdict
     # a table of power: an effect of 0.4 deviations takes 52
@@ -75,7 +74,7 @@ def test_lambda_table_and_its_sentence(three):
     assert row["mixes"] == "1,536"
     assert row["label_shift"] == "0.062"
     assert (row["error_area"], row["error_attention"], row["error_mean"]) == ("0.125", "0.087", "0.092")
-    note, caution = TABLES["lambda"](collect(three)).notes
+    note, caution = tables()["lambda"].build(collect(three)).notes
     assert "need not mean a better label" in caution
     assert "area-λ errs by 0.125 from the true share, attention-λ by 0.087, and their mean" in note
     assert "mean minus area is −0.033, and all 3 seeds give the same, so that there is no interval" in note
@@ -177,10 +176,10 @@ def test_markdown_links_lead_to_files(three, texts):
 def test_same_records_give_the_same_bytes(three, texts):
     folder = report_folder(three)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    tables = {*TABLES} - {"table3", "table4"} | {run.table for run in three.plan() if run.part}
-    # the page and its text; tables as LaTeX and CSV; points of curves; the sheet; two curves, that of lambda, three of
-    # robustness and the examples, as PNG and SVG, and what they were drawn from
-    assert len(before) == 2 + 2 * len(tables) + 2 + 2 * 7 + 1
+    written = {*tables()} - {"table3", "table4"} | {run.table for run in three.plan() if run.part}
+    # the page and its text; tables as LaTeX and CSV; points of curves; two curves, that of lambda, three of robustness
+    # and the examples, as PNG and SVG, and what they were drawn from
+    assert len(before) == 2 + 2 * len(written) + 1 + 2 * 7 + 1
     write(build(collect(three)), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -190,7 +189,7 @@ def test_one_seed_says_that_it_says_little(tmp_path):
     write_study(study, (1.5,))
     collected = collect(study)
     assert cells(collected, "table1")["gain"] == "+1.50"
-    verdict, power = TABLES["table1"](collected).notes
+    verdict, power = tables()["table1"].build(collected).notes
     assert "One seed says little about other trainings: the difference is +1.50 points" in verdict
     # 15 of 1,000 images: 1.96 * sqrt(.015 * .985 / 1000) = 0.75
     low, high = re.search(r"over images \(paired bootstrap\), \+(.*) to \+(.*), excludes zero", verdict).groups()
@@ -201,10 +200,10 @@ def test_one_seed_says_that_it_says_little(tmp_path):
 def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
     write_study(study, (2.0, 2.2, 2.4))
-    verdict, _ = TABLES["table1"](collect(study)).notes
+    verdict, _ = tables()["table1"].build(collect(study)).notes
     assert "With TransMix the top-1 is higher here, +2.20 points" in verdict
     write_study(study, (-2.0, -2.2, -2.4))
-    verdict, _ = TABLES["table1"](collect(study)).notes
+    verdict, _ = tables()["table1"].build(collect(study)).notes
     assert "With TransMix the top-1 is lower here, −2.20 points" in verdict
 
 
@@ -215,7 +214,7 @@ def test_runs_on_different_data_are_not_compared(tmp_path):
     write_train(run_named(study, "table1.deit_t.transmix.seed0"), 51.0, data=data)
     row = cells(collect(study), "table1")
     assert (row["baseline"], row["transmix"], row["gain"]) == ("50.00", "51.00", "not paired")
-    assert "Not compared" in TABLES["table1"](collect(study)).notes[0]
+    assert "Not compared" in tables()["table1"].build(collect(study)).notes[0]
     assert any("made on different data" in caution for caution in cautions(collect(study)))
 
 
@@ -223,9 +222,8 @@ def test_no_record_still_gives_a_page(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke")
     texts = written(study)
     assert f"0 of {len(study.plan())} planned runs" in texts["index.html"]
-    assert "No training run has a record yet" in texts["index.html"]
-    for table in TABLES:
-        for line in TABLES[table](collect(study)).rows:
+    for table in tables():
+        for line in tables()[table].build(collect(study)).rows:
             kinds = {cell.kind for cell in line.values()}
             assert "measured" not in kinds
     assert not list((report_folder(study) / "figures").glob("*"))
@@ -235,7 +233,7 @@ def test_no_published_number_is_ever_measured(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t,deit_s")
     numbers = {text for row in published.table1() for text in (row.baseline, row.transmix, row.params, row.flops)}
     write_train(run_named(study, "table1.deit_t.baseline.seed0"), 41.5)
-    for line in TABLES["table1"](collect(study)).rows:
+    for line in tables()["table1"].build(collect(study)).rows:
         ours = [line[key].text for key in ("model", "parameters", "gmacs", "baseline", "transmix", "gain")]
         assert not numbers & set(ours)
         assert all(cell.sources for cell in line.values() if cell.kind == "measured")
@@ -298,12 +296,13 @@ def test_broken_examples_cost_only_the_pictures(tmp_path):
     run = run_named(study, "lambda.deit_t.transmix.seed0")
     (run.folder / "examples.npz").write_text("no archive")
     report = build(collect(study))
-    assert report.examples is None
+    assert report.sections["lambda"].shown.blocks == ()
     (problem,) = report.problems
     assert f"{run.folder / 'examples.npz'} is not readable (not a numpy archive)" in problem
     assert cells(collect(study), "lambda")["error_area"] == "0.125"
     write_examples(run.folder / "examples.npz", 2)
-    assert len(build(collect(study)).examples.items) == 2
+    (examples,) = build(collect(study)).sections["lambda"].shown.blocks
+    assert len(examples.items) == 2
 
 
 def test_data_without_masks_claims_no_error(tmp_path):
@@ -312,8 +311,9 @@ def test_data_without_masks_claims_no_error(tmp_path):
     write_lambda(run, None)
     row = cells(collect(study), "lambda")
     assert (row["label_shift"], row["error_area"], row["error_mean"]) == ("0.062", "no masks", "no masks")
-    assert "true" not in build(collect(study)).examples.items[0].lambdas
-    assert "no λ can be called better" in TABLES["lambda"](collect(study)).notes[0]
+    (examples,) = build(collect(study)).sections["lambda"].shown.blocks
+    assert "true" not in examples.items[0].lambdas
+    assert "no λ can be called better" in tables()["lambda"].build(collect(study)).notes[0]
 
 
 def test_reports_of_other_data_and_recipes_lie_apart(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural
+from reports.figures.colours import BLUE
 from reports.figures.examples import Example
-from reports.figures.style import COLOURS, draw
+from reports.figures.style import draw
 from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.page.provenance import duration
@@ -104,14 +105,14 @@ def test_attention_is_shown_where_it_is():
 
 def test_pictures_are_light_and_dark_and_take_any_text():
     def paint(figure):
-        figure.subplots().plot([0, 1], color=COLOURS["baseline"], label="x")
+        figure.subplots().plot([0, 1], color=BLUE, label="x")
         figure.text(0.1, 0.1, "a$b 猫")
 
     picture = draw("demo", "alt", "caption", (2, 1), paint)
     assert picture.png.startswith(b"\x89PNG")
     assert "a$b 猫" in picture.svg
-    assert COLOURS["baseline"] in picture.svg
-    assert COLOURS["baseline"] not in picture.dark_svg
+    assert BLUE in picture.svg
+    assert BLUE not in picture.dark_svg
     assert draw("demo", "alt", "caption", (2, 1), paint).drawing == picture.drawing
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from types import ModuleType
 
 import numpy as np
 import pandas
@@ -10,15 +12,15 @@ import pytest
 
 from experiments.records import read_record, write_record
 from experiments.study import Study
+from reports.analysis.arms import Comparison
+from reports.analysis.gains import with_baseline
 from reports.analysis.metrics import LINES
-from reports.figures.robustness_figures import line
-from reports.figures.sheet import find_sheet
+from reports.figures.occlusion import line
 from reports.page import summary
 from reports.page.report import build, report_folder, write
 from reports.records.answers import read_answers
-from reports.records.collect import collect
-from reports.tables import occlusion, table5
-from reports.tables.index import TABLES
+from reports.records.collect import Collected, collect
+from reports.tables import occlusion, table5, tables
 from tests.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
 
 
@@ -30,8 +32,12 @@ def three(tmp_path_factory) -> Study:
     return study
 
 
+def compared(table: ModuleType, collected: Collected, *what: str) -> Comparison:
+    return with_baseline(table.arms_of(collected, "deit_t", *what), "it")["transmix"]
+
+
 def texts(study: Study, table: str) -> list[dict[str, str]]:
-    return [{key: cell.text for key, cell in row.items()} for row in TABLES[table](collect(study)).rows]
+    return [{key: cell.text for key, cell in row.items()} for row in tables()[table].build(collect(study)).rows]
 
 
 def test_areas_are_means_over_points_draws_and_seeds(three):
@@ -49,7 +55,7 @@ def test_areas_are_means_over_points_draws_and_seeds(three):
 def test_the_interval_over_images_is_a_paired_bootstrap(three):
     collected = collect(three)
     done = [collected.done("occlusion", "deit_t", method) for method in ("baseline", "transmix")]
-    found = occlusion.comparison(collected, "deit_t", "foreground dropped first").images
+    found = compared(occlusion, collected, "foreground dropped first").images
     # the same differences, resampled one image at a time
     gains = []
     for one, other in zip(*done, strict=True):
@@ -85,12 +91,12 @@ def test_a_band_needs_the_answers_of_every_run(tmp_path):
 def test_runs_on_different_images_have_no_mean_over_images(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
     write_study(study, (1.0, 2.0))
-    assert occlusion.comparison(collect(study), "deit_t").images is not None
+    assert compared(occlusion, collect(study)).images is not None
     for method in ("baseline", "transmix"):
         path = study.find(f"occlusion.deit_t.{method}.seed1").folder / "answers.npz"
         arrays = dict(np.load(path))
         np.savez(path, **arrays | {"indices": arrays["indices"] + 1})
-    assert occlusion.comparison(collect(study), "deit_t").images is None
+    assert compared(occlusion, collect(study)).images is None
 
 
 def test_seeds_that_do_not_pair_are_not_called_not_run(tmp_path):
@@ -99,14 +105,14 @@ def test_seeds_that_do_not_pair_are_not_called_not_run(tmp_path):
     for run in study.plan():
         if run.seed == (run.method == "transmix") and run.kind != "lambda":  # leaves baseline's 1 and TransMix's 0
             (run.folder / "record.json").unlink()
-    gain = table5.comparison(collect(study), "deit_t")
+    gain = compared(table5, collect(study))
     assert table5._gain_cell(gain).text == "not paired"
     said = dict(summary.lines(collect(study)))
     assert said["Gain"].startswith("None: no row has a baseline and a TransMix run of the same seed yet.")
 
 
 def test_table5_has_both_benchmarks_and_says_that_they_are_stand_ins(three):
-    table = TABLES["table5"](collect(three))
+    table = tables()["table5"].build(collect(three))
     baseline, transmix, difference = texts(three, "table5")
     assert (baseline["natural_top1"], transmix["natural_top1"]) == ("20.00", "22.00 ± 2.48")
     assert difference["natural_top1"] == "+2.00 ± 2.48"
@@ -124,7 +130,7 @@ def test_table5_has_both_benchmarks_and_says_that_they_are_stand_ins(three):
 
 def test_the_real_benchmarks_are_named(tmp_path):
     folders = [str(tmp_path), "--imagenet-a", str(tmp_path), "--imagenet-o", str(tmp_path)]
-    table = TABLES["table5"](collect(make_study(tmp_path, "--scale", "paper", "--imagenet", *folders)))
+    table = tables()["table5"].build(collect(make_study(tmp_path, "--scale", "paper", "--imagenet", *folders)))
     assert {column.group for column in table.columns} == {"", "imagenet-a", "imagenet-o"}
     assert "Stand-ins" not in table.caption
 
@@ -137,10 +143,11 @@ def test_missing_answers_cost_only_the_intervals(tmp_path):
     (runs["table5.deit_t.baseline.seed0"].folder / "scores.npz").unlink()
     rows = texts(study, "occlusion")
     assert (rows[0]["gain"], rows[0]["images"]) == ("+0.55", "no answers")
-    notes = (*TABLES["table5"](collect(study)).notes, *TABLES["occlusion"](collect(study)).notes)
+    notes = (*tables()["table5"].build(collect(study)).notes, *tables()["occlusion"].build(collect(study)).notes)
     assert len(notes) == 3
     assert all("One seed says little" in note and note.endswith("points, without an interval.") for note in notes)
-    assert len(build(collect(study)).occlusion_curves) == 3
+    (panel, _) = build(collect(study)).sections["occlusion"].shown.blocks
+    assert len(panel.figures) == 3
 
 
 def test_one_seed_is_said_to_be_one(tmp_path):
@@ -149,7 +156,7 @@ def test_one_seed_is_said_to_be_one(tmp_path):
     write_occlusion(runs["occlusion.deit_t.baseline.seed0"], 40.0)
     assert texts(study, "occlusion")[0]["gain"] == "not run"
     write_occlusion(runs["occlusion.deit_t.transmix.seed0"], 60.0)
-    (note,) = TABLES["occlusion"](collect(study)).notes
+    (note,) = tables()["occlusion"].build(collect(study)).notes
     assert "One seed says little about other trainings: the difference is +11.00 points; for these two very" in note
     assert note.endswith("excludes zero.")
     write_natural(runs["table5.deit_t.transmix.seed0"], 30.0)
@@ -161,7 +168,8 @@ def test_the_page_shows_the_sheet_and_csv_every_point(three):
     folder = report_folder(three)
     page = write(build(collect(three)), folder).read_text()
     assert "One image, clean and under each setting of: random, salient, non salient" in page
-    assert (folder / "figures" / "sheet.png").exists()
+    (link,) = re.findall(r"\]\((.*/sheet.png)\)", (folder / "report.md").read_text())
+    assert (folder / link).exists()
     rows = pandas.read_csv(io.StringIO((folder / "occlusion_curves.csv").read_text()))
     chosen = rows[(rows.method == "baseline") & (rows.seed == 0) & (rows.curve == "random")]
     assert chosen.top1.tolist() == [50.0 * (10 - tenth) / 10 + 0.5 for tenth in range(1, 10)]
@@ -175,12 +183,13 @@ def test_a_torn_sheet_is_named_and_the_next_one_shown(tmp_path):
     torn, whole = (study.find(f"occlusion.deit_t.{method}.seed0") for method in ("baseline", "transmix"))
     path = torn.folder / "sheet.png"
     path.write_bytes(path.read_bytes()[:40])
-    found, (problem,) = find_sheet(collect(study))
-    assert found.source.id == whole.id
-    assert problem.startswith(f"contact sheet {path} is not readable (")
+    *_, album = occlusion.figures(collect(study)).blocks
+    (problem,) = occlusion.figures(collect(study)).problems
+    assert [image.source.id for image in album.images] == [whole.id]
+    assert problem.startswith(f"picture {path} is not readable (")
     assert "redo just this run" in problem
     path.unlink()
-    assert find_sheet(collect(study))[1] == []
+    assert occlusion.figures(collect(study)).problems == ()
 
 
 def test_runs_on_different_images_are_not_compared(tmp_path):
@@ -196,5 +205,5 @@ def test_runs_on_different_images_are_not_compared(tmp_path):
     assert {row["gain"] for row in texts(study, "occlusion")} == {"not paired"}
     assert [row["method"] for row in texts(study, "table5")] == ["baseline", "TransMix"]
     for table in ("occlusion", "table5"):
-        note = TABLES[table](collect(study)).notes[0]
+        note = tables()[table].build(collect(study)).notes[0]
         assert "Not compared: the records were made on different data" in note

@@ -104,7 +104,7 @@ def test_shares_of_mixed_batches_are_those_that_are_drawn(alphas):
 
 
 def regime(results: Path, none: list[float], baseline: list[float]) -> str:
-    return table2.regime(table2.mix_rows(collect(make_records(results, {"none": none, "baseline": baseline}))))
+    return table2.regime(collect(make_records(results, {"none": none, "baseline": baseline})))
 
 
 def test_mixing_that_hurts_is_said_and_only_then(tmp_path):
@@ -190,12 +190,13 @@ def test_another_label_rule_is_named_wherever_labels_are(tmp_path):
     study = make_study(tmp_path, "--scale", "smoke", "--set", "label_rule=attention")
     write_study(study, (1.0,))
     report = build(collect(study))
-    assert texts(report.table2)["TransMix"]["labels"] == "attention"
-    assert texts(report.table2)["CutMix"]["labels"] == "area"
-    titles = {column.key: column.title for column in report.lambdas.columns}
+    table, shown = report.sections["lambda"].table, report.sections["lambda"].shown
+    assert texts(report.sections["table2"].table)["TransMix"]["labels"] == "attention"
+    assert texts(report.sections["table2"].table)["CutMix"]["labels"] == "area"
+    titles = {column.key: column.title for column in table.columns}
     assert (titles["error_attention"], titles["error_mean"]) == ("attention: the label", "mean")
-    assert "attention-λ, TransMix’s label, by 0.087, and their mean by 0.092" in report.lambdas.notes[0]
-    assert report.examples.names == {
+    assert "attention-λ, TransMix’s label, by 0.087, and their mean by 0.092" in table.notes[0]
+    assert shown.blocks[0].names == {
         "area": "area (CutMix)",
         "attention": "attention: the label",
         "mean": "mean",

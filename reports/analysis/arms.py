@@ -234,10 +234,10 @@ def _single_verdict(single: Mapping[str, Comparison]) -> str:
     )
 
 
-def seeds_text(comparison: Comparison) -> str:
-    """How many seeds each of two arms has: ``3``, or ``3 and 2``."""
-    before, after = (len(arm.by_seed) for arm in comparison.arms)
-    return f"{before:,}" if before == after else f"{before:,} and {after:,}"
+def seeds_text(*arms: Arm) -> str:
+    """How many seeds each of some arms has: ``3``, or ``3 and 2``."""
+    counts = [len(arm.by_seed) for arm in arms]
+    return f"{counts[0]:,}" if len(set(counts)) == 1 else " and ".join(f"{count:,}" for count in counts)
 
 
 def mean_cell(arm: Arm, interval: bool = True, links: bool = True) -> Cell:

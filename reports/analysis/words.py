@@ -7,12 +7,6 @@ from collections.abc import Mapping, Sequence
 from reports.analysis.statistics import Estimate, ImageInterval
 
 LISTED = 4  # gains that a sentence lists; of more it gives the range
-LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
-    "area": "area",
-    "attention": "attention",
-    "mean": "mean of area and attention",
-    "oracle": "true visible share",
-}
 
 
 def number(value: float, digits: int = 2, sign: bool = False) -> str:
@@ -43,11 +37,13 @@ def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | N
 
     Args:
         gains: measured, at least one.
-        published: by the same names, if there are any.
+        published: by the same names, of those that have one.
     """
     listed = [f"{name} {gain_text(gain)}" for name, gain in gains.items()]
     if published:
-        beside = [f" (published {number(published[name], 1, sign=True)})" for name in gains]
+        beside = [
+            f" (published {number(published[name], 1, sign=True)})" if name in published else "" for name in gains
+        ]
         listed = [text + more for text, more in zip(listed, beside, strict=True)]
     if len(gains) > LISTED:
         means = sorted(gain.mean for gain in gains.values())

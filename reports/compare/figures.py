@@ -7,14 +7,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from experiments.protocols import OCCLUSION
 from experiments.published import table1
+from reports.analysis.names import head_name, method_name
 from reports.analysis.words import estimate_text, number
 from reports.compare.pairs import Difference, Pair, Pairing
-from reports.figures.gallery import Gallery
-from reports.figures.robustness_figures import line
-from reports.figures.style import COLOURS, INK, LARGE, MUTED, SMALL, Picture, draw, label_ends, label_right
+from reports.figures.colours import BLUE, INK, MUTED, ORANGE
+from reports.figures.occlusion import line
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, draw, label_ends, label_right
 from reports.records.collect import Result
-from reports.tables.fine_tuning import head_name
-from reports.tables.occlusion import METHOD_NAMES
 
 CAPTION = (
     "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images, where answers are "
@@ -24,7 +23,7 @@ CURVES = (
     "Top-1 by patches dropped, A in blue and B in orange: at random (solid), foreground first (dotted), background "
     "first (dashed)."
 )
-SIDES = {"baseline": "A", "transmix": "B"}  # the style's two colours, here for the two sides
+SIDES = {"A": BLUE, "B": ORANGE}
 _STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _LINE, _LETTER, _PLOT = 0.25, 0.072, 3.0  # inches: a run, a letter of its name, and what is beside the names
 
@@ -74,7 +73,7 @@ def _ends(found: Difference) -> tuple[float, float]:
 
 
 def _looks(found: Difference) -> dict[str, str]:
-    colour = COLOURS["transmix"] if found.pair.same_data else MUTED
+    colour = ORANGE if found.pair.same_data else MUTED
     return {"color": colour, "markerfacecolor": "none" if found.gain.half_width is None else colour}
 
 
@@ -82,8 +81,7 @@ def _label(pair: Pair) -> str:
     """``DeiT-T TransMix``, ``XCiT-T UPerNet random``; a user's own model by its name."""
     run = pair.first.run
     row = {published.row: published.model for published in table1()}.get(run.row, run.row)
-    method = METHOD_NAMES.get(run.method, run.method)
-    return " ".join(filter(None, (row, head_name(run.part) if run.part else "", method)))
+    return " ".join(filter(None, (row, head_name(run.part) if run.part else "", method_name(run.method))))
 
 
 def curves_gallery(pairing: Pairing) -> Gallery | None:
@@ -102,7 +100,7 @@ def _has_curves(result: Result) -> bool:
 
 
 def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
-    results = {"baseline": list(pair.a.values()), "transmix": list(pair.b.values())}
+    results = {"A": list(pair.a.values()), "B": list(pair.b.values())}
     lines = {(side, curve): line(results[side], (curve,)) for side in SIDES for curve in OCCLUSION}
     ends = {side: (lines[side, "random"].x[-1], lines[side, "random"].top1[-1]) for side in SIDES}
     title = _label(pair)
@@ -110,12 +108,12 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for (side, curve), found in lines.items():
-            axes.plot(found.x, found.top1, color=COLOURS[side], linestyle=_STYLES[curve], linewidth=1.3)
+            axes.plot(found.x, found.top1, color=SIDES[side], linestyle=_STYLES[curve], linewidth=1.3)
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{title}: top-1 (%)")
         axes.set_xlabel("patches dropped")
-        label_ends(axes, ends, SIDES)
+        label_ends(axes, ends, {side: side for side in SIDES}, SIDES)
 
     areas = {(side, one.metric.key): one.means[place] for one in pair.differences for place, side in enumerate("AB")}
     told = [f"{key.removeprefix('area_')}, {side} {number(value)}" for (side, key), value in areas.items()]

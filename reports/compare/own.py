@@ -18,7 +18,8 @@ from matplotlib.ticker import PercentFormatter
 from experiments.protocols import CURVES, OCCLUSION
 from experiments.records import NAME
 from reports.analysis.words import number
-from reports.figures.robustness_figures import line
+from reports.figures.colours import PALETTE
+from reports.figures.occlusion import line
 from reports.figures.style import draw
 from reports.formats.render import print_table, warn
 from reports.formats.table import Cell, Column, Table
@@ -28,8 +29,6 @@ from reports.records.found import readable
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
 
-# Okabe and Ito's palette, black left out
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 CAPTION = (
     "Area under the curve: top-1 in percent, mean over its points. The difference is from the first model; its 95 % "
     "interval is a paired bootstrap over images."

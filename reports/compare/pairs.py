@@ -12,9 +12,9 @@ from experiments.scales import TABLES
 from reports.analysis.arms import fingerprints
 from reports.analysis.metrics import EXACT, Metric, metrics_of
 from reports.analysis.statistics import Estimate, mean_interval, paired_difference
-from reports.page.origins import short_commit
 from reports.records.answers import ImageInterval, image_difference
 from reports.records.collect import Result
+from reports.records.origins import short_commit
 from transmix.common.errors import UserError
 
 Key = tuple[str, ...]  # what runs that differ in their seed only have in common

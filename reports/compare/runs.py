@@ -14,12 +14,11 @@ from reports.analysis.words import estimate_text, number, plural
 from reports.compare.figures import CAPTION as FIGURES
 from reports.compare.figures import curves_gallery, difference_figures
 from reports.compare.pairs import Difference, Pairing, pair_up, settings_apart
-from reports.figures.gallery import Gallery
 from reports.figures.kept import write_figures
-from reports.figures.style import Picture
+from reports.figures.style import Gallery, Picture
+from reports.formats.html import fill
 from reports.formats.render import print_table, to_csv, warn
 from reports.formats.table import Cell, Column, Table, missing
-from reports.page.report import template_environment
 from reports.records.found import readable
 from transmix.common.errors import UserError
 from transmix.common.files import write_text
@@ -258,5 +257,5 @@ def write(found: Comparison, folder: Path) -> Path:
     write_figures(found.pictures, folder / "figures")
     write_text(folder / "compare.csv", to_csv(numbers(found.pairing)))
     for name in ("compare.md", "compare.html"):
-        write_text(folder / name, template_environment().get_template(name).render(found=found, reading=FIGURES))
+        write_text(folder / name, fill(name, found=found, reading=FIGURES))
     return folder / "compare.html"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import matplotlib
@@ -14,17 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from experiments.published import model_name
-from reports.figures.style import COLOURS, INK, MUTED, Picture, draw
+from experiments.runs import Run
+from reports.analysis.names import with_method
+from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE
+from reports.figures.style import Picture, draw
 from reports.formats.table import Source
-from reports.records.collect import Collected, Result, unreadable_file
-from reports.tables.lambdas import lambda_names
+from reports.records.collect import Result, unreadable_file
 
 FILE = "examples.npz"
 BAR_COLOURS = {
-    "area": COLOURS["baseline"],
-    "attention": "#e69f00",
-    "mean": COLOURS["transmix"],
+    "area": BLUE,
+    "attention": AMBER,
+    "mean": ORANGE,
     "true": MUTED,
 }
 _UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -90,21 +92,34 @@ class Examples:
     source: Source
     items: tuple[Example, ...]
     names: dict[str, str]
+    colours = BAR_COLOURS
+    kind = "examples"
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All of them in one figure, for Markdown."""
+        return (example_figure(self),)
 
 
-def find_examples(collected: Collected) -> tuple[Examples | None, list[str]]:
-    """The examples of the first lambda run that has some, and one line for each file that cannot be read."""
+def find_examples(
+    results: Iterable[Result], names: Callable[[Run], dict[str, str]]
+) -> tuple[Examples | None, list[str]]:
+    """The examples of the first run that has some, and one line for each file that cannot be read.
+
+    Args:
+        results: runs of the lambda study that are done.
+        names: what each lambda is called in a run.
+    """
     problems = []
-    for row in collected.study.rows:
-        for result in collected.done("lambda", row, "transmix"):
-            try:
-                items = read_examples(result)
-            except _UNREADABLE as error:
-                problems.append(unreadable_file("archive", result.run.folder / FILE, error, result.run))
-                continue
-            if items:
-                title, names = f"{model_name(row)}, seed {result.run.seed}", lambda_names(collected.label_rule)
-                return Examples(title, result.source, items, names), problems
+    for result in results:
+        try:
+            items = read_examples(result)
+        except _UNREADABLE as error:
+            problems.append(unreadable_file("archive", result.run.folder / FILE, error, result.run))
+            continue
+        if items:
+            title = f"{with_method(result.run.row, result.run.method)}, seed {result.run.seed}"
+            return Examples(title, result.source, items, names(result.run)), problems
     return None, problems
 
 
@@ -155,17 +170,18 @@ def png(image: np.ndarray) -> bytes:
 
 def example_figure(examples: Examples) -> Picture:
     """All examples in one figure, a line each: own, partner, mixed, attention and the lambdas."""
+    items, names = examples.items, examples.names
     lines = [
         f"{number}: {example.partner_class} pasted into {example.own_class}, "
-        + ", ".join(f"{examples.names[name]} {value:.2f}" for name, value in example.lambdas.items())
-        for number, example in enumerate(examples.items, start=1)
+        + ", ".join(f"{names[name]} {value:.2f}" for name, value in example.lambdas.items())
+        for number, example in enumerate(items, start=1)
     ]
 
     def paint(figure: Figure) -> None:
         ratios = [1, 1, 1, 1, 0.6, 1.5]  # the fifth place is room for the names of the bars
         grid = figure.subplots(len(lines), len(ratios), squeeze=False, width_ratios=ratios)
         figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.2 / len(lines), wspace=0.08, hspace=0.25)
-        for row, example in zip(grid, examples.items, strict=True):
+        for row, example in zip(grid, items, strict=True):
             shown = (example.own, example.partner, example.mixed, example.attended)
             for place, (axes, image) in enumerate(zip(row, shown, strict=False)):
                 axes.imshow(image, interpolation="none")
@@ -177,7 +193,7 @@ def example_figure(examples: Examples) -> Picture:
             row[2].set_title("mixed", fontsize=6)
             row[3].set_title("class attention", fontsize=6)
             row[4].set_axis_off()
-            _bars(row[5], example, examples.names)
+            _bars(row[5], example, names)
 
     caption = "λ is the share of the pasted image; the outline shows what was pasted."
     return draw("examples", f"{examples.title}. " + "; ".join(lines) + ".", caption, (8.2, 1.7 * len(lines)), paint)

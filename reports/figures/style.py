@@ -1,4 +1,4 @@
-"""One look for every figure: the same two colour-blind safe colours, quiet axes, light and dark.
+"""One look for every figure: quiet axes, one font, the same bytes from the same input, light and dark.
 
 Figures are one text column wide, so that their labels stay legible on a phone; the page sets them side by
 side where there is room.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,19 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with every common colour blindness and in grey; the vermilion is darkened until
-# text in it is legible on white
-COLOURS = {"baseline": "#0072b2", "transmix": "#bf5200"}
-INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
+from reports.figures.colours import INK, MUTED, RULE, darkened
 
-# the same hues on a dark page, where the originals are too dark to read as text
-_DARK = {
-    COLOURS["baseline"]: "#56b4e9",
-    COLOURS["transmix"]: "#ff8b3d",
-    INK: "#e8eaed",
-    MUTED: "#9ba4ae",
-    RULE: "#3a4048",
-}
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 _RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -83,7 +72,7 @@ class Picture:
 
     Attributes:
         name: file name without suffix.
-        alt: what it shows, numbers included, for who cannot see it.
+        alt: what it shows, numbers included, for those who cannot see it.
         caption: what to know when reading it; may be empty in a gallery.
         inches: (width, height).
         paint: fills an empty figure of that size.
@@ -94,6 +83,11 @@ class Picture:
     caption: str
     inches: tuple[float, float]
     paint: Callable[[Figure], None]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Itself, as a gallery has several."""
+        return [self]
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -119,10 +113,7 @@ class Picture:
     @property
     def dark_svg(self) -> str:
         """The same for a dark page."""
-        svg = self.svg
-        for light, dark in _DARK.items():
-            svg = svg.replace(light, dark)
-        return svg
+        return darkened(self.svg)
 
 
 def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> Picture:
@@ -150,27 +141,40 @@ def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> D
     return Drawing(svg.getvalue().replace("'DejaVu Sans'", _FONTS), png.getvalue())
 
 
-def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str]) -> None:
-    """Write each method's text beside the end (x, y) of its line, in its colour, apart from one another."""
+def label_ends(
+    axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str], colours: dict[str, str]
+) -> None:
+    """Write each line's text beside its end (x, y), in its colour, apart from one another."""
     low, high = axes.get_ylim()
     points = 72 * axes.get_position().height * axes.figure.get_figheight()
     gap = 12 / points * (high - low)
-    order = sorted(ends, key=lambda method: ends[method][1])
-    heights = {method: ends[method][1] for method in order}
-    if len(order) == 2 and heights[order[1]] - heights[order[0]] < gap:
-        middle = sum(heights.values()) / 2
-        heights = {order[0]: middle - gap / 2, order[1]: middle + gap / 2}
-    above = max(0, max(heights.values()) - (high - gap / 2))  # would touch the title
-    for method in order:
+    order = sorted(ends, key=lambda name: ends[name][1])
+    heights = spread([ends[name][1] for name in order], gap)
+    above = max(0, heights[-1] - (high - gap / 2))  # would touch the title
+    for name, height in zip(order, heights, strict=True):
         axes.annotate(
-            texts[method],
-            (ends[method][0], heights[method] - above),
+            texts[name],
+            (ends[name][0], height - above),
             xytext=(7, 0),
             textcoords="offset points",
             va="center",
-            color=COLOURS[method],
+            color=colours[name],
             annotation_clip=False,
         )
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Places in rising order, moved apart to `gap` where they are nearer, each group of such about its own middle."""
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and _middle(groups[-1]) - _middle(groups[-2]) < gap * (len(groups[-1] + groups[-2])) / 2:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_middle(group) + gap * (place - (len(group) - 1) / 2) for group in groups for place in range(len(group))]
+
+
+def _middle(places: Sequence[float]) -> float:
+    return sum(places) / len(places)
 
 
 def label_right(axes: Axes, place: float, text: str, colour: str = INK) -> None:
@@ -185,3 +189,54 @@ def label_right(axes: Axes, place: float, text: str, colour: str = INK) -> None:
         color=colour,
         annotation_clip=False,
     )
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Figures of one kind, one a model.
+
+    Attributes:
+        caption: what to know when reading any of them.
+        lines: the figures, in lines side by side.
+    """
+
+    caption: str
+    lines: tuple[tuple[Picture, ...], ...]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All of them."""
+        return [picture for line in self.lines for picture in line]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Figures that stand together.
+
+    Attributes:
+        figures: pictures and galleries.
+        heading: what they have in common; empty for none.
+    """
+
+    figures: tuple[Picture | Gallery, ...]
+    heading: str = ""
+    kind = "panel"
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All that are to be drawn."""
+        return [picture for figure in self.figures for picture in figure.pictures]
+
+
+def small_multiples(caption: str, rows: Sequence[str], paint: Callable[[str, tuple[float, float]], Picture]) -> Gallery:
+    """A gallery of `paint`'s figures of some rows, in a size that suits their number; a line for each family."""
+    size = LARGE if len(rows) == 1 else SMALL
+    return Gallery(caption, tuple(tuple(paint(row, size) for row in line) for line in by_family(rows)))
+
+
+def by_family(rows: Sequence[str]) -> list[list[str]]:
+    """Rows of the paper's table grouped by family (deit, pvt, ...); in one group if no two are of the same."""
+    families: dict[str, list[str]] = {}
+    for row in rows:
+        families.setdefault(row.split("_")[0], []).append(row)
+    return list(families.values()) if len(families) < len(rows) else [list(rows)]

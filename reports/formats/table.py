@@ -10,6 +10,7 @@ NOT_RUN = "not run"
 NOT_PLANNED = "not in this study"
 UNREADABLE = "unreadable"
 NOT_RECORDED = "not recorded"
+NOT_IN_SLIDES = "not in the slides"
 
 PUBLISHED = "published (slides)"
 MEASURED = "measured here"

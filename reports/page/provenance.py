@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.published import model_name
-from reports.formats.table import Source
-from reports.page.origins import duration, machine_name, short_commit
+from reports.analysis.names import head_name
+from reports.formats.html import group_key
 from reports.records.collect import Collected, Result
-from reports.tables.fine_tuning import head_name
+from reports.records.origins import duration, machine_name, short_commit
+from reports.tables import tables
 from transmix.recipe import fingerprint
-
-TABLE_NAMES = {
-    **{f"table{number}": f"Table {number}" for number in range(1, 6)},
-    "occlusion": "Occlusion",
-    "lambda": "What TransMix changes",
-}
-_SHOWN_SEEDS = 5  # links of one cell; where more seeds are behind a number, it leads to all of them at once
 
 
 @dataclass(frozen=True)
@@ -163,8 +157,8 @@ def trace(collected: Collected) -> Provenance:
             known["data"] = data.number(fingerprint(record["data"]), record["data"])
         key = group_key(run.id)
         groups.setdefault(key, Group(key, _title(result), [])).entries.append(Entry(**known))
-    order = list(TABLE_NAMES)
-    by_table = sorted(groups.values(), key=lambda group: order.index(group.table))
+    order = {name: place for place, name in enumerate(tables())}
+    by_table = sorted(groups.values(), key=lambda group: order.get(group.table, len(order)))
     return Provenance(by_table, recipes.values, environments.values, data.values)
 
 
@@ -183,27 +177,8 @@ def _measured(record: dict[str, Any]) -> dict[str, Any]:
 def _title(result: Result) -> str:
     run = result.run
     part = f" + {head_name(run.part)}" if run.part else ""
-    return f"{TABLE_NAMES[run.table]}: {model_name(run.row)}{part}"
-
-
-def group_key(run_id: str) -> str:
-    """The group of a run: its id without method, seed and hash."""
-    return run_id.rsplit(".", 2)[0]
-
-
-def record_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
-    """Where the records of a number are: (text, HTML id), a seed each, or a group each where there are too many."""
-    if len(sources) <= _SHOWN_SEEDS:
-        return [(str(source.seed), f"record-{source.id}") for source in sources]
-    return group_links(sources)
-
-
-def group_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
-    """The groups that some records are in: (how many of them, HTML id)."""
-    groups: dict[str, int] = {}
-    for source in sources:
-        groups[group_key(source.id)] = groups.get(group_key(source.id), 0) + 1
-    return [(str(count), f"runs-{key}") for key, count in groups.items()]
+    label = tables()[run.table].label if run.table in tables() else run.table
+    return f"{label}: {model_name(run.row)}{part}"
 
 
 def cautions(collected: Collected) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from experiments.published import model_name, table1
-from reports.analysis.words import gains_text, number, plural
+from reports.analysis.words import plural
 from reports.formats.table import UNREADABLE
 from reports.records.collect import DONE, Collected
-from reports.tables import fine_tuning, lambdas, occlusion, table2, table3, table4, table5
-from reports.tables.table1 import GainRow, gain_rows
+from reports.tables import tables
 
 
 def banner(collected: Collected) -> str:
@@ -28,17 +27,13 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """Up to five lines, a heading and sentences each: runs, gain, fine-tuning, other measurements, what is missing."""
-    rows = gain_rows(collected)
-    tuned = " ".join(filter(None, (fine_tuning.summary(collected, module.TASK) for module in (table3, table4))))
-    found = [
-        ("Runs", f"{_runs(collected)} {_data(collected)}"),
-        ("Gain", " ".join(filter(None, [_gains(rows), table2.regime(table2.mix_rows(collected))]))),
-        ("Fine-tuned", tuned),
-        ("Also", _others(collected)),
-        ("Not run", _missing(collected, rows)),
-    ]
-    return [(heading, sentence) for heading, sentence in found if sentence]
+    """A heading and sentences each: runs, what the tables say under their headings, and what is missing."""
+    said: dict[str, list[str]] = {}
+    for table in tables().values():
+        if table.heading and (sentence := table.summary(collected)):
+            said.setdefault(table.heading, []).append(sentence)
+    found = [(heading, " ".join(sentences)) for heading, sentences in said.items()]
+    return [("Runs", f"{_runs(collected)} {_data(collected)}"), *found, ("Not run", _missing(collected))]
 
 
 def _runs(collected: Collected) -> str:
@@ -65,39 +60,9 @@ def _data(collected: Collected) -> str:
     )
 
 
-def _gains(rows: list[GainRow]) -> str:
-    measured = [row for row in rows if row.comparison.verdict]
-    if not measured:
-        return "None: no row has a baseline and a TransMix run of the same seed yet."
-    if len(measured) == 1:
-        row = measured[0].published
-        return f"{row.model}: {measured[0].comparison.verdict} Published: {number(row.gain, 1, sign=True)} points."
-    gains = {row.published.model: row.gain for row in measured if row.gain is not None}
-    if not gains:
-        return "None: the records were made on different data."
-    return f"Top-1: {gains_text(gains, {row.published.model: row.published.gain for row in rows})}."
-
-
-def _others(collected: Collected) -> str:
-    """Occlusion and hard images, and what the labels of the first row that was looked at are worth."""
-    rows = {model_name(row): row for row in collected.study.rows}
-    measured = {
-        f"Area under the curve, {occlusion.FIRST}": {
-            n: occlusion.comparison(collected, row) for n, row in rows.items()
-        },
-        "Top-1 on hard images of known classes": {n: table5.comparison(collected, row) for n, row in rows.items()},
-    }
-    parts = []
-    for title, compared in measured.items():
-        gains = {name: found.gain for name, found in compared.items() if found.gain is not None}
-        parts += [f"{title}: {gains_text(gains)}."] if gains else []
-    looked_at = {name: row for name, row in rows.items() if collected.values("lambda", row, "transmix", "mixes")}
-    parts += [f"{name}, labels: {lambdas.verdict(collected, row)}." for name, row in [*looked_at.items()][:1]]
-    return " ".join(parts) or "No difference in robustness can be formed yet, and the label study has not been run."
-
-
-def _missing(collected: Collected, rows: list[GainRow]) -> str:
-    absent = [row.published.model for row in rows if not any(arm.results for arm in row.arms)]
+def _missing(collected: Collected) -> str:
+    measured = {result.run.row for result in collected.results if result.run.kind == "train" and result.record}
+    absent = [row.model for row in table1() if row.row not in measured]
     text = f"{len(absent)} of the {len(table1())} rows of the paper’s Table 1" if absent else "every row was run"
     text += f" ({', '.join(absent)})" if absent else ""
     broken = sum(result.status == UNREADABLE for result in collected.results)

@@ -78,6 +78,11 @@ class Collected:
             found.setdefault(key(result.run), []).append(result)
         return found
 
+    @property
+    def keys(self) -> list[tuple[str, str, str, str]]:
+        """Table, row, method and part of every planned run, each once."""
+        return list(self._by_key)
+
     def done(self, table: str, row: str, method: str, part: str = "") -> list[Result]:
         """Those of them that have a record."""
         return [result for result in self.of(table, row, method, part) if result.status == DONE]

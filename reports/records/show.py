@@ -18,9 +18,9 @@ from experiments.study import study_from
 from reports.analysis.metrics import ORIGINS, metrics_of
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number, plural
-from reports.page.origins import duration
 from reports.records.collect import Result
 from reports.records.found import Found, read_found
+from reports.records.origins import duration
 from transmix.common.errors import UserError
 
 EPOCHS = 12  # lines of a history that are shown

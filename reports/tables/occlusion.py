@@ -1,4 +1,4 @@
-"""Robustness to what is done to images: areas under the curves of top-1 against how much of it is done."""
+"""Robustness to dropped and shuffled patches, noise, blur, low contrast, compression: areas under the curves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ import numpy as np
 
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
-from reports.analysis.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.arms import Arm, Comparison, Measure, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import LINES, area
+from reports.analysis.names import (
+    BASELINE,
+    TRANSMIX,
+    difference_key,
+    difference_name,
+    method_name,
+    methods_in,
+    with_method,
+)
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers, mean_interval
-from reports.formats.table import Cell, Column, Table, missing
+from reports.analysis.words import gains_text
+from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
 from reports.records import answers
 from reports.records.collect import Collected, Result
 from reports.records.published_sets import (
@@ -25,11 +36,11 @@ from reports.records.published_sets import (
     set_key,
     sets_of,
 )
+from reports.tables import Numbers, Shown, TableSpec
 
-METHOD_NAMES = {"baseline": "baseline", "transmix": "TransMix"}
 FIRST = "random patches dropped"  # what the verdicts are about
-CLAIM = "With TransMix the area is {} here"
-SET_COLUMNS = {"baseline": "baseline", "transmix": "TransMix", "gain": "Difference"}
+SUBJECT = "the area"  # of the verdicts
+SHEET = "sheet.png"  # beside the record
 CAPTION = (
     "Area under the curve at scale {scale}: top-1 in percent, mean over the points of a curve that begins with the "
     "clean images. Mean over seeds and paired difference in points, with two or more seeds ± their 95 % intervals over "
@@ -67,81 +78,127 @@ def measure(what: str) -> Measure:
     return Measure(partial(area, curves=LINES[what]), partial(answers.areas, curves=LINES[what]))
 
 
-def comparison(collected: Collected, row: str, what: str = FIRST) -> Comparison:
-    """Our runs of a row without and with TransMix."""
-    before, after = (arm_of(collected, "occlusion", row, method).of(measure(what)) for method in METHOD_NAMES)
-    return Comparison(before, after, CLAIM)
+def _methods(collected: Collected) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((BASELINE, *methods_in(collected, "occlusion"))))
+
+
+def arms_of(collected: Collected, row: str, what: str = FIRST) -> dict[str, Arm]:
+    """A row's methods, by the area under a kind of perturbation's curves."""
+    return arms_in(collected, "occlusion", row, measure(what), _methods(collected))
 
 
 def build(collected: Collected) -> Table:
     """A line for each row of the study and each kind of perturbation."""
-    sets = sets_of(collected, "occlusion")
+    sets, methods = sets_of(collected, "occlusion"), _methods(collected)
+    means, others = {method: method_name(method) for method in methods}, methods[1:]
+    gains = {difference_key(name, "gain"): difference_name(name, len(others)) for name in others}
     columns = (
         Column("name", "Model", align="left"),
         Column("what", "What is done to the images", align="left"),
         Column("seeds", "Seeds"),
-        *(Column(method, name, "area under the curve") for method, name in METHOD_NAMES.items()),
-        Column("gain", "Difference"),
-        Column("images", "95 % over images"),
-        *set_columns(sets, SET_COLUMNS),
+        *(Column(method, title, "area under the curve") for method, title in means.items()),
+        *(
+            column
+            for name in others
+            for column in (
+                Column(difference_key(name, "gain"), difference_name(name, len(others))),
+                Column(difference_key(name, "images"), "95 % over images"),
+            )
+        ),
+        *set_columns(sets, means | gains),
     )
     rows = []
     for row in collected.study.rows:
         for what in LINES:
-            line = _line(row, what, comparison(collected, row, what))
+            line = _line(row, what, arms_of(collected, row, what))
             for place, (_, there) in enumerate(sets):
-                theirs = comparison(there, row, what)
-                cells = (*map(published_mean, theirs.arms), published_gain(theirs))
-                line |= {set_key(place, key): cell for key, cell in zip(SET_COLUMNS, cells, strict=True)}
+                theirs = arms_of(there, row, what)
+                cells = {method: published_mean(arm) for method, arm in theirs.items()}
+                pairs = with_baseline(theirs, SUBJECT)
+                cells |= {difference_key(name, "gain"): published_gain(pair) for name, pair in pairs.items()}
+                line |= {set_key(place, key): cell for key, cell in cells.items()}
             rows.append(line)
-    return Table("occlusion", CAPTION.format(scale=collected.study.scale.name), columns, tuple(rows), _notes(collected))
+    caption = CAPTION.format(scale=collected.study.scale.name)
+    return Table("occlusion", caption, columns, tuple(rows), _notes(collected))
 
 
-def _line(row: str, what: str, found: Comparison) -> dict[str, Cell]:
-    cells = {"name": Cell(model_name(row)), "what": Cell(what), "seeds": Cell(seeds_text(found))}
-    for method, arm in zip(METHOD_NAMES, found.arms, strict=True):
-        cells[method] = _area_cell(arm, links=what == FIRST)
-    if found.gain is None:
-        none = next((cell for cell in cells.values() if cell.kind == "missing"), missing(found.status))
-        return cells | {"gain": none, "images": none}
-    images = Cell(found.images.text, "measured", found.sources) if found.images else missing("no answers")
-    return cells | {"gain": gain_cell(found), "images": images}
+def _line(row: str, what: str, arms: dict[str, Arm]) -> dict[str, Cell]:
+    means = {method: _area_cell(arm, links=what == FIRST) for method, arm in arms.items()}
+    planned = [arm for arm in arms.values() if arm.settings is not None] or [*arms.values()]
+    cells = {"name": Cell(model_name(row)), "what": Cell(what), "seeds": Cell(seeds_text(*planned))} | means
+    for method, found in with_baseline(arms, SUBJECT).items():
+        gain, images = difference_key(method, "gain"), difference_key(method, "images")
+        if found.gain is None:
+            lacking = (means[name] for name in (BASELINE, method) if means[name].kind == "missing")
+            cells[gain] = cells[images] = next(lacking, missing(found.status))
+        else:
+            text = Cell(found.images.text, "measured", found.sources) if found.images else missing("no answers")
+            cells |= {gain: gain_cell(found), images: text}
+    return cells
 
 
 def _area_cell(arm: Arm, links: bool) -> Cell:
+    if arm.settings is None:
+        return missing(NOT_PLANNED)
     return missing("not in the sweep") if arm.results and arm.mean is None else mean_cell(arm, links=links)
 
 
-def _notes(collected: Collected) -> tuple[str, ...]:
-    """For each row measured with both methods, what may be concluded about random dropping."""
-    found = {model_name(row): comparison(collected, row) for row in collected.study.rows}
-    return (*verdict_notes(found, FIRST), *power_note(found), *agreement_notes(collected, measure(FIRST), "occlusion"))
-
-
-def numbers(collected: Collected) -> list[dict[str, Any]]:
-    """The table for programs, unrounded: one line a row and kind of perturbation."""
-    return [_numbers(row, what, comparison(collected, row, what)) for row in collected.study.rows for what in LINES]
-
-
-def _numbers(row: str, what: str, found: Comparison) -> dict[str, Any]:
+def _compared(collected: Collected) -> dict[str, Comparison]:
+    """Every row and method with the baseline, by the first kind of perturbation."""
     return {
-        "row": row,
-        "model": model_name(row),
-        "perturbation": what,
-        "status": found.status,
-        "baseline_seeds": len(found.before.by_seed),
-        "transmix_seeds": len(found.after.by_seed),
-        "paired_seeds": found.pairs,
-        **estimate_numbers("baseline", found.before.mean),
-        **estimate_numbers("transmix", found.after.mean),
-        **estimate_numbers("difference", found.gain),
-        **interval_numbers("difference", found.images),
-        "verdict": found.verdict,
-        "records": " ".join(source.id for source in found.sources),
+        with_method(row, method): pair
+        for row in collected.study.rows
+        for method, pair in with_baseline(arms_of(collected, row), SUBJECT).items()
     }
 
 
-def points(collected: Collected) -> list[dict[str, Any]]:
+def _notes(collected: Collected) -> tuple[str, ...]:
+    """What may be concluded about random dropping."""
+    found = _compared(collected)
+    return (*verdict_notes(found, FIRST), *power_note(found), *agreement_notes(collected, measure(FIRST), "occlusion"))
+
+
+def numbers(collected: Collected) -> Numbers:
+    """The table for programs, unrounded: one line a row and kind of perturbation."""
+    return [_numbers(row, what, arms_of(collected, row, what)) for row in collected.study.rows for what in LINES]
+
+
+def _numbers(row: str, what: str, arms: dict[str, Arm]) -> dict[str, Any]:
+    pairs = with_baseline(arms, SUBJECT)
+    line = {"row": row, "model": model_name(row), "perturbation": what}
+    line |= {difference_key(method, "status"): pair.status for method, pair in pairs.items()}
+    line |= {f"{method}_seeds": len(arm.by_seed) for method, arm in arms.items()}
+    line |= {difference_key(method, "paired_seeds"): pair.pairs for method, pair in pairs.items()}
+    for method, arm in arms.items():
+        line |= estimate_numbers(method, arm.mean)
+    for method, pair in pairs.items():
+        name = difference_key(method)
+        line |= estimate_numbers(name, pair.gain) | interval_numbers(name, pair.images)
+    line |= {difference_key(method, "verdict"): pair.verdict for method, pair in pairs.items()}
+    sources = dict.fromkeys(source.id for pair in pairs.values() for source in pair.sources)
+    return line | {"records": " ".join(sources)}
+
+
+def figures(collected: Collected) -> Shown:
+    """Curves of every row, and what a sweep does to an image."""
+    from reports.figures.occlusion import robustness_curves  # matplotlib takes a second to import
+    from reports.figures.run_images import Album, Wanted, read_images
+    from reports.figures.style import Panel
+
+    curves = tuple(robustness_curves(collected))
+    done = (result for result in collected.results if result.run.kind == "occlusion" and result.record)
+    caption = "What the settings do to one image, in their first draw"
+    wanted = (Wanted(result, SHEET, caption, _alt(result)) for result in done if (result.run.folder / SHEET).exists())
+    sheets, problems = read_images(wanted, most=1, exact=True)
+    return Shown((*([Panel(curves)] if curves else []), *([Album("", sheets)] if sheets else [])), problems)
+
+
+def _alt(result: Result) -> str:
+    curves = ", ".join(result.metrics["curves"]).replace("_", " ")
+    return f"One image, clean and under each setting of: {curves}."
+
+
+def points(collected: Collected) -> Numbers:
     """Every point of every curve for programs, unrounded: one line a run, curve and severity; one for a missing run."""
     return [line for result in collected.results if result.run.kind == "occlusion" for line in _points(result)]
 
@@ -166,3 +223,24 @@ def _points(result: Result) -> Iterator[dict[str, Any]]:
                 "half_width_95_over_draws": found.half_width,
                 "draws": len(values),
             }
+
+
+def summary(collected: Collected) -> str:
+    """What TransMix gains where patches are dropped at random, in a sentence."""
+    compared = {row: with_baseline(arms_of(collected, row), SUBJECT).get(TRANSMIX) for row in collected.study.rows}
+    gains = {model_name(row): pair.gain for row, pair in compared.items() if pair and pair.gain is not None}
+    return f"Area under the curve, {FIRST}: {gains_text(gains)}." if gains else ""
+
+
+TABLE = TableSpec(
+    label="Occlusion",
+    title="Occlusion and other perturbations",
+    build=build,
+    numbers=numbers,
+    position=6,
+    text=lambda collected: protocol(collected.study.sweep),
+    figures=figures,
+    files={"occlusion_curves": points},
+    heading="Also",
+    summary=summary,
+)

@@ -1,18 +1,17 @@
-"""Table 1: top-1 with and without TransMix, published and measured side by side."""
+"""ImageNet classification, without and with TransMix."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from experiments import published
 from experiments.published import PublishedRow
-from experiments.scales import PAIR
-from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.arms import TOP1, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.gains import GainRow, gain_rows
+from reports.analysis.names import BASELINE, TRANSMIX, difference_key, difference_name, method_name
 from reports.analysis.power import power_note
-from reports.analysis.statistics import Estimate, estimate_numbers, interval_numbers
-from reports.analysis.words import number
-from reports.formats.table import MEASURED, PUBLISHED, Cell, Column, Table, missing
+from reports.analysis.statistics import estimate_numbers, interval_numbers
+from reports.analysis.words import gains_text, number
+from reports.formats.table import MEASURED, NOT_IN_SLIDES, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected
 from reports.records.published_sets import (
     agreement_notes,
@@ -22,18 +21,16 @@ from reports.records.published_sets import (
     set_key,
     sets_of,
 )
+from reports.tables import Numbers, Shown, TableSpec
 
-COLUMNS = (
-    Column("name", "Model", align="left"),
+_PUBLISHED = (
     Column("params", "Params (M)", PUBLISHED),
     Column("flops", "FLOPs (G)", PUBLISHED),
     Column("published_baseline", "Baseline", PUBLISHED),
     Column("published_transmix", "TransMix", PUBLISHED),
     Column("published_gain", "Gain", PUBLISHED),
-    Column("seeds", "Seeds", MEASURED),
-    Column("baseline", "Baseline", MEASURED),
-    Column("transmix", "TransMix", MEASURED),
-    Column("gain", "Gain", MEASURED),
+)
+_MODEL = (
     Column("model", "Model", MEASURED, "left"),
     Column("parameters", "Params (M)", MEASURED),
     Column("gmacs", "GMACs", MEASURED),
@@ -45,128 +42,134 @@ CAPTION = (
     "images. GMACs: 10⁹ multiply-accumulates of one image’s forward pass, those of attention included. The slides’ "
     "FLOPs are multiply-accumulates too."
 )
-SET_COLUMNS = {"baseline": "Baseline", "transmix": "TransMix", "gain": "Gain"}
-CLAIM = "With TransMix the top-1 is {} here"
-
-
-@dataclass(frozen=True)
-class GainRow:
-    """One row of Table 1.
-
-    Attributes:
-        published: what the paper says.
-        comparison: our runs without and with TransMix.
-    """
-
-    published: PublishedRow
-    comparison: Comparison
-
-    @property
-    def baseline(self) -> Arm:
-        """Our runs without TransMix."""
-        return self.comparison.before
-
-    @property
-    def transmix(self) -> Arm:
-        """Our runs with it."""
-        return self.comparison.after
-
-    @property
-    def arms(self) -> tuple[Arm, Arm]:
-        """Both methods."""
-        return self.comparison.arms
-
-    @property
-    def gain(self) -> Estimate | None:
-        """Paired difference over seeds, in points; None where it cannot be formed."""
-        return self.comparison.gain
-
-    @property
-    def status(self) -> str:
-        """``done`` if there is a gain; else why not."""
-        return self.comparison.status
-
-
-def gain_rows(collected: Collected) -> list[GainRow]:
-    """All rows of the paper's table, measured or not."""
-    return [_gain_row(collected, row) for row in published.table1()]
-
-
-def _gain_row(collected: Collected, row: PublishedRow) -> GainRow:
-    baseline, transmix = (arm(collected, row.row, method) for method in PAIR)
-    return GainRow(row, Comparison(baseline, transmix, CLAIM))
 
 
 def build(collected: Collected) -> Table:
-    """Table 1 for people."""
+    """Table 1 for people: rows of the paper, measured or not, and those that the study has beside them."""
     rows = gain_rows(collected)
-    lines = [_cells(row) for row in rows]
-    sets = sets_of(collected, "table1")
+    arms = {method: "Baseline" if method == BASELINE else method_name(method) for method in rows[0].arms}
+    gains = {difference_key(name, "gain"): difference_name(name, len(arms) - 1, "Gain") for name in rows[0].comparisons}
+    columns = (
+        Column("name", "Model", align="left"),
+        *_PUBLISHED,
+        Column("seeds", "Seeds", MEASURED),
+        *(Column(key, title, MEASURED) for key, title in (arms | gains).items()),
+        *_MODEL,
+    )
+    lines, sets = [_cells(row) for row in rows], sets_of(collected, "table1")
     for place, (_, there) in enumerate(sets):
         for line, found in zip(lines, gain_rows(there), strict=True):
-            cells = (*map(published_mean, found.arms), published_gain(found.comparison))
-            line |= {set_key(place, key): cell for key, cell in zip(SET_COLUMNS, cells, strict=True)}
-    comparisons = {row.published.model: row.comparison for row in rows}
-    gains = {row.published.model: row.published.gain for row in rows}
-    notes = (
-        *verdict_notes(comparisons),
-        *power_note(comparisons, gains),
-        *agreement_notes(collected, TOP1, "table1"),
-    )
+            cells = {method: published_mean(arm) for method, arm in found.arms.items()}
+            cells |= {difference_key(name, "gain"): published_gain(pair) for name, pair in found.comparisons.items()}
+            line |= {set_key(place, key): cell for key, cell in cells.items()}
     caption = CAPTION.format(scale=collected.study.scale.name)
-    return Table("table1", caption, COLUMNS + set_columns(sets, SET_COLUMNS), tuple(lines), notes)
+    return Table("table1", caption, columns + set_columns(sets, arms | gains), tuple(lines), _notes(collected, rows))
+
+
+def _notes(collected: Collected, rows: list[GainRow]) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    for method in rows[0].comparisons:
+        found = {row.model: row.comparisons[method] for row in rows}
+        published = {row.model: row.published_gain for row in rows if row.published} if method == TRANSMIX else None
+        about = "" if method == TRANSMIX else method_name(method)
+        notes += verdict_notes(found, about) + power_note(found, published)
+    return notes + agreement_notes(collected, TOP1, "table1")
 
 
 def _cells(row: GainRow) -> dict[str, Cell]:
-    paper = row.published
-    ours = next((arm for arm in row.arms if arm.results), None)
-    none = missing(row.status)
+    ours = next(iter(row.trained), None)
+    none = missing(row.comparison.status)
+    means = {method: mean_cell(arm) for method, arm in row.arms.items()}
+    gains = {difference_key(method, "gain"): gain_cell(found) for method, found in row.comparisons.items()}
     return {
-        "name": Cell(paper.model),
-        "params": Cell(paper.params, "published"),
-        "flops": Cell(paper.flops, "published"),
-        "published_baseline": Cell(paper.baseline, "published"),
-        "published_transmix": Cell(paper.transmix, "published"),
-        "published_gain": Cell(number(paper.gain, 1, sign=True), "published"),
+        "name": Cell(row.model),
+        **_published_cells(row.published),
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": Cell(number(ours.gmacs, 3), "measured", ours.sources) if ours else none,
-        "seeds": Cell(seeds_text(row.comparison), "measured", row.comparison.sources) if ours else none,
-        "baseline": mean_cell(row.baseline),
-        "transmix": mean_cell(row.transmix),
-        "gain": gain_cell(row.comparison),
+        "seeds": Cell(seeds_text(*row.arms.values()), "measured", row.comparison.sources) if ours else none,
+        **means,
+        **gains,
     }
 
 
-def numbers(collected: Collected) -> list[dict[str, Any]]:
+def _published_cells(paper: PublishedRow | None) -> dict[str, Cell]:
+    if paper is None:
+        return {column.key: missing(NOT_IN_SLIDES) for column in _PUBLISHED}
+    texts = (paper.params, paper.flops, paper.baseline, paper.transmix, number(paper.gain, 1, sign=True))
+    return {column.key: Cell(text, "published") for column, text in zip(_PUBLISHED, texts, strict=True)}
+
+
+def numbers(collected: Collected) -> Numbers:
     """Table 1 for programs, unrounded; without a record a number is None and ``status`` says why."""
     return [_numbers(row) for row in gain_rows(collected)]
 
 
 def _numbers(row: GainRow) -> dict[str, Any]:
     paper, found = row.published, row.comparison
-    ours = next((arm for arm in row.arms if arm.results), None)
-    return {
-        "row": paper.row,
-        "model": paper.model,
-        "published_params_m": float(paper.params),
-        "published_flops_g": float(paper.flops),
-        "published_baseline": float(paper.baseline),
-        "published_transmix": float(paper.transmix),
-        "published_gain": paper.gain,
-        "published_source": paper.source,
-        "status": row.status,
+    ours = next(iter(row.trained), None)
+    line = {
+        "row": row.row,
+        "model": row.model,
+        "published_params_m": float(paper.params) if paper else None,
+        "published_flops_g": float(paper.flops) if paper else None,
+        "published_baseline": float(paper.baseline) if paper else None,
+        "published_transmix": float(paper.transmix) if paper else None,
+        "published_gain": row.published_gain,
+        "published_source": paper.source if paper else "",
+        "status": found.status,
         "measured_model": ours.model if ours else None,
         "measured_parameters": ours.parameters if ours else None,
         "measured_gmacs": ours.gmacs if ours else None,
-        **estimate_numbers("measured_baseline", row.baseline.mean),
-        **estimate_numbers("measured_transmix", row.transmix.mean),
-        **estimate_numbers("measured_gain", found.gain),
-        **interval_numbers("measured_gain", found.images),
-        "baseline_seeds": len(row.baseline.by_seed),
-        "transmix_seeds": len(row.transmix.by_seed),
-        "paired_seeds": found.pairs,
-        "verdict": found.verdict,
-        "baseline_records": " ".join(source.id for source in row.baseline.sources),
-        "transmix_records": " ".join(source.id for source in row.transmix.sources),
     }
+    for method, arm in row.arms.items():
+        line |= estimate_numbers(f"measured_{method}", arm.mean)
+    for method, pair in row.comparisons.items():
+        name = difference_key(method, "measured_gain")
+        line |= estimate_numbers(name, pair.gain) | interval_numbers(name, pair.images)
+    line |= {f"{method}_seeds": len(arm.by_seed) for method, arm in row.arms.items()}
+    line |= {difference_key(method, "paired_seeds"): pair.pairs for method, pair in row.comparisons.items()}
+    line |= {difference_key(method, "verdict"): pair.verdict for method, pair in row.comparisons.items()}
+    records = {method: " ".join(source.id for source in arm.sources) for method, arm in row.arms.items()}
+    return line | {f"{method}_records": text for method, text in records.items()}
+
+
+def figures(collected: Collected) -> Shown:
+    """Gains, top-1 against size, and the curves of the trainings."""
+    from reports.figures.style import Panel  # matplotlib takes a second to import
+    from reports.figures.top1 import accuracy_figure, gain_figure
+    from reports.figures.training import lambda_curves, training_curves
+
+    rows = gain_rows(collected)
+    overview = tuple(picture for picture in (gain_figure(rows), accuracy_figure(rows)) if picture is not None)
+    curves = (*training_curves(collected), *lambda_curves(collected))
+    return Shown(tuple(Panel(drawn, title) for drawn, title in ((overview, ""), (curves, "Training curves")) if drawn))
+
+
+def summary(collected: Collected) -> str:
+    """What TransMix gains, in a sentence."""
+    rows = gain_rows(collected)
+    measured = [row for row in rows if row.comparison.verdict]
+    if not measured:
+        return "None: no row has a baseline and a TransMix run of the same seed yet."
+    if len(measured) == 1:
+        (row,) = measured
+        paper = f" Published: {number(row.published_gain, 1, sign=True)} points." if row.published else ""
+        return f"{row.model}: {row.comparison.verdict}{paper}"
+    gains = {row.model: row.gain for row in measured if row.gain is not None}
+    if not gains:
+        return "None: the records were made on different data."
+    return f"Top-1: {gains_text(gains, {row.model: row.published_gain for row in rows if row.published})}."
+
+
+TABLE = TableSpec(
+    label="Table 1",
+    title="Table 1: classification",
+    build=build,
+    numbers=numbers,
+    position=1,
+    figures=figures,
+    heading="Gain",
+    summary=summary,
+    details=("params", "flops", "model", "parameters", "gmacs"),
+)

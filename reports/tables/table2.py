@@ -1,30 +1,24 @@
-"""Table 2: ways to mix, from none to the true labels, all on one model."""
+"""Ways to mix: none, CutMix, Mixup + CutMix, TransMix and others, and the true labels where they are known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import published
 from experiments.published import PublishedRow, model_name
 from experiments.scales import SCALES, TABLE2_ROW
 from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
+from reports.analysis.names import BASELINE, LABEL_RULES, TRANSMIX
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
-from reports.analysis.words import LABEL_RULES, interval_text, number
-from reports.formats.table import MEASURED, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
+from reports.analysis.words import interval_text, number
+from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
+from reports.tables import Numbers, TableSpec
+from transmix.methods import methods
 
-NAMES = {
-    "none": "No mixing",
-    "cutmix": "CutMix",
-    "baseline": "Mixup + CutMix",
-    "transmix": "TransMix",
-    "oracle": "Oracle",
-}
-REFERENCE = "baseline"  # what every other way is compared with
-CLAIM = f"The top-1 is {{}} here than with {NAMES[REFERENCE]}"
 TRAINED = ("table1", "table2")  # Table 1's pair is shown here too
 COLUMNS = (
     Column("name", "Method", align="left"),
@@ -35,11 +29,11 @@ COLUMNS = (
     Column("published_difference", "Difference", PUBLISHED),
     Column("seeds", "Seeds", MEASURED),
     Column("top1", "Top-1 (%)", MEASURED),
-    Column("difference", f"Difference to {NAMES[REFERENCE]}", MEASURED),
+    Column("difference", "Difference to {baseline}", MEASURED),
 )
 CAPTION = (
     "Ways to mix, all on {model}: top-1 on the validation images of this study at scale {scale}, and the paired "
-    f"difference in points to {NAMES[REFERENCE]}, the baseline of Table 1; with two or more seeds means ± their 95 % "
+    "difference in points to {baseline}, the baseline of Table 1; with two or more seeds means ± their 95 % "
     "intervals (Student’s t), each for itself. The oracle labels by the share of the objects’ visible pixels that is "
     "the partner’s: a ceiling for what better labels can bring. Published are the two of Table 1; the others are not "
     "in the slides."
@@ -51,12 +45,14 @@ class MixRow:
     """One way to mix.
 
     Attributes:
-        method: a key of `NAMES`.
+        method: its name.
+        title: what it is called.
         arm: its runs.
-        comparison: with the reference; None for the reference itself.
+        comparison: with the baseline; None for the baseline itself.
     """
 
     method: str
+    title: str
     arm: Arm
     comparison: Comparison | None
 
@@ -67,13 +63,16 @@ class MixRow:
 
 
 def mix_rows(collected: Collected) -> list[MixRow]:
-    """All ways to mix, measured or not."""
-    arms = {method: arm(collected, TABLE2_ROW, method) for method in NAMES}
-    reference = arms[REFERENCE]
-    return [
-        MixRow(method, found, None if found is reference else Comparison(reference, found, CLAIM))
-        for method, found in arms.items()
-    ]
+    """All ways to mix that are declared for this table, measured or not."""
+    shown = {name: method for name, method in methods().items() if "table2" in method.tables}
+    reference = arm(collected, TABLE2_ROW, BASELINE)
+    claim = f"The top-1 is {{}} here than with {methods()[BASELINE].title}"
+    rows = []
+    for name, method in shown.items():
+        found = reference if name == BASELINE else arm(collected, TABLE2_ROW, name)
+        comparison = None if name == BASELINE else Comparison(reference, found, claim)
+        rows.append(MixRow(name, method.title, found, comparison))
+    return rows
 
 
 def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
@@ -91,28 +90,31 @@ def build(collected: Collected) -> Table:
     for place, (_, there) in enumerate(sets):
         for line, found in zip(lines, mix_rows(there), strict=True):
             line[set_key(place, "top1")] = published_mean(found.arm)
-    caption = CAPTION.format(model=model_name(TABLE2_ROW), scale=collected.study.scale.name)
-    columns = COLUMNS + set_columns(sets, {"top1": "Top-1 (%)"})
+    baseline = methods()[BASELINE].title
+    caption = CAPTION.format(model=model_name(TABLE2_ROW), scale=collected.study.scale.name, baseline=baseline)
+    named = (replace(column, title=column.title.format(baseline=baseline)) for column in COLUMNS)
+    columns = (*named, *set_columns(sets, {"top1": "Top-1 (%)"}))
     return Table("table2", caption, columns, tuple(lines), _notes(collected, rows))
 
 
 def _notes(collected: Collected, rows: list[MixRow]) -> tuple[str, ...]:
-    compared = {NAMES[row.method]: row.comparison for row in rows if row.comparison}
+    compared = {row.title: row.comparison for row in rows if row.comparison}
     return (
-        *filter(None, [regime(rows)]),
+        *filter(None, [regime(collected)]),
         *verdict_notes(compared),
-        *power_note(compared, {NAMES["transmix"]: _paper().gain}),
+        *power_note(compared, {methods()[TRANSMIX].title: _paper().gain}),
         *agreement_notes(collected, TOP1, "table2"),
         *_remedies(collected, rows),
     )
 
 
-def regime(rows: list[MixRow]) -> str:
+def regime(collected: Collected) -> str:
     """A warning where mixing itself lowers the top-1: label rules cannot show their worth there; else empty."""
-    loss = next(row.comparison.gain for row in rows if row.method == "none")
+    unmixed, mixed = (arm(collected, TABLE2_ROW, method) for method in ("none", BASELINE))
+    loss = Comparison(mixed, unmixed, "").gain
     if loss is None or loss.mean <= 0:
         return ""
-    size = f"no mixing is {number(loss.mean)} points above {NAMES[REFERENCE]}"
+    size = f"no mixing is {number(loss.mean)} points above {methods()[BASELINE].title}"
     if loss.count == 1:
         return (
             f"In this one seed {size}: if more seeds confirm it, mixing hurts here, as it does where a model "
@@ -131,17 +133,18 @@ def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
     study = collected.study
     if TABLE2_ROW not in study.rows:
         return [f"This study has no {model_name(TABLE2_ROW)}: make table2 SCALE={study.scale.name} runs it."]
-    waiting = [NAMES[row.method] for row in rows if row.status == NOT_RUN]
+    waiting = [row.title for row in rows if row.status == NOT_RUN]
     notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
-    for method in [row.method for row in rows if row.status == NOT_PLANNED]:
-        scale = next(name for name in SCALES if method in SCALES[name].methods(TABLE2_ROW))
-        notes.append(f"{NAMES[method]}: not run at scale {study.scale.name}; make table2 SCALE={scale} runs it.")
+    for row in (row for row in rows if row.status == NOT_PLANNED):
+        scale = next((name for name in SCALES if row.method in SCALES[name].methods(TABLE2_ROW)), "")
+        remedy = f"; make table2 SCALE={scale} runs it" if scale else ""
+        notes.append(f"{row.title}: not run at scale {study.scale.name}{remedy}.")
     return notes
 
 
 def _cells(row: MixRow) -> dict[str, Cell]:
     settings, count = row.arm.settings, len(row.arm.by_seed)
-    cells = {"name": Cell(NAMES[row.method]), **_published_cells(row.method)}
+    cells = {"name": Cell(row.title), **_published_cells(row.method)}
     if settings is None:
         recipe, measured = ("mixup", "cutmix", "labels"), ("seeds", "top1", "difference")
         return cells | dict.fromkeys(recipe, Cell("")) | dict.fromkeys(measured, missing(NOT_PLANNED))
@@ -162,30 +165,30 @@ def _paper() -> PublishedRow:
 
 def _published_cells(method: str) -> dict[str, Cell]:
     """What the slides say: top-1 and the difference to the reference."""
-    top1 = {"baseline": _paper().baseline, "transmix": _paper().transmix}.get(method)
-    gain = {"baseline": "–", "transmix": number(_paper().gain, 1, sign=True)}.get(method)
+    top1 = {BASELINE: _paper().baseline, TRANSMIX: _paper().transmix}.get(method)
+    gain = {BASELINE: "–", TRANSMIX: number(_paper().gain, 1, sign=True)}.get(method)
     if top1 is None:
-        return dict.fromkeys(("published_top1", "published_difference"), missing("not in the slides"))
+        return dict.fromkeys(("published_top1", "published_difference"), missing(NOT_IN_SLIDES))
     return {"published_top1": Cell(top1, "published"), "published_difference": Cell(gain, "published")}
 
 
-def numbers(collected: Collected) -> list[dict[str, Any]]:
+def numbers(collected: Collected) -> Numbers:
     """Table 2 for programs, unrounded; without a record a number is None and ``status`` says why."""
     return [_numbers(row) for row in mix_rows(collected)]
 
 
 def _numbers(row: MixRow) -> dict[str, Any]:
     settings, found = row.arm.settings, row.comparison
-    paper = {"baseline": _paper().baseline, "transmix": _paper().transmix}.get(row.method)
+    paper = {BASELINE: _paper().baseline, TRANSMIX: _paper().transmix}.get(row.method)
     mixup, cutmix = mixed_batches(settings) if settings else (None, None)
     return {
         "method": row.method,
-        "name": NAMES[row.method],
+        "name": row.title,
         "mixup_batches": mixup,
         "cutmix_batches": cutmix,
         "label_rule": settings["label_rule"] if settings else None,
         "published_top1": float(paper) if paper else None,
-        "published_difference": _paper().gain if row.method == "transmix" else None,
+        "published_difference": _paper().gain if row.method == TRANSMIX else None,
         "published_source": _paper().source if paper else "",
         "status": row.status,
         "seeds": len(row.arm.by_seed),
@@ -196,3 +199,14 @@ def _numbers(row: MixRow) -> dict[str, Any]:
         "verdict": found.verdict if found else "",
         "records": " ".join(source.id for source in row.arm.sources),
     }
+
+
+TABLE = TableSpec(
+    label="Table 2",
+    title="Table 2: ways to mix",
+    build=build,
+    numbers=numbers,
+    position=2,
+    heading="Gain",
+    summary=regime,
+)

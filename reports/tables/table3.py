@@ -1,14 +1,12 @@
-"""Table 3: semantic segmentation, with the weights of Table 1 fine-tuned."""
+"""Semantic segmentation, fine-tuned from the weights of Table 1 and from random ones."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from reports.formats.table import MEASURED, Column
 from reports.records.collect import SEGMENTATION_METRICS
-from reports.tables import fine_tuning
+from reports.tables import _fine_tuning
 
-TASK = fine_tuning.Task(
+TASK = _fine_tuning.Task(
     table="table3",
     title="Semantic segmentation",
     metrics=(
@@ -25,5 +23,4 @@ TASK = fine_tuning.Task(
     verdicts={"mIoU": "mIoU"},
     recorded=SEGMENTATION_METRICS,
 )
-build = partial(fine_tuning.build, task=TASK)
-numbers = partial(fine_tuning.numbers, task=TASK)
+TABLE = _fine_tuning.table_of(TASK, 3)

@@ -1,4 +1,4 @@
-"""Table 5: natural adversarial images, of known classes (ImageNet-A) and of unknown ones (ImageNet-O)."""
+"""Natural adversarial images: hard ones of known classes (ImageNet-A), and ones of unknown classes (ImageNet-O)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 from experiments.protocols import STAND_INS
 from experiments.published import model_name
-from reports.analysis.arms import Arm, Comparison, Measure, arm_of, gain_cell, mean_cell, verdict_notes
+from reports.analysis.arms import Arm, Comparison, Measure, gain_cell, mean_cell, verdict_notes
+from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import NATURAL
+from reports.analysis.names import BASELINE, TRANSMIX, difference_name, method_name, with_method
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers, interval_numbers
+from reports.analysis.words import gains_text
 from reports.formats.table import Cell, Column, Table, missing
 from reports.records.answers import natural
 from reports.records.collect import Collected
@@ -23,11 +26,10 @@ from reports.records.published_sets import (
     set_key,
     sets_of,
 )
-from reports.tables.occlusion import METHOD_NAMES
+from reports.tables import Numbers, TableSpec
 
 FIRST = "natural_top1"
 VERDICTS = {FIRST: "top-1", "aupr": "AUPR"}  # what is judged, and its name
-CLAIM = "With TransMix it is {} here"
 CAPTION = (
     "{natural}: hard images of known classes; calibration error: root mean square over bins of 100 images by "
     "confidence, the published script leaving out the most confident bin; AURRA: area under the response rate accuracy "
@@ -54,12 +56,6 @@ def _percent(metrics: dict[str, Any], name: str) -> float | None:
     return None if value is None else NATURAL[name][1] * value
 
 
-def comparison(collected: Collected, row: str, name: str = FIRST) -> Comparison:
-    """Our runs of a row without and with TransMix, by one of `NATURAL`."""
-    before, after = (arm_of(collected, "table5", row, method).of(measure(name)) for method in METHOD_NAMES)
-    return Comparison(before, after, CLAIM)
-
-
 def build(collected: Collected) -> Table:
     """A line for each row and method of the study, and their difference where both were measured."""
     hard, outliers = names(collected)
@@ -71,32 +67,38 @@ def build(collected: Collected) -> Table:
         *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in NATURAL.items()),
         *set_columns(sets, {FIRST: NATURAL[FIRST][0]}),
     )
-    lines = [
-        line
-        for row in collected.study.rows
-        for line in _lines(
-            row,
-            {key: comparison(collected, row, key) for key in NATURAL},
-            [comparison(there, row) for _, there in sets],
-        )
-    ]
+    lines = [line for row in collected.study.rows for line in _lines(collected, row, [there for _, there in sets])]
     caption = CAPTION.format(natural=hard, outliers=outliers, scale=collected.study.scale.name)
     if (hard, outliers) == (STAND_INS["natural"], STAND_INS["outliers"]):
         caption = f"Stand-ins drawn by this suite, not ImageNet-A and ImageNet-O. {caption}"
     return Table("table5", caption, columns, tuple(lines), _notes(collected))
 
 
-def _lines(row: str, found: dict[str, Comparison], published: list[Comparison]) -> Iterator[dict[str, Cell]]:
-    """The two methods and their difference; `published` are the sets' comparisons of the first metric."""
-    for place, name in enumerate(METHOD_NAMES.values()):
-        cells = {"name": Cell(model_name(row)), "method": Cell(name)}
-        cells["seeds"] = Cell(f"{len(found[FIRST].arms[place].results):,}")
-        cells |= {key: _metric_cell(of.arms[place], links=key == FIRST) for key, of in found.items()}
-        yield cells | {set_key(at, FIRST): published_mean(of.arms[place]) for at, of in enumerate(published)}
-    if any(of.gain is not None for of in (*found.values(), *published)):
-        cells = {"name": Cell(model_name(row)), "method": Cell("difference"), "seeds": Cell(f"{found[FIRST].pairs:,}")}
-        cells |= {key: _gain_cell(of) for key, of in found.items()}
-        yield cells | {set_key(at, FIRST): published_gain(of) for at, of in enumerate(published)}
+def arms_of(collected: Collected, row: str, name: str = FIRST) -> dict[str, Arm]:
+    """A row's methods, by one of `NATURAL`."""
+    return arms_in(collected, "table5", row, measure(name))
+
+
+def _lines(collected: Collected, row: str, sets: list[Collected]) -> Iterator[dict[str, Cell]]:
+    """A row's methods, then their differences to the baseline."""
+    arms = {key: arms_of(collected, row, key) for key in NATURAL}
+    published = [arms_of(there, row) for there in sets]
+    for method, first in arms[FIRST].items():
+        cells = {"name": Cell(model_name(row)), "method": Cell(method_name(method))}
+        cells["seeds"] = Cell(f"{len(first.results):,}")
+        cells |= {key: _metric_cell(of[method], links=key == FIRST) for key, of in arms.items()}
+        yield cells | {set_key(at, FIRST): published_mean(of[method]) for at, of in enumerate(published)}
+    found, theirs = (
+        {key: with_baseline(of, "it") for key, of in arms.items()},
+        [with_baseline(of, "") for of in published],
+    )
+    for method, first in found[FIRST].items():
+        pairs = {key: of[method] for key, of in found.items()}
+        if any(pair.gain is not None for pair in (*pairs.values(), *(of[method] for of in theirs))):
+            name = difference_name(method, len(found[FIRST]), "difference")
+            cells = {"name": Cell(model_name(row)), "method": Cell(name), "seeds": Cell(f"{first.pairs:,}")}
+            cells |= {key: _gain_cell(pair) for key, pair in pairs.items()}
+            yield cells | {set_key(at, FIRST): published_gain(of[method]) for at, of in enumerate(theirs)}
 
 
 def _metric_cell(arm: Arm, links: bool) -> Cell:
@@ -109,43 +111,65 @@ def _gain_cell(found: Comparison) -> Cell:
 
 
 def _notes(collected: Collected) -> tuple[str, ...]:
-    """For each row measured with both methods, what may be concluded."""
+    """For each row and method measured beside the baseline, what may be concluded."""
     notes: list[str] = []
     for name, title in VERDICTS.items():
-        found = {model_name(row): comparison(collected, row, name) for row in collected.study.rows}
+        found = {
+            with_method(row, method): pair
+            for row in collected.study.rows
+            for method, pair in with_baseline(arms_of(collected, row, name), "it").items()
+        }
         notes += verdict_notes(found, f"{title} on {names(collected)[NATURAL[name][2]]}")
         notes += power_note(found) if name == FIRST else ()
     return (*notes, *agreement_notes(collected, measure(FIRST), "table5"))
 
 
-def numbers(collected: Collected) -> list[dict[str, Any]]:
-    """The table for programs, unrounded and in percent: a line for each row and method, and for their difference."""
+def numbers(collected: Collected) -> Numbers:
+    """The table for programs, unrounded and in percent: a line for each row and method, and for their differences."""
     return [line for row in collected.study.rows for line in _numbers(collected, row)]
 
 
 def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
-    found = {key: comparison(collected, row, key) for key in NATURAL}
-    first, names = found[FIRST], {"row": row, "model": model_name(row)}
-    for place, method in enumerate(METHOD_NAMES):
-        arm = first.arms[place]
+    arms, names = {key: arms_of(collected, row, key) for key in NATURAL}, {"row": row, "model": model_name(row)}
+    for method, first in arms[FIRST].items():
         yield names | {
             "method": method,
             "minus": "",
-            "status": arm.status,
-            "seeds": len(arm.results),
-            **estimates_numbers({key: of.arms[place].mean for key, of in found.items()}),
+            "status": first.status,
+            "seeds": len(first.results),
+            **estimates_numbers({key: of[method].mean for key, of in arms.items()}),
             **interval_numbers(FIRST, None),
             "verdict": "",
-            "records": " ".join(source.id for source in arm.sources),
+            "records": " ".join(source.id for source in first.sources),
         }
-    judged = {name: found[key].verdict for key, name in VERDICTS.items()}
-    yield names | {
-        "method": "transmix",
-        "minus": "baseline",
-        "status": first.status,
-        "seeds": first.pairs,
-        **estimates_numbers({key: of.gain for key, of in found.items()}),
-        **interval_numbers(FIRST, first.images),
-        "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
-        "records": " ".join(source.id for source in first.sources),
-    }
+    found = {key: with_baseline(of, "it") for key, of in arms.items()}
+    for method, first in found[FIRST].items():
+        judged = {name: found[key][method].verdict for key, name in VERDICTS.items()}
+        yield names | {
+            "method": method,
+            "minus": BASELINE,
+            "status": first.status,
+            "seeds": first.pairs,
+            **estimates_numbers({key: of[method].gain for key, of in found.items()}),
+            **interval_numbers(FIRST, first.images),
+            "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
+            "records": " ".join(source.id for source in first.sources),
+        }
+
+
+def summary(collected: Collected) -> str:
+    """What TransMix gains on hard images, in a sentence; empty where no difference can be formed."""
+    compared = {row: with_baseline(arms_of(collected, row), "it").get(TRANSMIX) for row in collected.study.rows}
+    gains = {model_name(row): pair.gain for row, pair in compared.items() if pair and pair.gain is not None}
+    return f"Top-1 on hard images of known classes: {gains_text(gains)}." if gains else ""
+
+
+TABLE = TableSpec(
+    label="Table 5",
+    title="Table 5: natural adversarial images",
+    build=build,
+    numbers=numbers,
+    position=5,
+    heading="Also",
+    summary=summary,
+)

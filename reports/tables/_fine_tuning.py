@@ -1,17 +1,19 @@
-"""Tables of fine-tuned models: each from random weights, from the baseline's, and from TransMix's."""
+"""What Tables 3 and 4 share: models fine-tuned from random weights, from the baseline's, and from other methods'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 from experiments.published import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of, gain_cell, mean_cell, metric
+from reports.analysis.names import BASELINE, TRANSMIX, head_name, method_name
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers
-from reports.analysis.words import gains_text
+from reports.analysis.words import gains_text, number
 from reports.formats.table import NOT_RECORDED, Cell, Column, Table, missing
 from reports.records.collect import DONE, RANDOM, Collected, Result
 from reports.records.published_sets import (
@@ -22,23 +24,11 @@ from reports.records.published_sets import (
     set_key,
     sets_of,
 )
+from reports.tables import Numbers, Shown, TableSpec
+from transmix.methods import methods
 
-WEIGHTS = {RANDOM: "random", "baseline": "baseline", "transmix": "TransMix"}
-GAIN, CHECKPOINT = ("baseline", "transmix"), (RANDOM, "baseline")  # what is compared: before, after
-Step = tuple[str, str]
-CLAIMS: dict[Step, str] = {
-    GAIN: "With TransMix’s weights it is {} here",
-    CHECKPOINT: "With the baseline’s weights it is {} here than from random ones",
-}
-HEADS = {
-    "segmenter_linear": "Segmenter (linear)",
-    "segmenter_mask": "Segmenter (mask)",
-    "upernet": "UPerNet",
-    "semantic_fpn": "Semantic FPN",
-    "mask_rcnn_1x": "Mask R-CNN 1x",
-    "mask_rcnn_3x": "Mask R-CNN 3x",
-}
-DATA_SETS = {"pascal_context": "Pascal Context"}
+PICTURE = "predictions.png"  # beside the record
+Step = tuple[str, str]  # weights that are compared: before, after
 CAPTION = (
     "{task}, the weights of Table 1’s models fine-tuned at scale {scale}: {metrics}, in percent on the validation "
     "images of this study. Weights: where the backbone starts. Mean over seeds, with two or more ± its 95 % interval "
@@ -52,7 +42,7 @@ class Task:
     """What models are fine-tuned for.
 
     Attributes:
-        table: its make target.
+        table: its name.
         title: of the section, without the table's number.
         metrics: what is measured, in words.
         columns: a column for every metric that is shown; its key is the metric's name in the records.
@@ -77,7 +67,7 @@ class Setup:
     Attributes:
         row: the row.
         part: the head, as runs call it.
-        arms: its runs by the weights they start from, in the order of `WEIGHTS`; those of the plan.
+        arms: its runs by the weights they start from, random ones first, then by method; those of the plan.
     """
 
     row: str
@@ -95,37 +85,43 @@ class Setup:
         return [result for arm in self.arms.values() for result in arm.results]
 
     def comparisons(self, name: str) -> dict[Step, Comparison]:
-        """Of a metric, by `GAIN` and `CHECKPOINT`, those of which both sides are planned."""
+        """Of a metric, each method's weights with the baseline's, then the baseline's with random ones."""
         arms = {method: arm.of(metric(name)) for method, arm in self.arms.items()}
-        steps = [step for step in CLAIMS if arms.keys() >= set(step)]
-        return {step: Comparison(*(arms[method] for method in step), CLAIMS[step]) for step in steps}
+        steps = [(BASELINE, method) for method in arms if method not in (RANDOM, BASELINE)] + [(RANDOM, BASELINE)]
+        return {
+            step: Comparison(*(arms[method] for method in step), _claim(step))
+            for step in steps
+            if arms.keys() >= set(step)
+        }
 
     def has(self, step: Step) -> bool:
         """Whether both sides have a record."""
         return all(self.arms[method].results for method in step)
 
 
+def _claim(step: Step) -> str:
+    before, after = step
+    if before == RANDOM:
+        return f"With the {method_name(after)}’s weights it is {{}} here than from random ones"
+    return f"With {method_name(after)}’s weights it is {{}} here"
+
+
 def step_name(step: Step) -> str:
     """``TransMix − baseline`` and the like."""
     before, after = step
-    return f"{WEIGHTS[after]} − {WEIGHTS[before]}"
-
-
-def head_name(part: str) -> str:
-    """A run's part for people: ``Segmenter (mask), Pascal Context``."""
-    data, _, head = part.rpartition("-")
-    name = HEADS.get(head, head)
-    return f"{name}, {DATA_SETS.get(data, data)}" if data else name
+    return f"{method_name(after)} − {method_name(before)}"
 
 
 def setups(collected: Collected, task: Task) -> list[Setup]:
     """All that the study plans, in its order."""
     planned: dict[tuple[str, str], set[str]] = {}
-    for run in (result.run for result in collected.results if result.run.table == task.table):
-        planned.setdefault((run.row, run.part), set()).add(run.method)
+    for table, row, method, part in collected.keys:
+        if table == task.table:
+            planned.setdefault((row, part), set()).add(method)
+    order = (RANDOM, *methods())
     return [
-        Setup(row, part, {name: arm_of(collected, task.table, row, name, part) for name in WEIGHTS if name in methods})
-        for (row, part), methods in planned.items()
+        Setup(row, part, {name: arm_of(collected, task.table, row, name, part) for name in order if name in weights})
+        for (row, part), weights in planned.items()
     ]
 
 
@@ -165,7 +161,7 @@ def _lines(setup: Setup, published: tuple[Setup, ...], task: Task) -> Iterator[d
         cells = {key: mean_cell(arm.of(metric(key)), links=key == first) for key in metrics}
         for place, theirs in enumerate(published):
             cells[set_key(place, first)] = published_mean(theirs.arms[method].of(metric(first)))
-        yield names | {"weights": Cell(WEIGHTS[method]), "seeds": seeds} | cells
+        yield names | {"weights": Cell(method_name(method)), "seeds": seeds} | cells
     compared = {key: setup.comparisons(key) for key in metrics}
     for step, ours in compared[first].items():
         if any(side.has(step) for side in (setup, *published)):
@@ -181,14 +177,14 @@ def _notes(collected: Collected, task: Task, found: list[Setup]) -> tuple[str, .
         return (f"This study has no runs of {task.title.lower()}.",)
     judged = {
         f"{setup.name}, {name}, {step_name(step)}": comparison
-        for step, setup, (key, name) in product(CLAIMS, found, task.verdicts.items())
+        for step, setup, (key, name) in product(_steps(found, task), found, task.verdicts.items())
         if (comparison := setup.comparisons(key).get(step)) is not None
     }
     notes = [f"{name}: {of.verdict}" for name, of in judged.items() if of.verdict and not of.single]
     single = dict.fromkeys(name.partition(",")[0] for name, of in judged.items() if of.single)
     if single:
         notes.append(f"{', '.join(single)}: One seed each says little about a difference, and gives no interval.")
-    gain = f", {step_name(GAIN)}"
+    gain = f", {step_name((BASELINE, TRANSMIX))}"
     notes += power_note({name.removesuffix(gain): of for name, of in judged.items() if name.endswith(gain)})
     notes += agreement_notes(collected, metric(task.columns[0].key), task.table)
     notes += _data(found)
@@ -196,6 +192,12 @@ def _notes(collected: Collected, task: Task, found: list[Setup]) -> tuple[str, .
     if any(arm.status != DONE for arm in planned):
         notes.append(f"{collected.study.make(task.table)} runs what is missing.")
     return tuple(notes)
+
+
+def _steps(found: list[Setup], task: Task) -> list[Step]:
+    """What is compared anywhere, random weights last."""
+    steps = dict.fromkeys(step for setup in found for step in setup.comparisons(task.columns[0].key))
+    return sorted(steps, key=lambda step: step[0] == RANDOM)
 
 
 def _data(found: list[Setup]) -> list[str]:
@@ -215,14 +217,14 @@ def summary(collected: Collected, task: Task) -> str:
     if not found:
         return ""
     first, name = next(iter(task.verdicts.items()))
-    compared = {setup.name: setup.comparisons(first).get(GAIN) for setup in found}
+    compared = {setup.name: setup.comparisons(first).get((BASELINE, TRANSMIX)) for setup in found}
     gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
     if not gains:
         return f"{task.title}: no difference between the two weights can be formed yet."
     return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {gains_text(gains)}."
 
 
-def numbers(collected: Collected, task: Task) -> list[dict[str, Any]]:
+def numbers(collected: Collected, task: Task) -> Numbers:
     """The table for programs, unrounded: a line for each weights and for each difference, all metrics."""
     return [line for setup in setups(collected, task) for line in _numbers(setup, task)]
 
@@ -254,3 +256,51 @@ def _numbers(setup: Setup, task: Task) -> Iterator[dict[str, Any]]:
             "verdict": " ".join(f"{name}: {verdict}" for name, verdict in judged.items() if verdict),
             "records": " ".join(source.id for source in first.sources),
         }
+
+
+def figures(collected: Collected, task: Task) -> Shown:
+    """A picture of what each row and head predicts: by TransMix's weights where such a run has one."""
+    from reports.figures.run_images import Album, Wanted, read_images  # Pillow takes a while to import
+
+    drawn = [(setup, result) for setup in setups(collected, task) if (result := _pictured(setup)) is not None]
+    wanted = (Wanted(result, PICTURE, _whose(setup, result), _alt(setup, task, result)) for setup, result in drawn)
+    images, problems = read_images(wanted)
+    heading = "Validation images: the image, the truth, the prediction"
+    return Shown((Album(heading, images),) if images else (), problems)
+
+
+def _pictured(setup: Setup) -> Result | None:
+    """The first run that has a picture, the last weights first."""
+    results = [result for arm in reversed(setup.arms.values()) for result in arm.results]
+    return next((result for result in results if PICTURE in result.record["files"]), None)
+
+
+def _whose(setup: Setup, result: Result) -> str:
+    return f"{setup.name}, {method_name(result.run.method)} weights, seed {result.run.seed}"
+
+
+def _alt(setup: Setup, task: Task, result: Result) -> str:
+    scores = ", ".join(
+        f"{name} {number(result.metrics[metric])} %"
+        for metric, name in task.verdicts.items()
+        if result.metrics[metric] is not None
+    )
+    return (
+        f"Validation images of {result.record['data']['name']}, one a line: the image, the truth, and the {task.drawn} "
+        f"that {setup.name} predicts, fine-tuned from {method_name(result.run.method)} weights"
+        + (f" ({scores} over all images)." if scores else ".")
+    )
+
+
+def table_of(task: Task, number_: int) -> TableSpec:
+    """The declaration of a table of fine-tuned models, Table 3 or 4."""
+    return TableSpec(
+        label=f"Table {number_}",
+        title=f"Table {number_}: {task.title[0].lower()}{task.title[1:]}",
+        build=partial(build, task=task),
+        numbers=partial(numbers, task=task),
+        position=number_,
+        figures=partial(figures, task=task),
+        heading="Fine-tuned",
+        summary=partial(summary, task=task),
+    )

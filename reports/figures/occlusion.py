@@ -13,13 +13,13 @@ from matplotlib.ticker import PercentFormatter
 from experiments.protocols import CORRUPTIONS, OCCLUSION
 from experiments.published import model_name
 from reports.analysis.metrics import area
+from reports.analysis.names import method_name, methods_in
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number
-from reports.figures.gallery import Gallery, small_multiples
-from reports.figures.style import COLOURS, Picture, draw, label_ends
+from reports.figures.colours import colour_of
+from reports.figures.style import Gallery, Picture, draw, label_ends, small_multiples
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, Result
-from reports.tables.occlusion import METHOD_NAMES
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images, where all runs keep their answers."
@@ -43,8 +43,9 @@ class Line:
 
 def robustness_curves(collected: Collected) -> list[Gallery]:
     """Occlusion, shuffling and corruptions, for every row of the study that has a record."""
+    methods = methods_in(collected, "occlusion")
     found = {
-        row: {method: done for method in METHOD_NAMES if (done := collected.done("occlusion", row, method))}
+        row: {method: done for method in methods if (done := collected.done("occlusion", row, method))}
         for row in collected.study.rows
     }
     kinds: list[tuple[str, Painter, tuple[str, ...]]] = [
@@ -92,25 +93,30 @@ def _places(result: Result, curve: str) -> np.ndarray:
 
 def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     lines = {(method, curve): line(done[method], (curve,)) for method in done for curve in OCCLUSION}
-    methods = list(done)
+    names, colours = _looks(done)
     label = "patches dropped" if _by_patch(done) else "patches dropped; of saliency where not random"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for (method, curve), found in lines.items():
-            _draw(axes, found, method, _STYLES[curve])
+            _draw(axes, found, colours[method], _STYLES[curve])
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel(label)
-        ends = {method: lines[method, "random"] for method in methods}
-        label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, METHOD_NAMES)
+        ends = {method: lines[method, "random"] for method in names}
+        label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, names, colours)
 
     mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}
-    areas = [f"{_NAMES[curve]}, {METHOD_NAMES[method]} {number(mean[method, curve])}" for method, curve in lines]
-    named = {f"{_NAMES[curve]}, {METHOD_NAMES[method]}": found for (method, curve), found in lines.items()}
+    areas = [f"{_NAMES[curve]}, {method_name(method)} {number(mean[method, curve])}" for method, curve in lines]
+    named = {f"{_NAMES[curve]}, {method_name(method)}": found for (method, curve), found in lines.items()}
     alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(named)}"
     return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
+
+
+def _looks(done: Done) -> tuple[dict[str, str], dict[str, str]]:
+    """Names and colours of the methods."""
+    return {method: method_name(method) for method in done}, {method: colour_of(method) for method in done}
 
 
 def _by_patch(done: Done) -> bool:
@@ -136,11 +142,12 @@ def _corruptions(row: str, done: Done, size: tuple[float, float]) -> Picture:
 def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ...], name: str, label: str) -> Picture:
     """A line for each method."""
     lines = {method: line(results, curves) for method, results in done.items()}
+    names, colours = _looks(done)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for method, found in lines.items():
-            _draw(axes, found, method, "-")
+            _draw(axes, found, colours[method], "-")
         places = next(iter(lines.values())).x
         if name == "shuffle":
             axes.set_xscale("log", base=2)
@@ -149,16 +156,16 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
         axes.set_ylim(0)
         axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel(label)
-        label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, METHOD_NAMES)
+        label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, names, colours)
 
     mean = {method: mean_interval([area(result.metrics, curves) for result in done[method]]).mean for method in lines}
-    found = ", ".join(f"{METHOD_NAMES[method]} {number(value)}" for method, value in mean.items())
-    ends = _ends({METHOD_NAMES[method]: one for method, one in lines.items()})
+    found = ", ".join(f"{method_name(method)} {number(value)}" for method, value in mean.items())
+    ends = _ends({method_name(method): one for method, one in lines.items()})
     alt = f"{model_name(row)}: top-1 by {label}. {ends} Area under the curve: {found}."
     return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
 
 
-def _draw(axes: Axes, found: Line, method: str, style: object) -> None:
+def _draw(axes: Axes, found: Line, colour: str, style: object) -> None:
     low, high = found.top1 - found.half_width, found.top1 + found.half_width
-    axes.fill_between(found.x, low, high, color=COLOURS[method], alpha=0.15, linewidth=0)
-    axes.plot(found.x, found.top1, color=COLOURS[method], linestyle=style, linewidth=1.3, marker="o", markersize=2)
+    axes.fill_between(found.x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(found.x, found.top1, color=colour, linestyle=style, linewidth=1.3, marker="o", markersize=2)

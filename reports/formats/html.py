@@ -1,0 +1,74 @@
+"""HTML and Markdown from the templates of this folder: the page of a study and that of a comparison."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from experiments.entries import listed, setting_text
+from experiments.published import model_name
+from reports.figures.examples import png
+from reports.formats.render import markdown_code, markdown_text, to_markdown
+from reports.formats.table import Source
+from reports.records.origins import data_set, machine
+
+TEMPLATES = Path(__file__).parent / "templates"
+_SHOWN_SEEDS = 5  # links of one cell; where more seeds are behind a number, it leads to all of them at once
+
+
+def fill(template: str, **values: object) -> str:
+    """A template of this folder, filled with values; one that it asks for and does not get is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"cell": markdown_text, "code": markdown_code, "markdown": to_markdown}
+    environment.filters |= {"data_uri": data_uri, "png": png, "integrity": integrity, "setting": setting_text}
+    environment.filters |= {"record_links": record_links, "group_links": group_links}
+    environment.filters |= {"data_set": data_set, "machine": machine, "models": partial(listed, name=model_name)}
+    environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
+    return environment
+
+
+def group_key(run_id: str) -> str:
+    """The group of a run: its id without method, seed and hash."""
+    return run_id.rsplit(".", 2)[0]
+
+
+def record_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
+    """Where the records of a number are: (text, HTML id), a seed each, or a group each where there are too many."""
+    if len(sources) <= _SHOWN_SEEDS:
+        return [(str(source.seed), f"record-{source.id}") for source in sources]
+    return group_links(sources)
+
+
+def group_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
+    """The groups that some records are in: (how many of them, HTML id)."""
+    groups: dict[str, int] = {}
+    for source in sources:
+        groups[group_key(source.id)] = groups.get(group_key(source.id), 0) + 1
+    return [(str(count), f"runs-{key}") for key, count in groups.items()]
+
+
+def data_uri(content: str | bytes, media_type: str) -> str:
+    """A file's content as an address that needs no file."""
+    data = content.encode() if isinstance(content, str) else content
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def integrity(script: str) -> str:
+    """What allows a page to run this inline script, and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
