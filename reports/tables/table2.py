@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments import published
 from experiments.published import PublishedRow, model_name
-from experiments.scales import SCALES, TABLE2_ROW
+from experiments.scales import PAIR, TABLE2_ROW
 from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.names import BASELINE, LABEL_RULES, TRANSMIX
 from reports.analysis.power import power_note
@@ -17,8 +17,9 @@ from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN,
 from reports.records.collect import Collected
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
 from reports.tables import Numbers, TableSpec
-from transmix.methods import methods
+from transmix.methods import Method, methods
 
+OWN = "own"  # where a method's own functions decide
 TRAINED = ("table1", "table2")  # Table 1's pair is shown here too
 COLUMNS = (
     Column("name", "Method", align="left"),
@@ -135,10 +136,13 @@ def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
         return [f"This study has no {model_name(TABLE2_ROW)}: make table2 SCALE={study.scale.name} runs it."]
     waiting = [row.title for row in rows if row.status == NOT_RUN]
     notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
-    for row in (row for row in rows if row.status == NOT_PLANNED):
-        scale = next((name for name in SCALES if row.method in SCALES[name].methods(TABLE2_ROW)), "")
-        remedy = f"; make table2 SCALE={scale} runs it" if scale else ""
-        notes.append(f"{row.title}: not run at scale {study.scale.name}{remedy}.")
+    absent = [row for row in rows if row.status == NOT_PLANNED]
+    blind = [row for row in absent if methods()[row.method].settings.get("label_rule") == "oracle" and not study.masked]
+    notes += [f"{row.title}: not in this study, whose data have no object masks." for row in blind]
+    if more := [row for row in absent if row not in blind]:
+        titles = ", ".join(row.title for row in more)
+        names = ",".join(row.method for row in rows if row.method not in PAIR and row not in blind)
+        notes.append(f"{titles}: not in this study; METHODS={names} on make’s command line adds what is missing.")
     return notes
 
 
@@ -148,15 +152,22 @@ def _cells(row: MixRow) -> dict[str, Cell]:
     if settings is None:
         recipe, measured = ("mixup", "cutmix", "labels"), ("seeds", "top1", "difference")
         return cells | dict.fromkeys(recipe, Cell("")) | dict.fromkeys(measured, missing(NOT_PLANNED))
-    mixup, cutmix = mixed_batches(settings)
     return cells | {
-        "mixup": Cell(f"{100 * mixup:.3g}"),
-        "cutmix": Cell(f"{100 * cutmix:.3g}"),
-        "labels": Cell(LABEL_RULES[settings["label_rule"]] if cutmix else "–"),
+        **_recipe_cells(methods()[row.method], settings),
         "seeds": Cell(f"{count:,}", "measured", row.arm.sources) if count else missing(row.status),
         "top1": mean_cell(row.arm, interval=True),
         "difference": gain_cell(row.comparison) if row.comparison else Cell("–"),
     }
+
+
+def _recipe_cells(method: Method, settings: dict[str, Any]) -> dict[str, Cell]:
+    """What is mixed and how it is labelled; a method's own functions do both in their own way."""
+    mixup, cutmix = mixed_batches(settings)
+    labels = LABEL_RULES[settings["label_rule"]] if cutmix else "–"
+    if method.own.keys() & {"lam", "targets"}:
+        labels = OWN
+    shares = (OWN, OWN) if "mix" in method.own else (f"{100 * mixup:.3g}", f"{100 * cutmix:.3g}")
+    return {"mixup": Cell(shares[0]), "cutmix": Cell(shares[1]), "labels": Cell(labels)}
 
 
 def _paper() -> PublishedRow:

@@ -1,0 +1,98 @@
+"""What docs/adding.md shows works as it stands there: each file in a folder of one's own, and no other file changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+
+from reports.page.report import report_folder
+from tests.made_up import make_study
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "adding.md").read_text()
+REAL = [f"{table}.deit_t.{method}.seed0" for table, method in (("table1", "baseline"), ("table2", "halves"))]
+REAL += [f"table5.deit_t.{method}.seed0" for method in ("baseline", "halves")]
+# a study with made-up records, but for some runs
+MADE_UP = """
+import sys
+from pathlib import Path
+from tests.made_up import make_study, write_run
+
+results, real, *options = sys.argv[1:]
+for run in make_study(Path(results), *options).plan():
+    if run.name not in real.split() and run.method != "halves":
+        write_run(run, gain=1.0 if run.method == "transmix" else 0.0)
+"""
+
+
+def snippets() -> dict[str, str]:
+    """The files of the page: a name in backticks, and the code that follows."""
+    return dict(re.findall(r"^`([a-z]+/\w+\.py)`.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder of one's own with all files of the page."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, text in snippets().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def python(folder: Path, *arguments: str) -> str:
+    environment = os.environ | {"PLUGINS": str(folder), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_shows_files_that_are_short():
+    found = snippets()
+    assert {"methods/halves.py", "tables/hours.py"} <= found.keys()
+    assert all(len(text.splitlines()) <= 30 for text in found.values())
+
+
+@pytest.fixture(scope="module")
+def report(folder) -> Path:
+    """The smoke report of a study with the page's method: some runs are real, all others made up."""
+    options = ("--scale", "smoke", "--methods", "halves")
+    study = make_study(folder / "results", *options[:2])
+    places = ("--results", str(folder / "results"), "--data", str(folder / "results" / "data"))
+    python(folder, "-c", MADE_UP, str(folder / "results"), " ".join(REAL), *options)
+    for run in REAL:
+        python(folder, "-m", "experiments", "run", run, *options, *places)
+    said = python(folder, "-m", "reports", *options, *places)
+    assert "warning" not in said
+    assert "Wall time of each training" in python(folder, "-m", "reports", "--table", "hours", *options, *places)
+    return report_folder(study)
+
+
+def test_a_method_is_in_table_2_and_table_5_of_a_smoke_report(report):
+    page, markdown = ((report / name).read_text() for name in ("index.html", "report.md"))
+    for text in (page, markdown, (report / "table2.tex").read_text(), (report / "table5.tex").read_text()):
+        assert "Halves" in text
+    mixed = pandas.read_csv(report / "table2.csv", index_col="method").loc["halves"]
+    assert (mixed["status"], mixed["paired_seeds"], mixed["label_rule"]) == ("done", 1, "mean")
+    misled = pandas.read_csv(report / "table5.csv").set_index(["method", "minus"])
+    assert misled.loc[("halves", "baseline"), "status"] == "done"
+    assert "Halves − baseline" in page
+
+
+def test_a_table_is_in_every_format(report):
+    page, markdown, latex = ((report / name).read_text() for name in ("index.html", "report.md", "hours.tex"))
+    for text in (page, markdown, latex):
+        assert "Wall time of each training" in text
+        assert "table2.deit_t.halves.seed0" in text.replace(r"\_", "_")
+    assert '<a href="#hours-section">Hours</a>' in page
+    hours = pandas.read_csv(report / "hours.csv", index_col="run")["hours"]
+    assert hours["table1.deit_t.baseline.seed0"] == pytest.approx(125 / 3600)
+    assert 0 < hours["table2.deit_t.halves.seed0"] < 1
