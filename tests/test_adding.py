@@ -94,5 +94,5 @@ def test_a_table_is_in_every_format(report):
         assert "table2.deit_t.halves.seed0" in text.replace(r"\_", "_")
     assert '<a href="#hours-section">Hours</a>' in page
     hours = pandas.read_csv(report / "hours.csv", index_col="run")["hours"]
-    assert hours["table1.deit_t.baseline.seed0"] == pytest.approx(125 / 3600)
+    assert hours["table1.deit_t.transmix.seed0"] == pytest.approx(125 / 3600)
     assert 0 < hours["table2.deit_t.halves.seed0"] < 1
