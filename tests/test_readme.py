@@ -71,7 +71,7 @@ def test_study_options_are_the_ones_that_are_documented():
     parser = argparse.ArgumentParser(add_help=False)
     add_study_options(parser)
     options = {option for action in parser._actions for option in action.option_strings}
-    study = {"--scale", "--rows", "--seeds", "--imagenet", "--set", "--results", "--data"}
+    study = {"--scale", "--rows", "--methods", "--seeds", "--imagenet", "--set", "--results", "--data"}
     dense = {"--ade20k", "--coco", "--pascal-context"}
     robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol"}
     assert options == study | dense | robustness
