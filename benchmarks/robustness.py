@@ -24,13 +24,13 @@ from robustness.answers import Answers
 from robustness.settings import Setting, settings_of
 from robustness.sweep import Subject, choose_images, for_device, grid_of, measure
 from transmix.common.errors import exit_on_user_error
+from transmix.common.runtime import Runtime
 from transmix.data.loaders import Normalizer, eval_loader
 from transmix.data.sources import Images
 from transmix.data.sources.folders import FolderImages
 from transmix.models import create_model
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes, join_processes
-from transmix.training.loop import Runtime
 
 SWEEP = Sweep(curves=("random", "shuffle"), tenths=tuple(range(1, 10)), cells=((4, 4),), draws=3)
 # on a CPU one whose forward pass costs little next to reading, as DeiT-T's does on a GPU: four patches an image

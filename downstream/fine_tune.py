@@ -29,12 +29,12 @@ from downstream.weights import KeyReport
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.progress import progress_bar
+from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
 from transmix.common.stopping import StopRequest, outlive_a_stop
 from transmix.recipe import fingerprint
 from transmix.training.checkpoints import save_weights
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 WEIGHTS = "model.safetensors"
 FUNCTIONS.register_module(module=outlive_a_stop)

@@ -20,8 +20,8 @@ from experiments.scales import SCALES
 from experiments.trained import weights_file
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
+from transmix.common.runtime import Runtime
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 PICTURE = "predictions.png"
 LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}

@@ -27,11 +27,12 @@ from transmix.common.errors import UserError
 from transmix.common.seeding import seed_python_numpy_torch
 from transmix.labels import Box
 from transmix.mixing import cutmix
+from transmix.models.build import build_model
 from transmix.models.cost import forward_macs, skeleton
 from transmix.recipe import Recipe
 from transmix.task import TransMixTask
 from transmix.training.checkpoints import load_model, save_weights
-from transmix.training.loop import WEIGHTS, build_model
+from transmix.training.loop import WEIGHTS
 from transmix.training.optimisation import Optimisation
 
 BATCH = 2

@@ -23,6 +23,7 @@ from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
 from transmix.common.plain import built
+from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
 from transmix.data.loaders import Samples, eval_transform
 from transmix.data.objects import ObjectMasks, masks_beside
@@ -31,7 +32,6 @@ from transmix.labels import Box, area_share, object_share, pasted_share, pasted_
 from transmix.mixing import cutmix, draw_box
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 EXAMPLES = "examples.npz"
 BATCH = 16  # images that share a box

@@ -24,10 +24,10 @@ from experiments.runs import KINDS, Data, Run
 from experiments.study import Study
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
+from transmix.common.runtime import Runtime
 from transmix.data.scenes import check_complete
 from transmix.data.sources import ImageSource, read_source
 from transmix.training.distributed import Processes, join_processes
-from transmix.training.loop import Runtime
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
 

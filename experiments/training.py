@@ -6,12 +6,13 @@ from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
 from transmix.common.plain import built
+from transmix.common.runtime import Runtime
 from transmix.data.sources import ImageSource
 from transmix.models.cost import forward_macs, skeleton
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 from transmix.training.log import NAME as LOG
-from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Runtime, Trainer
+from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Trainer
 
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:

@@ -32,11 +32,11 @@ from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, 
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.plain import plain
+from transmix.common.runtime import Runtime
 from transmix.data.sources.folders import FolderImages
 from transmix.data.sources.source import find_split
 from transmix.recipe import fingerprint
 from transmix.training.distributed import Processes, join_processes
-from transmix.training.loop import Runtime
 
 
 class Command:

@@ -23,13 +23,13 @@ from robustness.sweep import batches, for_device
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
 from transmix.common.progress import progress_bar
+from transmix.common.runtime import Runtime
 from transmix.data.loaders import eval_loader
 from transmix.data.scenes.stand_ins import STAND_INS, write_stand_in
 from transmix.data.sources import Images, ImageSource
 from transmix.data.sources.folders import FolderImages
 from transmix.training.distributed import Processes
 from transmix.training.evaluate import check_finite
-from transmix.training.loop import Runtime
 from transmix.training.precision import allow_tf32, autocast
 
 SCORES = "scores.npz"

@@ -18,9 +18,9 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.common.files import sha256
 from transmix.common.plain import built
+from transmix.common.runtime import Runtime
 from transmix.data.sources import ImageSource
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:

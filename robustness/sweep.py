@@ -25,6 +25,7 @@ from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
 from transmix.common.errors import UserError
 from transmix.common.progress import progress_bar
+from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
 from transmix.common.stopping import Stopped, StopRequest
 from transmix.data.loaders import eval_loader
@@ -32,7 +33,6 @@ from transmix.data.sources import Images
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 from transmix.training.evaluate import check_finite
-from transmix.training.loop import Runtime
 from transmix.training.precision import allow_tf32, autocast
 
 PUBLISHED_GRID = (14, 14)  # at 224 px

@@ -16,12 +16,13 @@ import torch
 
 from experiments.scales import SCALES
 from transmix.common.files import write_text
+from transmix.common.runtime import Runtime
 from transmix.data.scenes.write import write_scenes
 from transmix.data.sources.folders import read_folders
 from transmix.methods import methods
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime, Trainer
+from transmix.training.loop import Trainer
 
 PATH = Path(__file__).parent / "golden" / "losses.txt"
 STEPS, EPOCHS = 30, 3

@@ -17,7 +17,7 @@ from experiments.costs import known_costs, write_costs
 from experiments.published import PublishedRow, table1
 from experiments.scales import SCALES
 from transmix.common.errors import UserError
-from transmix.training.loop import build_model
+from transmix.models.build import build_model
 
 PUBLISHED = {row.row: row for row in table1()}
 RECIPE = replace(SCALES["tiny"].recipe("deit_t", "transmix"), ema_decay=0.99, clip_grad=1.0)

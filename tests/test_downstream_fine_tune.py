@@ -23,9 +23,9 @@ from downstream.resume import STATE
 from downstream.small import spread
 from experiments.dense import DenseSpec
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.training.checkpoints import load_state, read_checkpoint
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

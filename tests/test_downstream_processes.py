@@ -26,10 +26,10 @@ from downstream.openmmlab import prepare, quiet
 from downstream.resume import STATE
 from downstream.runner import DeviceRunner, synchronise_on_cpu
 from transmix.common.errors import exit_on_user_error
+from transmix.common.runtime import Runtime
 from transmix.common.stopping import Stopped
 from transmix.training.checkpoints import load_state, read_checkpoint
 from transmix.training.distributed import Processes, join_processes
-from transmix.training.loop import Runtime
 
 forkserver = multiprocessing.get_context("forkserver")
 KINDS = {

@@ -11,8 +11,8 @@ from downstream.runs import config_of, execute
 from experiments.dense import DenseSource
 from experiments.study import add_study_options, study_from
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime
 
 
 def planned(scale: str, name: str):

@@ -9,12 +9,13 @@ import pytest
 import torch
 from recipes import small_recipe
 
+from transmix.common.runtime import Runtime
 from transmix.data.sources.folders import read_folders
 from transmix.labels import Box
 from transmix.mixing import cutmix, mixup
 from transmix.training.distributed import Processes
 from transmix.training.epoch_sums import SIZE, lambda_counts, micro_batch_sums, summary
-from transmix.training.loop import Runtime, Trainer
+from transmix.training.loop import Trainer
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

@@ -25,8 +25,8 @@ from transmix.common.errors import UserError
 from transmix.common.plain import built, plain
 from transmix.methods import methods
 from transmix.models import create_model
+from transmix.models.build import build_model
 from transmix.recipe import Recipe, override, parse_settings
-from transmix.training.loop import build_model
 
 
 def study(*options: str) -> Study:

@@ -15,6 +15,7 @@ import transmix.methods
 from transmix import MixingTask, MixPolicy
 from transmix.common.errors import UserError
 from transmix.common.plain import built, plain
+from transmix.common.runtime import Runtime
 from transmix.data.sources.folders import read_folders
 from transmix.labels import Box, mixed_targets, pasted_share, pasted_tokens
 from transmix.methods import methods
@@ -24,7 +25,7 @@ from transmix.models.teacher import Teacher
 from transmix.recipe import Mixing, Recipe, override, parse_settings
 from transmix.training.checkpoints import save_weights
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime, Trainer
+from transmix.training.loop import Trainer
 
 LABELS = torch.tensor([0, 3, 5, 6])
 BOX = Box(4, 20, 8, 32)

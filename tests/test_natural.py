@@ -25,11 +25,11 @@ from robustness.classes import (
 from robustness.metrics import aupr, aurra, rms_calibration_error
 from robustness.natural import Scores, measure, metrics_of
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.data.loaders import Samples, eval_transform
 from transmix.data.scenes import ScenesSpec
 from transmix.data.scenes.stand_ins import hard_scene, unknown_scene, write_stand_in
 from transmix.data.sources.folders import FolderImages
-from transmix.training.loop import Runtime
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "natural_adversarial_metrics.json").read_text())["cases"]
 

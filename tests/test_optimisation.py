@@ -13,13 +13,14 @@ from timm.task import ClassificationTask
 from torch import nn
 from torch.utils.data import DataLoader
 
+from transmix.common.runtime import Runtime
 from transmix.common.stopping import outlive_a_stop
 from transmix.data.sources.folders import read_folders
 from transmix.models import create_model
 from transmix.training.batchnorm import RunningStatistics
 from transmix.training.checkpoints import load_state
 from transmix.training.distributed import Processes
-from transmix.training.loop import STATE, Runtime, Trainer
+from transmix.training.loop import STATE, Trainer
 from transmix.training.optimisation import Optimisation
 
 ALONE = Processes(0, 1, torch.device("cpu"))

@@ -17,12 +17,13 @@ import torch
 from recipes import small_recipe
 
 from transmix.common.errors import exit_on_user_error
+from transmix.common.runtime import Runtime
 from transmix.common.stopping import stop_when_asked
 from transmix.data.sources.folders import read_folders
 from transmix.training.checkpoints import load_state
 from transmix.training.distributed import join_processes, slurm_step
 from transmix.training.log import NAME as LOG
-from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
+from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Trainer
 
 spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["transmix.training.loop"])

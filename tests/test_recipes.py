@@ -9,7 +9,7 @@ from recipe_hashes import golden_hashes, recipe_hashes
 from experiments.published import table1
 from experiments.scales import SCALES
 from transmix.attention import ClassAttention
-from transmix.training.loop import build_model
+from transmix.models.build import build_model
 
 PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.known_rows]
 

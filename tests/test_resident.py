@@ -11,6 +11,7 @@ from PIL import Image
 from recipes import small_recipe
 
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.data.loaders import EpochOrder, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources.folders import FolderImages, read_folders
@@ -19,7 +20,7 @@ from transmix.mixing import cutmix
 from transmix.models import create_model
 from transmix.task import TransMixTask
 from transmix.training.distributed import Processes
-from transmix.training.loop import Runtime, Trainer
+from transmix.training.loop import Trainer
 
 CPU = torch.device("cpu")
 PLAIN = {"resident": True, "rand_augment": None, "crop_scale": (1.0, 1.0), "hflip": 0.0}

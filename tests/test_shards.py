@@ -16,13 +16,14 @@ from recipes import small_recipe
 from shards import samples_of, shards_of, write_info, write_shard
 
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.data.loaders import Shard, TrainLoader, eval_loader
 from transmix.data.sources import SourceSpec, read_source, shards
 from transmix.data.sources.folders import read_folders
 from transmix.data.sources.shards import read_shards
 from transmix.training.checkpoints import load_model
 from transmix.training.distributed import Processes
-from transmix.training.loop import WEIGHTS, Runtime, Trainer
+from transmix.training.loop import WEIGHTS, Trainer
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

@@ -29,6 +29,7 @@ from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.common.stopping import Stopped
 from transmix.data.loaders import Normalizer, Samples, eval_transform
 from transmix.data.objects import ObjectMasks
@@ -36,7 +37,6 @@ from transmix.data.sources.folders import FolderImages
 from transmix.models import create_model
 from transmix.training.checkpoints import save_weights
 from transmix.training.distributed import Processes, join_processes
-from transmix.training.loop import Runtime
 
 spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["robustness.sweep"])

@@ -15,12 +15,13 @@ from recipes import small_recipe
 
 import transmix.training.loop
 from transmix.common.errors import UserError
+from transmix.common.runtime import Runtime
 from transmix.data.sources.folders import read_folders
 from transmix.models import create_model
 from transmix.training.checkpoints import load_model, load_state, save_weights
 from transmix.training.distributed import Processes
 from transmix.training.log import NAME as LOG
-from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Runtime, Trainer
+from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Trainer
 
 # a clean server with torch imported: children start in no time and may be killed like any process
 spawn = multiprocessing.get_context("forkserver")

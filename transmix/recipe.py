@@ -88,7 +88,7 @@ class Recipe(Mixing):
     """The settings of one training run. Units: epochs, images, pixels; rates are per optimizer step.
 
     What does not change the result (worker processes, where data lies, how often a checkpoint is written)
-    is not here but in `transmix.training.loop.Runtime`. How images and labels are mixed is inherited from `Mixing`.
+    is not here but in `transmix.common.runtime.Runtime`. How images and labels are mixed is inherited from `Mixing`.
     """
 
     # what is trained

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from transmix.attention import ClassAttention
+from transmix.models.build import build_model
 from transmix.recipe import Recipe
-from transmix.training.loop import build_model
 
 
 def skeleton(recipe: Recipe, num_classes: int) -> nn.Module:

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.models import get_pretrained_cfg
-from torch import Tensor, nn
+from torch import Tensor
 
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.plain import differing, plain
 from transmix.common.progress import progress_bar
+from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
 from transmix.common.stopping import Stopped, StopRequest
 from transmix.data.loaders import Normalizer, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
-from transmix.models import create_model
+from transmix.models.build import build_model
 from transmix.models.teacher import load_teacher, named_file
 from transmix.recipe import Recipe, fingerprint
 from transmix.task import MixingTask
@@ -45,25 +45,6 @@ WEIGHTS, EMA_WEIGHTS = "weights.safetensors", "weights_ema.safetensors"
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """How a run is carried out; nothing here changes its result (but for the rounding of other kernels).
-
-    Attributes:
-        workers: loader processes.
-        checkpoint_seconds: time between checkpoints within an epoch (there is one at every epoch's end).
-        compile: `torch.compile` the model.
-        channels_last: keep images and convolutions in that memory format.
-        progress: a progress bar, where there is a terminal.
-    """
-
-    workers: int = 1
-    checkpoint_seconds: float = 60.0
-    compile: bool = False
-    channels_last: bool = False
-    progress: bool = True
-
-
-@dataclass(frozen=True)
 class Trained:
     """What a finished training run measured: accuracy of the reported weights, seconds, MiB."""
 
@@ -73,16 +54,6 @@ class Trained:
     seconds: float  # over all the sessions that it took
     peak_memory_mib: float
     parameters: int
-
-
-def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict[str, Any]]:
-    """The recipe's model, freshly initialised, and what `load_model` needs to rebuild it."""
-    default = get_pretrained_cfg(recipe.model)
-    resized = default is not None and default.input_size[-1] != recipe.image_size
-    model_args = {"img_size": recipe.image_size} if resized else {}
-    model = create_model(recipe.model, num_classes=num_classes, drop_path_rate=recipe.drop_path, **model_args)
-    about = {"model": recipe.model, "num_classes": num_classes, "model_args": model_args}
-    return model, about | {"image_size": recipe.image_size, "mean": default.mean, "std": default.std}
 
 
 class Trainer:
