@@ -39,7 +39,7 @@ IMAGES = {"cuda": 8192, "cpu": 256}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Parse the command line; time both ways to classify perturbed images, and print how they compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.add_argument("--model", metavar="NAME", help="timm model (default: one that suits the device)")
     parser.add_argument("--images", type=int, metavar="N", help=f"JPEGs to write (default: {IMAGES})")

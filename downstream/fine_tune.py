@@ -148,7 +148,7 @@ class Nowhere(io.TextIOBase):
     """Where the libraries' console output goes; mmengine writes the same to its log file."""
 
     def write(self, text: str) -> int:
-        """Drop it."""
+        """Drop the text, and say that all of it was written."""
         return len(text)
 
 
@@ -219,14 +219,14 @@ class ShowProgress(Hook):
             self.line = self.bar.add_task(self.name, total=runner.max_iters, completed=runner.iter, note="")
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """One iteration more."""
+        """Move the bar of the training, every ten iterations."""
         if runner.iter % 10 == 9:
             self.bar.update(self.line, completed=runner.iter + 1, note=f"loss {outputs['loss'].item():.3f}")
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """The second bar."""
+        """Begin a bar for the evaluation."""
         self.line = self.bar.add_task(f"{self.name}: evaluation", total=len(runner.test_loop.dataloader), note="")
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """One batch more."""
+        """Move the bar of the evaluation by a batch."""
         self.bar.advance(self.line)

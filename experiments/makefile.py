@@ -1,4 +1,4 @@
-"""The generated makefile fragment: one target a record, so that make runs what is missing (-j, -k, -n for free)."""
+"""The generated makefile fragment: a target for each record, so that make runs what is missing (with -j, -k, -n)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carry out one run of a plan: prepare its data, hand it to who does its kind, write its record."""
+"""Carry out one run of a plan: prepare its data, call the module of its kind, write its record."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def default_workers(processes: Processes) -> int:
 
 
 def describe(task: Run) -> dict[str, Any]:
-    """Who this run is."""
+    """What identifies a run in its record: its name, id, place in the study, command, and the runs it needs."""
     names = ("id", "name", "table", "kind", "scale", "row", "part", "method", "seed", "command")
     return {name: getattr(task, name) for name in names} | {"needs": [need.id for need in task.needs]}
 

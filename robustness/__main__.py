@@ -23,7 +23,7 @@ def main() -> None:
     if args.sweep not in (*SWEEPS, *CURVES, NATURAL):
         raise unknown_name("sweep", args.sweep, {*SWEEPS, *CURVES, NATURAL})
     if len(args.weights) != len(args.model):
-        raise UserError(f"{len(args.model)} models and {len(args.weights)} weights files: give one file a model")
+        raise UserError(f"{len(args.model)} models and {len(args.weights)} weights files: give each model one file")
     if args.sweep == NATURAL and None in (args.imagenet_a, args.imagenet_o):
         raise UserError("--sweep natural needs --imagenet-a PATH and --imagenet-o PATH")
     # before torch is loaded: threads that wait for each other sleep, or two commands side by side stall each other

@@ -137,7 +137,7 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
         dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
     saliency = find_saliency(sweep, first, images, grid, dino, command.args.masks)
     protocol = plain(sweep)
-    # more draws of the same are further settings of the same answers, and so are more cells
+    # a sweep with more draws or more cells adds settings to the answers that there are
     decides = {name: value for name, value in protocol.items() if name not in ("curves", "draws", "cells")}
     source = {"dino_sha256": sha256(command.args.dino)} if dino is not None else {}
     if foreground_from(sweep, "objects"):
@@ -218,7 +218,7 @@ def command_line() -> str:
 
 
 def show(sweep: Sweep, found: list[tuple[str, dict[str, Any]]]) -> None:
-    """Print top-1 by curve and severity, mean over draws, one line a model (name, metrics) and curve."""
+    """Print top-1 by curve and severity, mean over draws, one line for each model (name, metrics) and curve."""
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for curve in sweep.curves:
         severities = plain(sweep.points(curve)[0])

@@ -53,7 +53,7 @@ def settings_of(sweep: Sweep, grid: Grid) -> list[Setting]:
     """All settings of a sweep, on a grid of (rows, columns) patches.
 
     Raises:
-        UserError: a name that there is not, or a value out of range.
+        UserError: an unknown name, or a value out of range.
     """
     check(sweep)
     fill = {"grid": grid, "fill": sweep.fill}

@@ -113,7 +113,7 @@ class Comparison:
 
     @property
     def arms(self) -> tuple[Arm, Arm]:
-        """Both."""
+        """Both arms: before, then after."""
         return self.before, self.after
 
     @cached_property

@@ -58,7 +58,7 @@ class ImageInterval:
 
     @property
     def text(self) -> str:
-        """``+0.10 to +0.52``."""
+        """Its ends with their signs: ``+0.10 to +0.52``."""
         return f"{self.low:+.2f} to {self.high:+.2f}".replace("-", "−")
 
 

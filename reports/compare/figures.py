@@ -29,7 +29,7 @@ _LINE, _LETTER, _PLOT = 0.25, 0.072, 3.0  # inches: a run, a letter of its name,
 
 
 def difference_figures(pairing: Pairing) -> list[Picture]:
-    """For each table, how the metric that stands for it changed, one line a run."""
+    """For each table, how the metric that stands for it changed, with one line for each run."""
     tables: dict[str, list[Difference]] = {}
     for pair in pairing.pairs:
         if pair.differences:

@@ -89,7 +89,7 @@ def curves_of(results: list[Result]) -> list[str]:
 
 
 def picture(name: str, results: list[Result]) -> bytes:
-    """A PNG: a panel a curve, a line a model, with the 95 % interval over images as a band."""
+    """A PNG: a panel for each curve, a line for each model, and its 95 % interval over images as a band."""
     curves = curves_of(results)
 
     def paint(figure: Figure) -> None:

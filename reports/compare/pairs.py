@@ -130,7 +130,7 @@ class Pairing:
 
     @property
     def differences(self) -> list[Difference]:
-        """Of all pairs."""
+        """The differences of all pairs, pair by pair."""
         return [difference for pair in self.pairs for difference in pair.differences]
 
 

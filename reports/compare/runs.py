@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All figures."""
+        """All figures, those of the gallery last."""
         return self.figures + (self.curves.pictures if self.curves else [])
 
     @property

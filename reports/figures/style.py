@@ -91,7 +91,7 @@ class Picture:
 
     @cached_property
     def drawing(self) -> Drawing:
-        """The figure, drawn."""
+        """The figure as SVG and PNG, drawn on first use."""
         return draw_figure(self.inches, self.paint)
 
     @property
@@ -205,7 +205,7 @@ class Gallery:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All of them."""
+        """All figures, line by line."""
         return [picture for line in self.lines for picture in line]
 
 

@@ -150,7 +150,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Its row's name."""
+        """Its row's name for people: ``DeiT-T``."""
         return f"{self.family}-{self.size}" if self.size else self.family
 
 

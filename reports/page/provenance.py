@@ -116,7 +116,7 @@ class Provenance:
 
     @property
     def entries(self) -> list[Entry]:
-        """All runs."""
+        """All runs of the study, group by group."""
         return [entry for group in self.groups for entry in group.entries]
 
 

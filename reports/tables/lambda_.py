@@ -101,7 +101,7 @@ def _cells(collected: Collected, row: str, method: str) -> dict[str, Cell]:
 
 
 def numbers(collected: Collected) -> Numbers:
-    """The table for programs, unrounded: one line a row and method."""
+    """The table for programs, unrounded: one line for each row and method."""
     return [_numbers(collected, *line) for line in _lines(collected)]
 
 

@@ -159,7 +159,7 @@ def _notes(collected: Collected) -> tuple[str, ...]:
 
 
 def numbers(collected: Collected) -> Numbers:
-    """The table for programs, unrounded: one line a row and kind of perturbation."""
+    """The table for programs, unrounded: one line for each row and kind of perturbation."""
     return [_numbers(row, what, arms_of(collected, row, what)) for row in collected.study.rows for what in LINES]
 
 
@@ -199,7 +199,7 @@ def _alt(result: Result) -> str:
 
 
 def points(collected: Collected) -> Numbers:
-    """Every point of every curve for programs, unrounded: one line a run, curve and severity; one for a missing run."""
+    """Every point of every curve for programs, unrounded: a line for each run, curve and severity."""
     return [line for result in collected.results if result.run.kind == "occlusion" for line in _points(result)]
 
 

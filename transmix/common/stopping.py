@@ -66,5 +66,5 @@ def outlive_a_stop(_: int) -> None:
     """Initialise a loader worker: signals sent to the whole job must not kill it before the run has its checkpoint."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # but end in the end: whoever terminates a worker and waits for it must not wait for ever
+    # yet it ends after a while: whoever terminates a worker and waits for it must not wait for ever
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))

@@ -1,4 +1,4 @@
-"""What a training run says while it runs: a line a epoch as JSON, and TensorBoard where it is installed."""
+"""What a training run says while it runs: a line for each epoch as JSON, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """How many optimizer steps the run has made, over all its sessions."""
         return self.epoch * self.batches.steps + self.batch
 
     def _train_epoch(self, epoch: int) -> None:

@@ -80,7 +80,7 @@ class Optimisation:
         self.scaler.scale(loss / self.accumulated).backward()
 
     def end_step(self, step: int) -> None:
-        """Change the weights."""
+        """Take an optimizer step with the gradient that `backward` has added up, and move the average after it."""
         if self.recipe.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.task.get_clip_parameters(), self.recipe.clip_grad)

@@ -42,7 +42,7 @@ class SceneClass:
 
     @property
     def name(self) -> str:
-        """E.g. ``000-star-stripes-amber``."""
+        """Its folder's name: number, shape, texture and palette, as ``000-star-stripes-amber``."""
         return f"{self.index:03d}-{self.shape}-{self.texture}-{self.palette.name}"
 
 
