@@ -28,21 +28,21 @@ STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(METHODS),--methods
 PLAN := $(RESULTS)/$(SCALE)/plan.mk
 export PLUGINS
 
+# A table is a file, here or in a folder of PLUGINS; its name is the target, its docstring's first line the help.
+TABLE_FILES := $(filter-out %/__init__.py,$(wildcard $(addsuffix /*.py,reports/tables $(addsuffix /tables,$(subst :, ,$(PLUGINS))))))
+TABLE_FILES := $(foreach file,$(TABLE_FILES),$(if $(filter _%,$(notdir $(file))),,$(file)))
+TABLES := $(patsubst %_,%,$(basename $(notdir $(TABLE_FILES))))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page table1 table2 table3 table4 table5 occlusion lambda plan check-paper verify bench data test lint clean
+.PHONY: help report page $(TABLES) plan check-paper verify bench data test lint clean
 
 help:  ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@{ grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'; $(foreach file,$(TABLE_FILES),\
+	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' '$(file)';) } | expand -t 14
 
 report: $(VENV)  ## run what is missing, then write and print the whole report
-table1: $(VENV)  ## ImageNet classification, without and with TransMix
-table2: $(VENV)  ## ways to mix: none, CutMix, Mixup + CutMix, TransMix, and the true labels where known
-table3: $(VENV)  ## fine-tuned for semantic segmentation, from baseline, TransMix and random weights
-table4: $(VENV)  ## fine-tuned for detection and instance segmentation, from the same
-table5: $(VENV)  ## natural adversarial images: hard ones of known classes, and ones of unknown classes
-occlusion: $(VENV)  ## robustness to dropped and shuffled patches, noise, blur, low contrast, compression
-lambda: $(VENV)  ## area-lambda and attention-lambda against the true share
+$(TABLES): $(VENV)
 
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours
 	@$(PYTHON) -m experiments plan $(STUDY)
@@ -78,7 +78,7 @@ $(VENV): requirements.lock
 	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
-ifneq ($(filter report table1 table2 table3 table4 table5 occlusion lambda $(RESULTS)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter report $(TABLES) $(RESULTS)/%,$(MAKECMDGOALS)),)
 ifneq ($(shell PLUGINS='$(PLUGINS)' $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
 $(error there is nothing to make, see the line above)
 endif
@@ -86,13 +86,7 @@ include $(PLAN)
 
 report: $(RECORDS_report)
 	$(PY) -m reports $(STUDY)
-table1: $(RECORDS_table1)
-table2: $(RECORDS_table2)
-table3: $(RECORDS_table3)
-table4: $(RECORDS_table4)
-table5: $(RECORDS_table5)
-occlusion: $(RECORDS_occlusion)
-lambda: $(RECORDS_lambda)
-table1 table2 table3 table4 table5 occlusion lambda:
+$(foreach table,$(TABLES),$(eval $(table): $(RECORDS_$(table))))
+$(TABLES):
 	@$(PY) -m reports $(STUDY) --table $@
 endif

@@ -96,3 +96,14 @@ def test_a_table_is_in_every_format(report):
     hours = pandas.read_csv(report / "hours.csv", index_col="run")["hours"]
     assert hours["table1.deit_t.transmix.seed0"] == pytest.approx(125 / 3600)
     assert 0 < hours["table2.deit_t.halves.seed0"] < 1
+
+
+def test_make_knows_a_table_of_ones_own(folder):
+    def make(*arguments: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PLUGINS"}
+        command = ["make", *arguments, f"PLUGINS={folder}", f"RESULTS={folder}/made"]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "hours         How long every training took\n" in make("help")
+    (line,) = [line for line in make("-n", "hours", "SCALE=smoke").splitlines() if "-m reports" in line]
+    assert line.endswith("--table hours")

@@ -1,4 +1,4 @@
-"""Area-lambda and attention-lambda against the true share: which is nearest to what a mixed image really shows."""
+"""Area-lambda and attention-lambda against the share of the pasted image that is really to be seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Robustness to dropped and shuffled patches, noise, blur, low contrast, compression: areas under the curves."""
+"""Robustness to dropped and shuffled patches, noise, blur, low contrast, compression."""
 
 from __future__ import annotations
 
