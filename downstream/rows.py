@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from downstream.backbone import map_info
 from downstream.openmmlab import config_names, load_config
-from experiments.scales import ROWS
+from experiments.rows import family, rows
 from transmix.common.errors import unknown_name
 
 PYRAMID = (4, 8, 16, 32)  # the strides that mmseg's Feature2Pyramid makes of a patch of 16, or of 8
@@ -40,7 +40,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 
 def rows_of(name: str) -> list[str]:
     """The rows that a configuration serves, ``["pvt_t", ...]``: those of its family, which ends its name."""
-    return [row for row in ROWS if row.split("_")[0] == name.rsplit("_", 1)[-1]]
+    return list(family(name.rsplit("_", 1)[-1]))
 
 
 def row_config(name: str, row: str) -> Config:
@@ -56,7 +56,7 @@ def row_config(name: str, row: str) -> Config:
     config = load_config(name)
     for of_config in ("", name):
         config.merge_from_dict(SETTINGS.get(row, {}).get(of_config, {}))
-    put_backbone(config, model=ROWS[row]().model)
+    put_backbone(config, model=rows()[row].recipe().model)
     return config
 
 

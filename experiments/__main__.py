@@ -11,7 +11,8 @@ from experiments.estimate import add_estimate_options, assumptions_from
 from experiments.ledger import LEDGER, SOURCES
 from experiments.makefile import fragment
 from experiments.plan import plan_lines
-from experiments.scales import ROWS, SCALES
+from experiments.rows import rows
+from experiments.scales import SCALES
 from experiments.study import Study, add_study_options, study_from
 from transmix.common.errors import exit_on_user_error
 from transmix.common.files import write_text
@@ -69,10 +70,10 @@ def main() -> None:
 
 
 def print_list() -> None:
-    """Rows of Table 1 and scales."""
+    """Print rows of Table 1 and scales."""
     print("rows of Table 1")
-    for row, recipe in ROWS.items():
-        print(f"  {row:8} {recipe().model:28} {recipe.__doc__.splitlines()[0]}")
+    for name, row in rows().items():
+        print(f"  {name:8} {row.recipe().model:28} {(row.recipe.__doc__ or row.title).splitlines()[0]}")
     print("scales")
     for scale in SCALES.values():
         print(f"  {scale.name:8} rows {', '.join(scale.rows)}; {scale.seeds} seed(s); {scale.purpose}")
@@ -86,8 +87,8 @@ def print_ledger() -> None:
             print(f"\n{entry.title} ({listed(entry.rows)})")
             for source, statement in entry.says.items():
                 print(f"  {source}: {statement}")
-            for values, rows in chosen(entry).items():
-                print(f"  here: {values} ({listed(rows)})")
+            for values, having in chosen(entry).items():
+                print(f"  here: {values} ({listed(having)})")
             print(f"  {entry.choice}")
             for other in entry.alternatives:
                 print(f'  or SET="{other.settings}" ({listed(other.rows)}): {other.reading}')

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.deit import deit_original
-from experiments.scales import ROWS, SCALES
+from experiments.rows import paper_rows, rows
+from experiments.rows.deit import deit_original
+from experiments.scales import SCALES
 from transmix.common.plain import plain
 
 
@@ -45,7 +46,7 @@ class Entry:
     title: str
     says: dict[str, str]
     choice: str
-    rows: tuple[str, ...] = tuple(ROWS)
+    rows: tuple[str, ...] = paper_rows()
     settings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 
@@ -67,7 +68,12 @@ def by_value(entry: Entry, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 def spelled(recipe: Mapping[str, Any], names: Iterable[str]) -> str:
     """Settings of a recipe as ``SET=`` takes them: ``"lr=0.001 ema_decay=none"``."""
-    return " ".join(f"{name}={setting_text(recipe[name])}" for name in names)
+    parts = []
+    for name in names:
+        options = {f"{name}.{key}": value for key, value in recipe[name].items()} if name == "mix_options" else {}
+        one_by_one = options if name == "mix_options" else {name: recipe[name]}
+        parts += [f"{key}={setting_text(value)}" for key, value in one_by_one.items()]
+    return " ".join(parts)
 
 
 def setting_text(value: Any) -> str:
@@ -77,18 +83,18 @@ def setting_text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def listed(rows: Collection[str], name: Callable[[str], str] = str) -> str:
+def listed(some: Collection[str], name: Callable[[str], str] = str) -> str:
     """Rows in words, each by its `name`: ``"deit_t, deit_s"``, ``"all rows but cait_xxs"`` where that is shorter."""
-    others = [row for row in ROWS if row not in rows]
-    if not others:
+    others = [row for row in paper_rows() if row not in some]
+    if not others and len(some) == len(paper_rows()):
         return "all rows"
-    short, prefix = (rows, "") if len(rows) <= len(others) else (others, "all rows but ")
+    short, prefix = (some, "") if len(some) <= len(others) or not others else (others, "all rows but ")
     return prefix + ", ".join(map(name, short))
 
 
-def as_deit_itself(rows: Iterable[str]) -> str:
-    """The settings that turn the paper recipes of `rows` into DeiT's own, their models aside."""
+def as_deit_itself(names: Iterable[str]) -> str:
+    """The settings that turn the paper recipes of some rows into DeiT's own, their models aside."""
     original = plain(deit_original())
-    recipes = [plain(ROWS[row]()) for row in rows]
+    recipes = [plain(rows()[row].recipe()) for row in names]
     differing = [name for name in original if any(recipe[name] != original[name] for recipe in recipes)]
     return spelled(original, (name for name in differing if name != "model"))

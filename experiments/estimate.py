@@ -13,8 +13,8 @@ from functools import cache
 
 from experiments.costs import ModelCost, known_costs
 from experiments.protocols import Sweep
+from experiments.rows import rows
 from experiments.runs import Run
-from experiments.scales import ROWS
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.plain import built
 
@@ -238,7 +238,7 @@ def assumptions_from(args: argparse.Namespace) -> Assumptions:
     return Assumptions(
         gpu_tflops=_rates("--gpu-tflops", args.gpu_tflops, "precision", A100_TFLOPS) or dict(A100_TFLOPS),
         utilisation=args.utilisation,
-        images_per_second=_rates("--images-per-second", args.images_per_second, "row", ROWS),
+        images_per_second=_rates("--images-per-second", args.images_per_second, "row", rows()),
         gpus=args.gpus,
         train_images=args.train_images,
         val_images=args.val_images,

@@ -10,7 +10,7 @@ Standard library only.
 from __future__ import annotations
 
 from experiments.entries import Alternative, Entry, as_deit_itself
-from experiments.scales import ROWS
+from experiments.rows import family, paper_rows
 
 SOURCES = {
     "slides": "the TransMix slides: Algorithm 1 and the ImageNet table",
@@ -22,8 +22,8 @@ SOURCES = {
     "openmixup": "a re-implementation, Westlake-AI/openmixup @37e1372",
     "timm": "timm 1.0.31, whose models are trained here",
 }
-ALL = tuple(ROWS)
-DEIT, PVT, XCIT, CAIT = (tuple(row for row in ROWS if row.startswith(name)) for name in ("deit", "pvt", "xcit", "cait"))
+ALL = paper_rows()
+DEIT, PVT, XCIT, CAIT = map(family, ("deit", "pvt", "xcit", "cait"))
 
 LEDGER: dict[str, tuple[Entry, ...]] = {
     "Training recipes": (

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.rows import rows
 from transmix.common.plain import built
 
 OCCLUSION = ("random", "salient", "non_salient")
+SALIENT = ("salient", "non_salient")  # of them, those that need to know where the foreground is
 CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
 PROTOCOLS = ("per_image", "published")
 SWEEPS = {"occlusion": OCCLUSION, "shuffle": ("shuffle",), "corruptions": CORRUPTIONS}
@@ -126,8 +128,8 @@ class FineTuning:
     rows: tuple[str, ...] = ()
 
     def serves(self, row: str) -> bool:
-        """Whether it is for a row of Table 1."""
-        return row in self.rows if self.rows else row.partition("_")[0] == self.config.rpartition("_")[2]
+        """Whether it is for a row."""
+        return row in self.rows if self.rows else rows()[row].family == self.config.rpartition("_")[2]
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> FineTuning:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.cait import cait_xxs
-from experiments.deit import deit_b, deit_s, deit_t
 from experiments.fine_tuning import PAPER
 from experiments.protocols import FineTuning, LambdaStudy, Sweep
-from experiments.pvt import pvt_l, pvt_m, pvt_s, pvt_t
-from experiments.xcit import xcit_l, xcit_m, xcit_s, xcit_t
+from experiments.rows import paper_rows, rows
 from transmix.data.scenes import ScenesSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe
 
-ROWS: dict[str, Callable[[], Recipe]] = {  # in the order of the paper's table
-    recipe.__name__: recipe
-    for recipe in ((deit_t, pvt_t, xcit_t, cait_xxs, deit_s, pvt_s, xcit_s, pvt_m, pvt_l, xcit_m, deit_b, xcit_l))
-}
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
 RANDOM = "random"  # fine-tuning that starts from no weights
 TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
@@ -34,7 +27,15 @@ def table_of(method: str) -> str:
 def trained_by(row: str, chosen: Collection[str]) -> tuple[str, ...]:
     """The methods a row is trained by: the pair, and of those that are chosen Table 1's; for one row Table 2's too."""
     others = [name for name in methods() if name in chosen and name not in PAIR]
-    return PAIR + tuple(name for name in others if row == TABLE2_ROW or table_of(name) == "table1")
+    shown = PAIR + tuple(name for name in others if row == TABLE2_ROW or table_of(name) == "table1")
+    return shown if rows()[row].attention else tuple(name for name in shown if not reads_attention(name))
+
+
+def reads_attention(method: str) -> bool:
+    """Whether a method can only train models whose class attention can be read."""
+    declared = methods()[method]
+    by_attention = declared.settings.get("label_rule", "area") in ("attention", "mean")
+    return by_attention or not {*declared.reads} <= {"teacher"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Scale:
         tables: what ``make report`` runs.
         seeds: seeds that are run by default.
         training: settings that replace a paper recipe's.
-        models: the model that stands in for each row's; empty for the paper's own.
+        models: which of a row's stand-ins is trained (`experiments.rows.Row.models`); empty for its own model.
         sweep: what is done to images to see how robust a model is.
         lambda_study: the comparison of lambdas.
         fine_tuning: the downstream runs, for those rows that they serve.
@@ -64,15 +65,15 @@ class Scale:
     tables: tuple[str, ...]
     seeds: int
     training: dict[str, Any]
-    models: dict[str, str]
+    models: str
     sweep: Sweep
     lambda_study: LambdaStudy
     fine_tuning: tuple[FineTuning, ...]
 
     @property
     def known_rows(self) -> tuple[str, ...]:
-        """Rows of Table 1 that can be run at this scale."""
-        return tuple(self.models or ROWS)
+        """Rows that can be run at this scale."""
+        return tuple(name for name, row in rows().items() if not self.models or self.models in row.models)
 
     def methods(self, row: str) -> tuple[str, ...]:
         """How a row is trained at this scale by default."""
@@ -80,8 +81,8 @@ class Scale:
 
     def recipe(self, row: str, method: str) -> Recipe:
         """How a row is trained by a method at this scale."""
-        stand_in = {"model": self.models[row]} if self.models else {}
-        return replace(ROWS[row](), **(self.training | stand_in | methods()[method].settings))
+        stand_in = {"model": rows()[row].models[self.models]} if self.models else {}
+        return replace(rows()[row].recipe(), **(self.training | stand_in | methods()[method].settings))
 
 
 # Short runs on small images: mild augmentation and mixing in part of the batches, no moving average (it would not
@@ -120,34 +121,6 @@ _ONE_GPU = {
 }
 
 _CELLS_64 = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (16, 16))  # as published, but for 14 x 14
-_MICRO = {
-    "deit_t": "deit_micro_tiny_patch8_64",
-    "pvt_t": "pvt_micro_tiny_patch2_64",
-    "xcit_t": "xcit_micro_tiny_patch8_64",
-    "cait_xxs": "cait_micro_xxs_patch8_64",
-    "deit_s": "deit_micro_small_patch8_64",
-    "pvt_s": "pvt_micro_small_patch2_64",
-    "xcit_s": "xcit_micro_small_patch8_64",
-    "pvt_m": "pvt_micro_medium_patch2_64",
-    "pvt_l": "pvt_micro_large_patch2_64",
-    "xcit_m": "xcit_micro_medium_patch8_64",
-    "deit_b": "deit_micro_base_patch8_64",
-    "xcit_l": "xcit_micro_large_patch8_64",
-}
-_LAB = {
-    "deit_t": "deit_tiny_patch8_64",
-    "pvt_t": "pvt_tiny_patch2_64",
-    "xcit_t": "xcit_tiny_24_p8_224",
-    "cait_xxs": "cait_xxs36_patch8_64",
-    "deit_s": "deit_small_patch8_64",
-    "pvt_s": "pvt_small_patch2_64",
-    "xcit_s": "xcit_small_12_p8_224",
-    "pvt_m": "pvt_medium_patch2_64",
-    "pvt_l": "pvt_large_patch2_64",
-    "xcit_m": "xcit_medium_24_p8_224",
-    "deit_b": "deit_base_patch8_64",
-    "xcit_l": "xcit_large_24_p8_224",
-}
 
 
 def _dense(config: str, iterations: int, batch_size: int = 8, precision: str = "fp32") -> FineTuning:
@@ -168,7 +141,7 @@ SCALES = {
             tables=TABLES,
             seeds=1,
             training=_SHORT | {"epochs": 2, "batch_size": 16},
-            models=_MICRO,
+            models="tiny",
             sweep=Sweep(tenths=(5,), cells=((4, 4),), severities=(3,), draws=2),
             lambda_study=LambdaStudy(mixes=32, examples=2),
             fine_tuning=(
@@ -185,7 +158,7 @@ SCALES = {
             tables=("table1", "table3", "table4", "table5", "occlusion", "lambda"),
             seeds=1,
             training=_SHORT | {"epochs": 8},
-            models=_MICRO,
+            models="tiny",
             sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=256),
             lambda_study=LambdaStudy(),
             fine_tuning=(
@@ -204,7 +177,7 @@ SCALES = {
             tables=TABLES,
             seeds=5,
             training=_SHORT | _ONE_GPU,
-            models=_LAB,
+            models="lab",
             sweep=Sweep(cells=_CELLS_64),
             lambda_study=LambdaStudy(mixes=4096),
             fine_tuning=(
@@ -217,12 +190,12 @@ SCALES = {
             name="paper",
             purpose="the paper's models and recipes on ImageNet-1k",
             scenes=None,
-            rows=tuple(ROWS),
+            rows=paper_rows(),
             mix_methods=("none", "cutmix"),
             tables=TABLES,
             seeds=1,
             training={},
-            models={},
+            models="",
             sweep=Sweep(),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=PAPER,

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import OPTIONS, DenseSpec
-from experiments.protocols import PROTOCOLS, STAND_INS, FineTuning, NaturalAdversarial, Sweep
+from experiments.protocols import PROTOCOLS, SALIENT, STAND_INS, FineTuning, NaturalAdversarial, Sweep
+from experiments.rows import rows
 from experiments.runs import Data, Run
-from experiments.scales import PAIR, RANDOM, ROWS, SCALES, TABLE2_ROW, Scale, table_of, trained_by
+from experiments.scales import PAIR, RANDOM, SCALES, TABLE2_ROW, Scale, reads_attention, table_of, trained_by
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.plain import plain
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe, override, parse_settings
 
+OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs", "teacher")  # settings
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
@@ -134,6 +136,12 @@ class Study:
             protocol=self.protocol or self.scale.sweep.protocol,
         )
 
+    def sweep_of(self, row: str) -> Sweep:
+        """The sweep of a row's models: where only their attention could tell the foreground, and cannot, without it."""
+        if rows()[row].attention or self.sweep.saliency != "attention":
+            return self.sweep
+        return replace(self.sweep, curves=tuple(curve for curve in self.sweep.curves if curve not in SALIENT))
+
     @property
     def misleading(self) -> dict[str, Path]:
         """Folders of hard images of known classes and of images of unknown ones: the user's, or the scenes'."""
@@ -166,9 +174,9 @@ class Study:
 
     def recipe(self, row: str, method: str) -> Recipe:
         """How a row is trained by a method in this study."""
-        own = methods()[method].settings
+        own, changed = methods()[method].settings, _concerning(method, self.changed)
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
-        settings = own | self.changed if method == "transmix" else self.changed | {"label_rule": "area"} | own
+        settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
         return override(self.scale.recipe(row, "baseline"), **settings)
 
     def _training(self, row: str, method: str, seed: int) -> Run:
@@ -176,7 +184,7 @@ class Study:
 
     def _measurement(self, table: str, kind: str, trained: Run) -> Run:
         protocol, inputs = {
-            "occlusion": (self.sweep, {"dino": self.dino} if self.dino else {}),
+            "occlusion": (self.sweep_of(trained.row), {"dino": self.dino} if self.dino else {}),
             "natural": (self._natural(), self.misleading),
             "lambda": (self.scale.lambda_study, {}),
         }[kind]
@@ -219,7 +227,7 @@ class Study:
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     """The options that describe a study."""
     parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
-    parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(ROWS)}")
+    parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(rows())}")
     parser.add_argument(
         "--methods",
         metavar="METHOD,...",
@@ -286,7 +294,13 @@ def study_from(args: argparse.Namespace) -> Study:
         dino=args.dino,
         protocol=args.protocol,
     )
-    return replace(study, methods=_chosen(args.methods, study)) if args.methods else study
+    if args.methods:
+        study = replace(study, methods=_chosen(args.methods, study))
+    known = {option for method in study.trained_by(TABLE2_ROW) for option in methods()[method].options}
+    for option in study.changed.get("mix_options", {}):
+        if option not in known:
+            raise unknown_name("mix_option of the methods that are trained", option, known)
+    return study
 
 
 def _chosen(text: str, study: Study) -> tuple[str, ...]:
@@ -312,6 +326,17 @@ def _possible(method: str, study: Study) -> bool:
 def _shown(trained: dict[str, Run], table: str) -> dict[str, Run]:
     """The trainings whose method appears in a table."""
     return {method: run for method, run in trained.items() if table in methods()[method].tables}
+
+
+def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
+    """Of changed settings those that concern a method: the others would make other runs of it, with the same result."""
+    declared = methods()[method]
+    left_out = set() if reads_attention(method) else {*OF_ATTENTION}
+    if "teacher" in declared.reads:
+        left_out.discard("teacher")
+    options = {name: value for name, value in changed.get("mix_options", {}).items() if name in declared.options}
+    kept = {name: value for name, value in changed.items() if name not in left_out and name != "mix_options"}
+    return kept | ({"mix_options": options} if options else {})
 
 
 def _needs_masks(method: str) -> bool:

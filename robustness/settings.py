@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from experiments.protocols import CURVES, OCCLUSION, PROTOCOLS, Sweep
+from experiments.protocols import CURVES, OCCLUSION, PROTOCOLS, SALIENT, Sweep
 from robustness.corruptions import CORRUPTIONS, SEVERITIES
 from robustness.draws import Draws
 from robustness.patches import FILLS, Grid, drop_foreground, drop_random, drop_salient, shuffle
@@ -18,7 +18,6 @@ from transmix.common.seeding import derive_seed
 
 SALIENCY = ("objects", "attention", "dino")
 CLEAN = "clean"
-SALIENT = ("salient", "non_salient")  # curves that need to know where the foreground is
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+import experiments.rows
+import transmix.methods
+from experiments.rows import rows
+from transmix.methods import methods
+
 torch.use_deterministic_algorithms(True)
 torch.set_num_threads(1)  # tests are small; two threads only wait for each other
 ROOT = Path(__file__).parent.parent
 # what `make test SCALE=smoke` exports to what it runs; tests call make as from a shell that knows of no study
-MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "SCALE", "ROWS", "SEEDS", "SET", "RESULTS", "DATA", "JOBS")
+MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "SCALE", "ROWS", "METHODS", "SEEDS", "SET", "PLUGINS")
+MAKE += ("RESULTS", "DATA", "JOBS")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +50,25 @@ def no_published_runs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reports.records.collect.PUBLISHED_RUNS", Path("no", "published", "runs"))
         yield
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of one's own (``PLUGINS=``), empty; what was found before is forgotten, and once more afterwards."""
+    found = {experiments.rows: rows, transmix.methods: methods}
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    monkeypatch.setenv("PLUGINS", str(folder))
+    for package, cached in found.items():
+        monkeypatch.setattr(package, "__path__", list(package.__path__))
+        cached.cache_clear()
+    before = set(sys.modules)
+    yield folder
+    for name in sys.modules.keys() - before:
+        if str(folder) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+    for cached in found.values():
+        cached.cache_clear()
 
 
 def write_class_folders(root: Path, classes: int = 3, train: int = 16, val: int = 5, size: int = 64) -> Path:

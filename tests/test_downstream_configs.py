@@ -18,7 +18,7 @@ from downstream.precision import check_precision, put_precision
 from downstream.rehearsal import learning_rates, rehearse
 from downstream.rows import put_backbone, row_config, rows_of
 from experiments.fine_tuning import PAPER
-from experiments.scales import ROWS
+from experiments.rows import rows
 from transmix.common.errors import UserError
 from transmix.training.distributed import Processes
 
@@ -57,7 +57,7 @@ def test_the_brief_is_covered():
         "coco/mask_rcnn_1x",
         "coco/mask_rcnn_3x",
     }
-    assert {row for name in config_names() for row in rows_of(name)} == set(ROWS)
+    assert {row for name in config_names() for row in rows_of(name)} == set(rows())
 
 
 @every_config
@@ -65,7 +65,7 @@ def test_every_row_loads_offline(name, offline):
     """Channels are compared with the model's in the rehearsal; here, that the right model is in the right place."""
     for row in rows_of(name):
         config = row_config(name, row)
-        assert config.model.backbone.model == ROWS[row]().model
+        assert config.model.backbone.model == rows()[row].recipe().model
         assert config.default_scope == ("mmdet" if name.startswith("coco") else "mmseg")
 
 
@@ -191,7 +191,7 @@ SOURCES = {
 
 def test_what_the_plan_restates_is_what_the_configurations_hold():
     """Batch, rate, length and image size, from which the plan estimates; for every configuration and row."""
-    planned = [(protocol, row) for protocol in PAPER for row in ROWS if protocol.serves(row)]
+    planned = [(protocol, row) for protocol in PAPER for row in rows() if protocol.serves(row)]
     served = sorted((name, row) for name in config_names() for row in rows_of(name))
     assert sorted((protocol.config, row) for protocol, row in planned) == served
     for protocol, row in planned:

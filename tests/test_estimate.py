@@ -14,8 +14,8 @@ from experiments.__main__ import main
 from experiments.costs import known_costs, write_costs
 from experiments.estimate import A100_TFLOPS, UTILISATION, WORK, Assumptions, estimate, total
 from experiments.plan import plan_lines
+from experiments.rows import rows
 from experiments.runs import KINDS, Run
-from experiments.scales import ROWS
 
 PAPER = ("--scale", "paper", "--rows", "all")
 ROUND = Assumptions(  # half of 10 TFLOP/s: 5e12 FLOP/s whatever the precision
@@ -125,7 +125,7 @@ def test_the_assumed_utilisation_is_what_timms_benchmark_reaches():
 
 def test_costs_survive_their_file(tmp_path):
     costs = known_costs()
-    assert len(costs) == len(ROWS)
+    assert len(costs) == len(rows())
     write_costs(costs.values(), tmp_path / "costs.csv")
     assert known_costs(tmp_path / "costs.csv") == costs
 
@@ -149,10 +149,10 @@ def test_totals_add_up():
     assert disk == pytest.approx(whole.disk / 1e9, abs=0.005)
     assert days == pytest.approx(whole.gpu_hours / 24 / 16, abs=0.05)
     tables = {run.table for run in plan.plan()}
-    for groups in (ROWS, tables):
+    for groups in (rows(), tables):
         assert sum(found[name][0] for name in groups) == pytest.approx(hours, abs=0.05 * len(groups))
         assert sum(found[name][1] for name in groups) == pytest.approx(disk, abs=0.005 * len(groups))
-    assert found.keys() == {*ROWS, *tables, "all", "to do"}
+    assert found.keys() == {*rows(), *tables, "all", "to do"}
     assert found["to do"] == found["all"]  # nothing is done
 
 

@@ -14,16 +14,16 @@ import pytest
 import timm
 import torch
 
-import transmix.methods
 from experiments.makefile import fragment
 from experiments.protocols import FineTuning
+from experiments.published import model_name, table1
 from experiments.records import UnreadableRecord, read_record, write_record
-from experiments.scales import PAIR, ROWS, SCALES
+from experiments.rows import paper_rows, rows
+from experiments.scales import PAIR, SCALES
 from experiments.study import Study, add_study_options, study_from
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.common.plain import built, plain
-from transmix.methods import methods
 from transmix.models import create_model
 from transmix.models.build import build_model
 from transmix.recipe import Recipe, override, parse_settings
@@ -35,7 +35,7 @@ def study(*options: str) -> Study:
     return study_from(parser.parse_args(options))
 
 
-PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.models or ROWS]
+PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.known_rows]
 
 
 @pytest.mark.parametrize(("scale", "row"), PLANNED)
@@ -46,7 +46,7 @@ def test_a_row_differs_from_its_baseline_by_the_label_rule_alone(scale, row):
     assert timm.is_model(pair[0]["model"])
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", rows())
 def test_every_row_has_a_micro_model_whose_class_attention_can_be_read(row):
     model, about = build_model(SCALES["tiny"].recipe(row, "transmix"), num_classes=7)
     reader = ClassAttention(model)
@@ -60,10 +60,10 @@ def test_every_row_has_a_micro_model_whose_class_attention_can_be_read(row):
 
 
 def test_micro_models_are_ordered_as_in_the_paper():
-    sizes = {row: SCALES["tiny"].recipe(row, "baseline").model for row in ROWS}
+    sizes = {row: SCALES["tiny"].recipe(row, "baseline").model for row in rows()}
     for family in ("deit", "pvt", "xcit"):
-        rows = [row for row in ROWS if row.startswith(family)]
-        counts = [sum(p.numel() for p in create_model(sizes[row]).parameters()) for row in rows]
+        members = [row.name for row in rows().values() if row.family == family]
+        counts = [sum(p.numel() for p in create_model(sizes[row]).parameters()) for row in members]
         assert counts == sorted(counts)
 
 
@@ -124,18 +124,6 @@ METHOD = Method(title="Far CutMix", settings={"cutmix_alpha": 0.2}, tables=%s)
 """
 
 
-@pytest.fixture
-def plugins(tmp_path, monkeypatch):
-    """A folder of one's own, empty; what has been found before is forgotten, and once more afterwards."""
-    monkeypatch.setenv("PLUGINS", str(tmp_path))
-    monkeypatch.setattr(transmix.methods, "__path__", list(transmix.methods.__path__))
-    methods.cache_clear()
-    yield tmp_path
-    methods.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("transmix.methods.far_")]:
-        del sys.modules[name]
-
-
 def test_a_method_of_ones_own_is_planned_where_it_says_that_it_appears(plugins):
     (plugins / "methods").mkdir()
     for name, tables in (("far_a", ("table2", "table3", "table5")), ("far_b", ("table1", "lambda"))):
@@ -176,6 +164,62 @@ def test_make_finds_a_method_of_ones_own(plugins):
     assert "experiments run table2.deit_t.far_c.seed0" in out.stdout
 
 
+ROW = """
+from dataclasses import replace
+
+from experiments.rows import Row
+from experiments.rows.deit import deit_s
+
+
+def swin_t():
+    return replace(deit_s(), model="swin_tiny_patch4_window7_224")
+
+
+def registers():
+    return replace(deit_s(), model="vit_medium_patch16_reg4_256", image_size=256)
+
+
+ROWS = (
+    Row("swin_t", "swin", "Swin-T", swin_t, models={"tiny": "swin_tiny_patch4_window7_224"}, attention=False),
+    Row("vit_reg", "vit", "ViT-M + registers", registers, models={"tiny": "vit_little_patch16_reg1_gap_256"}),
+)
+"""
+
+
+def test_a_model_that_the_paper_does_not_have_is_one_file(plugins, tmp_path):
+    (plugins / "rows").mkdir()
+    (plugins / "rows" / "far_rows.py").write_text(ROW)
+    assert [*rows()][-2:] == ["swin_t", "vit_reg"]
+    assert [rows()[name].published for name in ("swin_t", "vit_reg")] == [None, None]
+    assert [model_name(row) for row in ("swin_t", "deit_t", "gone")] == ["Swin-T", "DeiT-T", "gone"]
+    chosen = study("--scale", "smoke", "--rows", "vit_reg,swin_t", "--methods", "all")
+    assert [run.name for run in chosen.plan() if run.row == "swin_t"] == [
+        f"{table}.swin_t.baseline.seed0" for table in ("table1", "occlusion", "table5")
+    ]
+    assert {run.method for run in chosen.plan() if run.row == "vit_reg"} == set(PAIR)
+    assert "swin_t" not in {run.row for run in study("--scale", "paper").plan()}
+    assert "swin_t" in study("--scale", "smoke", "--rows", "all").rows
+    sweeps = [
+        study("--scale", "smoke", "--rows", "swin_t", *data).find("occlusion.swin_t.baseline.seed0").settings["curves"]
+        for data in ((), ("--imagenet", str(tmp_path)))
+    ]
+    assert [("salient" in curves, "random" in curves) for curves in sweeps] == [(True, True), (False, True)]
+    with pytest.raises(UserError, match="unknown row at scale lab 'swin_t'"):
+        study("--scale", "lab", "--rows", "swin_t")
+    (plugins / "rows" / "far_twice.py").write_text(ROW)
+    rows.cache_clear()
+    with pytest.raises(UserError, match="row swin_t is declared twice"):
+        rows()
+
+
+def test_the_papers_rows_come_in_its_order_with_its_names():
+    assert paper_rows() == tuple(rows()) == tuple(row.row for row in table1())
+    for row in rows().values():
+        assert row.title == row.published.model
+        assert row.name == row.published.row == row.recipe.__name__
+        assert row.models.keys() == {"tiny", "lab"}
+
+
 def test_what_robustness_is_measured_on(tmp_path):
     """Table 5 needs images that mislead: the scenes bring them, other data does not, and a report does without."""
     scenes = study("--scale", "tiny")
@@ -197,9 +241,9 @@ def test_what_robustness_is_measured_on(tmp_path):
 
 
 def test_every_recipe_is_a_lab_book_entry():
-    for row, recipe in ROWS.items():
-        assert f"make table1 SCALE=paper ROWS={row}" in recipe.__doc__
-        assert "Expected (slides)" in recipe.__doc__
+    for row in rows().values():
+        assert f"make table1 SCALE=paper ROWS={row.name}" in row.recipe.__doc__
+        assert "Expected (slides)" in row.recipe.__doc__
 
 
 def test_paper_recipes_hold_the_official_configuration():
@@ -289,6 +333,26 @@ def test_a_label_rule_is_changed_for_transmix_alone():
     assert rules == {"baseline": "area", "transmix": "attention", "none": "area", "cutmix": "area"}
 
 
+def test_settings_of_attention_and_of_a_method_change_no_other_runs(plugins):
+    (plugins / "methods").mkdir()
+    text = MIXED_FAR % "('table2',)"
+    own = "settings={}, options={'holes': 9}"
+    text = text.replace('settings={"cutmix_alpha": 0.2}', own) + "\n\ndef mix(step):\n    return None\n"
+    (plugins / "methods" / "far_d.py").write_text(text)
+    options = ("--rows", "deit_t", "--methods", "far_d,none")
+
+    def changed(*settings: str) -> set[str]:
+        set_ = [part for setting in settings for part in ("--set", setting)]
+        before, after = (study(*options, *more).shown_in("table2") for more in ((), set_))
+        return {one.method for one, other in zip(before, after, strict=True) if one.id != other.id}
+
+    assert changed("mix_options.holes=20") == {"far_d"}
+    assert changed("attention_block=-2", "label_warmup_epochs=3") == {"transmix"}
+    assert changed("lr=1e-3") == {"baseline", "transmix", "none", "far_d"}
+    with pytest.raises(UserError, match="unknown mix_option of the methods that are trained 'hole': did you mean 'hol"):
+        study(*options, "--set", "mix_options.hole=1")
+
+
 def test_where_results_and_data_lie_does_not_change_what_a_run_is():
     one, other = study(), study("--results", "elsewhere", "--data", "there")
     assert [run.id for run in one.plan()] == [run.id for run in other.plan()]
@@ -336,7 +400,7 @@ def test_every_row_of_the_paper_is_fine_tuned_on_both_tasks():
     assert parts["xcit_l"] == ["upernet", "semantic_fpn", *both]
     assert parts["cait_xxs"] == ["upernet", *both]
     assert parts["pvt_s"] == parts["pvt_l"] == ["semantic_fpn", "mask_rcnn_1x"]
-    assert parts.keys() == ROWS.keys()
+    assert parts.keys() == rows().keys()
     large = study("--scale", "paper").find("table4.pvt_l.mask_rcnn_1x.random.seed0")
     assert large.settings["batch_size"] == 8
 
@@ -350,7 +414,7 @@ def test_data_that_is_not_given_is_asked_for():
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
     dense = sum(run.table in ("table3", "table4") for run in runs)
-    assert len(runs) == len(ROWS) * 2 * 7 + 2 * 2 + dense  # and two more ways to mix, for one row
+    assert len(runs) == len(rows()) * 2 * 7 + 2 * 2 + dense  # and two more ways to mix, for one row
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 from test_reports import run_named, written
 
-from experiments import cait, deit, pvt, xcit
 from experiments.__main__ import main
-from experiments.deit import deit_original
 from experiments.entries import Alternative, Entry, as_deit_itself, chosen, listed, spelled
 from experiments.ledger import DEIT, LEDGER, SOURCES
 from experiments.published import table1
-from experiments.scales import ROWS, SCALES
+from experiments.rows import rows
+from experiments.rows.deit import deit_original
+from experiments.scales import SCALES
 from reports.page.report import used
 from reports.records.collect import collect
 from tests.made_up import make_study, write_train
@@ -45,12 +45,12 @@ def test_an_alternative_parses_and_changes_every_row_that_it_names(entry: Entry,
 @pytest.mark.parametrize("title", ENTRIES)
 def test_what_this_suite_does_is_what_the_recipes_hold(title):
     entry, seen = ENTRIES[title], []
-    for values, rows in chosen(entry).items():
+    for values, having in chosen(entry).items():
         parsed = parse_settings(values.split())
         assert tuple(parsed) == entry.settings
-        for row in rows:
+        for row in having:
             assert {name: getattr(paper(row), name) for name in parsed} == parsed
-        seen += rows
+        seen += having
     assert sorted(seen) == (sorted(entry.rows) if entry.settings else [])
 
 
@@ -72,50 +72,52 @@ def test_choices_by_hand():
 def test_deits_own_recipe_is_one_command_away():
     changes = parse_settings(as_deit_itself(DEIT).split())
     for row in DEIT:
-        expected = replace(deit_original(), model=ROWS[row]().model)
-        assert override(ROWS[row](), **changes) == expected
+        expected = replace(deit_original(), model=rows()[row].recipe().model)
+        assert override(rows()[row].recipe(), **changes) == expected
 
 
 def test_spelled_settings_read_back():
-    for row in ROWS:
+    for row in rows():
         everything = plain(paper(row))
-        assert parse_settings(spelled(everything, everything).split()) == vars(paper(row))
+        assert override(paper(row), **parse_settings(spelled(everything, everything).split())) == paper(row)
+    options = {"mix_options": {"holes": 20, "lines": True}}
+    assert spelled(options, options) == "mix_options.holes=20 mix_options.lines=true"
 
 
 def test_every_source_is_named_and_used():
     keys = [name for entry in ENTRIES.values() for key in entry.says for name in re.split(", ", key)]
     assert {key.split()[0] for key in keys} == set(SOURCES)
     for entry in ENTRIES.values():
-        assert set(entry.rows) <= set(ROWS)
+        assert set(entry.rows) <= set(rows())
         assert entry.choice.endswith(".")
     assert len(ENTRIES) == sum(map(len, LEDGER.values()))  # no title twice
 
 
 def test_numbers_of_the_slides_are_those_of_the_published_table():
-    rows = {row.row: row for row in table1()}
-    gains = [row.gain for row in rows.values()]
+    slides = {row.row: row for row in table1()}
+    gains = [row.gain for row in slides.values()]
     says = ENTRIES["Size of the gain"].says["slides"]
     assert says.startswith(f"{min(gains)} to {max(gains)} points, {statistics.mean(gains):.2f} on average")
-    assert rows["deit_t"].flops in ENTRIES["FLOPs of DeiT-T"].says["slides"]
-    assert rows["cait_xxs"].baseline in ENTRIES["CaiT’s recipe"].says["slides"]
+    assert slides["deit_t"].flops in ENTRIES["FLOPs of DeiT-T"].says["slides"]
+    assert slides["cait_xxs"].baseline in ENTRIES["CaiT’s recipe"].says["slides"]
     entry = ENTRIES["Numbers of the re-implementation"]
-    numbers = ", ".join(f"{rows[row].model} {rows[row].transmix} %" for row in entry.rows)
+    numbers = ", ".join(f"{slides[row].model} {slides[row].transmix} %" for row in entry.rows)
     assert entry.says["slides"] == f"with TransMix {numbers}"
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", rows())
 def test_readings_in_a_docstring_are_in_the_ledger(row):
-    family = next(module for module in (deit, pvt, xcit, cait) if hasattr(module, row))
     known = {pair for _, other in ALTERNATIVES if row in other.rows for pair in other.settings.split()}
-    text = family.__doc__ + ROWS[row].__doc__
+    recipe = rows()[row].recipe
+    text = sys.modules[recipe.__module__].__doc__ + recipe.__doc__
     readings = [pair for quoted in re.findall(r"``([^`]+=[^`]+)``", text) for pair in quoted.split() if "=" in pair]
     assert {pair for pair in readings if pair.partition("=")[0] in plain(paper(row))} <= known
 
 
 def test_rows_in_words():
     assert listed(["deit_t", "pvt_t"]) == "deit_t, pvt_t"
-    assert listed(tuple(ROWS)) == "all rows"
-    assert listed([row for row in ROWS if row not in DEIT], str.upper) == "all rows but DEIT_T, DEIT_S, DEIT_B"
+    assert listed(tuple(rows())) == "all rows"
+    assert listed([row for row in rows() if row not in DEIT], str.upper) == "all rows but DEIT_T, DEIT_S, DEIT_B"
 
 
 def test_the_command_prints_all_of_it(monkeypatch, capsys):

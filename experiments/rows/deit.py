@@ -1,4 +1,4 @@
-"""DeiT rows of Table 1. Numbers and their sources: published/table1_imagenet.csv and the docstrings below.
+"""DeiT rows of Table 1. Numbers and their sources: experiments/published/table1_imagenet.csv and the docstrings below.
 
 Where the sources disagree, a docstring names the choice and the other readings as ``SET=`` takes them; who says what
 is in `experiments.ledger`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.rows import of_paper
 from transmix.recipe import Recipe
 
 
@@ -96,3 +97,10 @@ def deit_original() -> Recipe:
         repeated_augmentation=3,
         eval_crop=0.875,
     )
+
+
+ROWS = (
+    of_paper(deit_t, "deit", tiny="deit_micro_tiny_patch8_64", lab="deit_tiny_patch8_64"),
+    of_paper(deit_s, "deit", tiny="deit_micro_small_patch8_64", lab="deit_small_patch8_64"),
+    of_paper(deit_b, "deit", tiny="deit_micro_base_patch8_64", lab="deit_base_patch8_64"),
+)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.deit import deit_original
+from experiments.rows import of_paper
+from experiments.rows.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -51,3 +52,11 @@ def pvt_l() -> Recipe:
     Expected (slides): 81.7 % top-1, with TransMix 82.4 %. Not run by us.
     """
     return replace(pvt_m(), model="pvt_large")
+
+
+ROWS = (
+    of_paper(pvt_t, "pvt", tiny="pvt_micro_tiny_patch2_64", lab="pvt_tiny_patch2_64"),
+    of_paper(pvt_s, "pvt", tiny="pvt_micro_small_patch2_64", lab="pvt_small_patch2_64"),
+    of_paper(pvt_m, "pvt", tiny="pvt_micro_medium_patch2_64", lab="pvt_medium_patch2_64"),
+    of_paper(pvt_l, "pvt", tiny="pvt_micro_large_patch2_64", lab="pvt_large_patch2_64"),
+)

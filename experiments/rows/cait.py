@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.deit import deit_original
+from experiments.rows import of_paper
+from experiments.rows.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -21,3 +22,6 @@ def cait_xxs() -> Recipe:
     Expected (slides): 79.1 % top-1, with TransMix 79.8 %. Not run by us.
     """
     return replace(deit_original(), model="cait_xxs36_224", ema_decay=0.99996, eval_crop=1.0)
+
+
+ROWS = (of_paper(cait_xxs, "cait", tiny="cait_micro_xxs_patch8_64", lab="cait_xxs36_patch8_64"),)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.deit import deit_original
+from experiments.rows import of_paper
+from experiments.rows.deit import deit_original
 from transmix.recipe import Recipe
 
 
@@ -52,3 +53,11 @@ def xcit_l() -> Recipe:
     Expected (slides): 82.9 % top-1, with TransMix 83.8 %. Not run by us.
     """
     return replace(xcit_t(), model="xcit_large_24_p16_224")
+
+
+ROWS = (
+    of_paper(xcit_t, "xcit", tiny="xcit_micro_tiny_patch8_64", lab="xcit_tiny_24_p8_224"),
+    of_paper(xcit_s, "xcit", tiny="xcit_micro_small_patch8_64", lab="xcit_small_12_p8_224"),
+    of_paper(xcit_m, "xcit", tiny="xcit_micro_medium_patch8_64", lab="xcit_medium_24_p8_224"),
+    of_paper(xcit_l, "xcit", tiny="xcit_micro_large_patch8_64", lab="xcit_large_24_p8_224"),
+)

@@ -1,0 +1,129 @@
+"""Rows of Table 1: models and how each is trained, one file a family, found by its name: there is no list to edit.
+
+A file holds recipes, each with its card as docstring, and ``ROWS``, a tuple of `Row`. A folder of one's own adds rows
+(``PLUGINS=/my/folder``, which holds ``rows/*.py``): ``make table1 ROWS=swin_t PLUGINS=/my/folder``.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from transmix.common.errors import UserError
+from transmix.common.plugins import modules
+from transmix.recipe import Recipe
+
+PUBLISHED = Path(__file__).parents[1] / "published" / "table1_imagenet.csv"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """What the paper's Table 1 (ImageNet-1k) says of a row, as text: printed exactly as its source prints it.
+
+    Attributes:
+        row: our key, e.g. ``deit_t``.
+        model: its name in the paper.
+        params: millions of parameters.
+        flops: giga-FLOPs.
+        baseline: top-1 in percent without TransMix.
+        transmix: top-1 in percent with it.
+        source: where the numbers were read.
+    """
+
+    row: str
+    model: str
+    params: str
+    flops: str
+    baseline: str
+    transmix: str
+    source: str
+
+    @property
+    def gain(self) -> float:
+        """Published difference in points, to the published digit."""
+        return round(float(self.transmix) - float(self.baseline), 1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model, and how it is trained.
+
+    Attributes:
+        name: what ``ROWS=`` takes, e.g. ``deit_t``.
+        family: of models, e.g. ``deit``; configurations of segmentation and detection serve a family.
+        title: what people call it, ``DeiT-T``.
+        recipe: makes the recipe at paper scale, the baseline's.
+        published: what the paper says of it; None for a model that it does not have.
+        models: what stands in for the model at smaller scales, by `experiments.scales.Scale.models`; a row without a
+            stand-in is not run at that scale.
+        attention: whether its class attention can be read; otherwise only methods that label by area train it.
+    """
+
+    name: str
+    family: str
+    title: str
+    recipe: Callable[[], Recipe]
+    published: PublishedRow | None = None
+    models: dict[str, str] = field(default_factory=dict)
+    attention: bool = True
+
+
+@cache
+def in_table1() -> dict[str, PublishedRow]:
+    """What the paper's Table 1 says, by row, in its order."""
+    with open(PUBLISHED, encoding="utf-8", newline="") as file:
+        lines = [
+            PublishedRow(
+                row=line["row"],
+                model=line["model"],
+                params=line["params_m"],
+                flops=line["flops_g"],
+                baseline=line["top1_baseline"],
+                transmix=line["top1_transmix"],
+                source=line["source"],
+            )
+            for line in csv.DictReader(file)
+        ]
+    return {line.row: line for line in lines}
+
+
+def of_paper(recipe: Callable[[], Recipe], family: str, **models: str) -> Row:
+    """A row that the paper has: its key is the recipe's name, its title the paper's."""
+    published = in_table1()[recipe.__name__]
+    return Row(published.row, family, published.model, recipe, published, models)
+
+
+@cache
+def rows() -> dict[str, Row]:
+    """Every row by name: the paper's in its order, then others as they are found.
+
+    Raises:
+        UserError: a name that comes twice.
+    """
+    found: dict[str, Row] = {}
+    for row in _declared():
+        if row.name in found:
+            raise UserError(f"row {row.name} is declared twice: rename one")
+        found[row.name] = row
+    return {name: found[name] for name in dict.fromkeys((*paper_rows(), *found))}
+
+
+def paper_rows() -> tuple[str, ...]:
+    """Names of the paper's rows, in its order."""
+    return tuple(in_table1())
+
+
+def family(name: str) -> tuple[str, ...]:
+    """The paper's rows of a family."""
+    return tuple(row for row in paper_rows() if rows()[row].family == name)
+
+
+def _declared() -> Iterator[Row]:
+    for module in modules(sys.modules[__name__]):
+        yield from module.ROWS
