@@ -25,11 +25,11 @@ from robustness.settings import Setting, settings_of
 from robustness.sweep import Subject, choose_images, for_device, grid_of, measure
 from transmix.common.errors import exit_on_user_error
 from transmix.common.runtime import Runtime
-from transmix.data.loaders import Normalizer, eval_loader
+from transmix.data.loaders import eval_loader
 from transmix.data.sources import Images
 from transmix.data.sources.folders import FolderImages
+from transmix.data.view import View
 from transmix.models import create_model
-from transmix.recipe import Recipe
 from transmix.training.distributed import Processes, join_processes
 
 SWEEP = Sweep(curves=("random", "shuffle"), tenths=tuple(range(1, 10)), cells=((4, 4),), draws=3)
@@ -68,8 +68,8 @@ def report(trained: TrainedModel, images: Images, scratch: Path, processes: Proc
 
     answers(settings[:1], "warm-up")
     begin = time.perf_counter()
-    recipe = for_device(trained.recipe, processes.device)
-    for _ in eval_loader(recipe, images, runtime.workers):
+    view = for_device(trained.view, processes.device)
+    for _ in eval_loader(view, images, runtime.workers):
         pass
     reading = time.perf_counter() - begin
     apart = [answers([setting], f"apart{number}") for number, setting in enumerate(settings)]
@@ -77,9 +77,7 @@ def report(trained: TrainedModel, images: Images, scratch: Path, processes: Proc
     separate = sum(one for one, _ in apart)
     assert np.array_equal(right, np.concatenate([rows for _, rows in apart])), "both ways give the same answers"
     count, share = len(settings), 100 * reading * len(settings) / separate
-    print(
-        f"{trained.recipe.model} at {trained.recipe.image_size} px, {len(images)} JPEGs of 224 px, {processes.device}"
-    )
+    print(f"{trained.name} at {trained.view.image_size} px, {len(images)} JPEGs of 224 px, {processes.device}")
     print(f"  reading and decoding alone {reading:8.2f} s, {share:.0f} % of a pass")
     print(f"  {count} passes, one a setting   {separate:8.2f} s")
     print(f"  1 pass for {count} settings     {seconds:8.2f} s")
@@ -90,9 +88,7 @@ def random_model(name: str, precision: str, settings: dict[str, int]) -> Trained
     """A model with random weights: what it answers does not matter for its speed."""
     torch.manual_seed(0)
     model = create_model(name, num_classes=10, **settings).eval()
-    config = resolve_data_config(model=model)
-    recipe = Recipe(name, config["input_size"][-1], precision=precision, eval_crop=config["crop_pct"])
-    return TrainedModel(model, Normalizer(config["mean"], config["std"]).eval(), recipe)
+    return TrainedModel(name, model, View.of_timm(resolve_data_config(model=model), precision=precision))
 
 
 def write_images(folder: Path, count: int, size: int = 224) -> Path:

@@ -25,12 +25,12 @@ from transmix.common.files import replacing
 from transmix.common.plain import built
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
-from transmix.data.loaders import Samples, eval_transform
+from transmix.data.loaders import Batch, Samples, eval_transform
 from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images, ImageSource
+from transmix.data.view import View
 from transmix.labels import Box, area_share, object_share, pasted_share, pasted_tokens
 from transmix.mixing import cutmix, draw_box
-from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 
 EXAMPLES = "examples.npz"
@@ -44,9 +44,9 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     trained.normalise.to(processes.device)
     rng = np.random.default_rng(derive_seed(run.seed, "lambda"))
     rows: list[dict[str, np.ndarray]] = []
-    for images, labels, objects in batches(trained.recipe, source.open("val"), protocol.mixes, rng):
-        box = box_within(rng, images.shape[-2:], protocol)
-        rows.append(measure(trained, box, images, labels, objects, processes.device))
+    for batch in batches(trained.view, source.open("val"), protocol.mixes, rng):
+        box = box_within(rng, batch.images.shape[-2:], protocol)
+        rows.append(measure(trained, box, batch, processes.device))
     if processes.leads:
         save_examples(run.folder / EXAMPLES, rows, protocol.examples)
     lam = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name.startswith("lam_")}
@@ -61,20 +61,18 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     return Outcome(metrics, (EXAMPLES,), extra={"classes": list(source.classes)})
 
 
-def batches(
-    recipe: Recipe, val: Images, mixes: int, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Batches of (uint8 images, labels, bool object masks (B, H, W) or None) in a random order."""
-    samples, masks = Samples(val, eval_transform(recipe)), masks_beside(val)
+def batches(view: View, val: Images, mixes: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """Batches in a random order, with object masks where the data have them."""
+    samples, masks = Samples(val, eval_transform(view)), masks_beside(val)
     if masks is not None:
-        masks = ObjectMasks(masks, samples.names(), recipe.image_size, recipe.eval_crop)
+        masks = ObjectMasks(masks, samples.names(), view.image_size, view.crop)
     order = rng.permutation(len(samples))[:mixes].tolist()
     size = min(BATCH, len(order))
     for start in range(0, len(order) - size + 1, size):
         chosen = order[start : start + size]
         images, labels = zip(*(readable(samples, index) for index in chosen), strict=True)
         objects = None if masks is None else torch.stack([masks[index] for index in chosen])
-        yield torch.stack(images), torch.tensor(labels), objects
+        yield Batch(torch.stack(images), torch.tensor(labels), objects)
 
 
 def readable(samples: Samples, index: int) -> tuple[Tensor, int]:
@@ -95,10 +93,9 @@ def box_within(rng: np.random.Generator, image_size: tuple[int, int], protocol: 
 
 
 @torch.inference_mode()
-def measure(
-    trained: TrainedModel, box: Box, images: Tensor, labels: Tensor, objects: Tensor | None, device: torch.device
-) -> dict[str, np.ndarray]:
+def measure(trained: TrainedModel, box: Box, batch: Batch, device: torch.device) -> dict[str, np.ndarray]:
     """Pictures, attention and the four lambdas of a batch that is mixed by one box."""
+    images, labels, objects = batch
     mix, area = cutmix(images, box), area_share(box, images.shape[-2:])
     reader = ClassAttention(trained.model, trained.recipe.attention_head, trained.recipe.attention_block)
     trained.model(trained.normalise(mix.images.to(device)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -12,27 +12,33 @@ from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.plain import built
 from transmix.data.loaders import Normalizer
+from transmix.data.view import View
 from transmix.recipe import Recipe
 from transmix.training.checkpoints import load_model
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training run left.
+    """A model with weights: what a training run left, or somebody's own.
 
     Attributes:
+        name: the model's, as timm or this suite knows it.
         model: with the weights that its recipe reports, in eval mode, on the CPU.
-        normalise: pixels to what the model takes.
-        recipe: how it was trained, and so how images are resized and cropped for it.
-        crop_mode: timm's, how images that are not square become so: cropped at the centre, as this suite does.
+        view: how it is shown images.
+        normalise: pixels to what the model takes, as the view says.
+        recipe: how this suite trained it; None for somebody's own.
         taken: which tensors of its file these are, where it is somebody's own (`read_checkpoint`).
     """
 
+    name: str
     model: nn.Module
-    normalise: Normalizer
-    recipe: Recipe
-    crop_mode: str = "center"
+    view: View
+    recipe: Recipe | None = None
     taken: str = ""
+    normalise: Normalizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "normalise", Normalizer(self.view.mean, self.view.std).eval())
 
 
 def weights_file(run: Run) -> Path:
@@ -60,4 +66,6 @@ def load_trained(run: Run) -> TrainedModel:
         model, about = load_model(run.folder / record["weights"])
     except UserError as error:
         raise UserError(f"{error}: redo just that run with '{run.command} --restart'") from error
-    return TrainedModel(model, Normalizer(about["mean"], about["std"]).eval(), built(Recipe, record["settings"]))
+    recipe = built(Recipe, record["settings"])
+    view = replace(recipe.view, mean=tuple(about["mean"]), std=tuple(about["std"]))
+    return TrainedModel(recipe.model, model, view, recipe)

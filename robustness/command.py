@@ -111,10 +111,10 @@ def measure_sweep(args: argparse.Namespace) -> None:
         command = Command(args, processes)
         passes: dict[tuple, list[int]] = defaultdict(list)
         for number, trained in enumerate(command.models):
-            recipe = trained.recipe
-            fits = fitting(sweep, recipe.image_size)
-            view = (recipe.image_size, recipe.interpolation, recipe.eval_crop, trained.crop_mode)
-            passes[(*view, command.classes[number], fits, grid_of(fits, trained))].append(number)
+            view = trained.view
+            fits = fitting(sweep, view.image_size)
+            shown = (view.image_size, view.interpolation, view.crop, view.crop_mode)
+            passes[(*shown, command.classes[number], fits, grid_of(fits, trained))].append(number)
             if foreground_from(sweep, "attention"):
                 check_attention(trained)
         lines = {}
@@ -134,7 +134,7 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
     images, processes, first = command.images, command.processes, command.models[numbers[0]]
     every, dino = settings_of(sweep, grid), None
     if foreground_from(sweep, "dino"):
-        dino = load_dino(command.args.dino, first.recipe.image_size).to(processes.device)
+        dino = load_dino(command.args.dino, first.view.image_size).to(processes.device)
     saliency = find_saliency(sweep, first, images, grid, dino, command.args.masks)
     protocol = plain(sweep)
     # a sweep with more draws or more cells adds settings to the answers that there are
@@ -191,17 +191,9 @@ def measure_natural(args: argparse.Namespace) -> None:
 
 def view_of(trained: TrainedModel) -> dict[str, Any]:
     """How a model sees an image: what a record says about it, and what its answers depend on."""
-    recipe, normalise = trained.recipe, trained.normalise
-    return {
-        "image_size": recipe.image_size,
-        "interpolation": recipe.interpolation,
-        "crop": recipe.eval_crop,
-        "crop_mode": trained.crop_mode,
-        "mean": [round(value, 6) for value in normalise.mean.flatten().tolist()],  # as written, not as float32 has it
-        "std": [round(value, 6) for value in normalise.std.flatten().tolist()],
-        "precision": recipe.precision,
-        "batch_size": recipe.eval_batch_size,
-    }
+    view = trained.view
+    rounded = {name: [round(value, 6) for value in getattr(view, name)] for name in ("mean", "std")}
+    return plain(view) | rounded
 
 
 def val_folder(data: Path) -> Path:

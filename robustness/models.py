@@ -7,9 +7,10 @@ from pathlib import Path
 from torch import nn
 
 from experiments.trained import TrainedModel
-from transmix.data.loaders import Normalizer
+from transmix.common.errors import UserError, unknown_name
+from transmix.data.view import View
 from transmix.models.local import fill, load_classifier
-from transmix.recipe import Recipe
+from transmix.recipe import PRECISIONS
 from transmix.training.checkpoints import read_checkpoint
 
 DINO = "vit_small_patch16_224.dino"  # its architecture; the published weights are dino_deitsmall16_pretrain.pth
@@ -29,16 +30,13 @@ def load_trained_model(name: str, weights: Path, precision: str = "fp32", batch_
     Raises:
         UserError: an unknown name; weights that are missing, unreadable, another model's or without a classifier.
     """
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if batch_size <= 0:
+        raise UserError(f"batch_size={batch_size}: must be positive")
     model, config, taken = load_classifier(name, weights)
-    recipe = Recipe(
-        model=name,
-        image_size=config["input_size"][-1],
-        interpolation=config["interpolation"],
-        eval_crop=config["crop_pct"],
-        eval_batch_size=batch_size,
-        precision=precision,
-    )
-    return TrainedModel(model, Normalizer(config["mean"], config["std"]).eval(), recipe, config["crop_mode"], taken)
+    view = View.of_timm(config, precision=precision, batch_size=batch_size)
+    return TrainedModel(name, model, view, taken=taken)
 
 
 def load_dino(weights: Path, image_size: int) -> nn.Module:

@@ -131,24 +131,24 @@ def score(
         processes: those that share the work.
         runtime: loader processes.
     """
-    device, recipe = processes.device, for_device(trained.recipe, processes.device)
-    allow_tf32(recipe.precision)
-    mine = batches(len(images), recipe.eval_batch_size)[processes.rank :: processes.world]
+    device, view = processes.device, for_device(trained.view, processes.device)
+    allow_tf32(view.precision)
+    mine = batches(len(images), view.batch_size)[processes.rank :: processes.world]
     order = [index for batch in mine for index in batch]
     pin = device.type == "cuda"
-    loader = eval_loader(recipe, images, runtime.workers, None, pin, order, trained.crop_mode)
+    loader = eval_loader(view, images, runtime.workers, None, pin, order)
     classes, targets = torch.tensor(subset, device=device), torch.tensor(labels_are, device=device)
     found = torch.zeros(4, len(images), dtype=torch.float64, device=device)
     with progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task("scoring", total=len(mine), note="")
-        for batch, (pixels, labels) in zip(mine, loader, strict=True):
-            with autocast(device, recipe.precision):
-                logits = trained.model(trained.normalise(pixels.to(device, non_blocking=True)))
+        for columns, batch in zip(mine, loader, strict=True):
+            with autocast(device, view.precision):
+                logits = trained.model(trained.normalise(batch.images.to(device, non_blocking=True)))
             confidence, predicted = logits[:, classes].double().softmax(1).max(1)
-            wanted = targets[labels.to(device)]
+            wanted = targets[batch.labels.to(device)]
             counts, right = wanted != NONE, predicted == wanted
             broken = ~logits.isfinite().all(1)
-            found[:, batch.start : batch.stop] = torch.stack(
+            found[:, columns.start : columns.stop] = torch.stack(
                 [confidence, right.double(), counts.double(), broken.double()]
             )
             bar.advance(line)

@@ -32,7 +32,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     dino, extra = None, {}
     if foreground_from(sweep, "dino"):
         weights = run.inputs["dino"]
-        dino = load_dino(weights, trained.recipe.image_size).to(processes.device)
+        dino = load_dino(weights, trained.view.image_size).to(processes.device)
         extra = {"dino_sha256": sha256(weights)}
     saliency = find_saliency(sweep, trained, images, grid, dino)
     answers = Answers(run.folder, settings, choose_images(sweep, len(images)))

@@ -101,14 +101,14 @@ def find_saliency(
         where = images.folder or "this data"
         raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
     names = [images.filename(index) for index in range(len(images))]
-    recipe = trained.recipe
-    return Objects(open_masks(masks, names, recipe.image_size, recipe.eval_crop, trained.crop_mode), grid)
+    view = trained.view
+    return Objects(open_masks(masks, names, view.image_size, view.crop, view.crop_mode), grid)
 
 
 def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None) -> Tensor:
     """Class attention (B, P) of `model` on images as `trained` takes them."""
     reader = ClassAttention(model, head)
-    with autocast(images.device, trained.recipe.precision):
+    with autocast(images.device, trained.view.precision):
         model(trained.normalise(images))
     reader.remove()
     return on_grid(reader.take().unflatten(1, reader.grid), grid)
@@ -120,7 +120,7 @@ def check_attention(trained: TrainedModel) -> None:
         token_grid(trained.model)
     except UserError as error:
         raise UserError(
-            f"{trained.recipe.model} has no class attention to find the foreground by: choose --saliency dino or "
+            f"{trained.name} has no class attention to find the foreground by: choose --saliency dino or "
             "objects, or --sweep random, which needs none"
         ) from error
 

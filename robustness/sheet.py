@@ -28,7 +28,7 @@ def write_sheet(
 ) -> None:
     """A row a curve, a column a severity, the clean image first: the first image of the sweep, in its first draw."""
     trained, index = subject.trained, int(subject.answers.indices[0])
-    pixels, _ = Samples(images, eval_transform(trained.recipe, trained.crop_mode))[0, 0, index]
+    pixels, _ = Samples(images, eval_transform(trained.view))[0, 0, index]
     image = torch.as_tensor(pixels)[None].to(trained.normalise.mean.device) / 255
     maps = saliency(trained, image, [index]) if saliency is not None else None
     ids = torch.tensor([index if sweep.protocol == "per_image" else 0], device=image.device)

@@ -30,7 +30,7 @@ from transmix.common.seeding import derive_seed
 from transmix.common.stopping import Stopped, StopRequest
 from transmix.data.loaders import eval_loader
 from transmix.data.sources import Images
-from transmix.recipe import Recipe
+from transmix.data.view import View
 from transmix.training.distributed import Processes
 from transmix.training.evaluate import check_finite
 from transmix.training.precision import allow_tf32, autocast
@@ -55,7 +55,7 @@ def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
     Raises:
         UserError: the model has none of its own, or the image is not a whole number of patches.
     """
-    size = trained.recipe.image_size
+    size = trained.view.image_size
     if set(OCCLUSION).isdisjoint(sweep.curves):
         grid = (1, 1)  # nothing is occluded
     elif sweep.grid is not None:
@@ -66,9 +66,7 @@ def grid_of(sweep: Sweep, trained: TrainedModel) -> Grid:
         try:
             grid = token_grid(trained.model)
         except UserError as error:
-            raise UserError(
-                f"{trained.recipe.model} has no grid of patches of its own: choose one, --grid N"
-            ) from error
+            raise UserError(f"{trained.name} has no grid of patches of its own: choose one, --grid N") from error
     cells = sweep.cells if "shuffle" in sweep.curves else ()
     for rows, columns in (grid, *cells):
         if size % rows or size % columns:
@@ -114,31 +112,30 @@ def measure(
         Stopped: a signal asked to stop; the answers so far are kept.
     """
     first, device = subjects[0], processes.device
-    allow_tf32(first.trained.recipe.precision)
+    allow_tf32(first.trained.view.precision)
     memory = torch.channels_last if runtime.channels_last else torch.contiguous_format
     for subject in subjects:
         subject.trained.model.to(device, memory_format=memory)
         subject.trained.normalise.to(device)
-    indices, recipe = first.answers.indices, for_device(first.trained.recipe, device)
-    mine = batches(len(indices), recipe.eval_batch_size)[processes.rank :: processes.world]
+    indices, view = first.answers.indices, for_device(first.trained.view, device)
+    mine = batches(len(indices), view.batch_size)[processes.rank :: processes.world]
     pending = [batch for batch in mine if any(subject.answers.lacking(batch).any() for subject in subjects)]
     loader = eval_loader(
-        recipe,
+        view,
         images,
         runtime.workers,
         pin_memory=device.type == "cuda",
         chosen=[int(indices[column]) for batch in pending for column in batch],
-        crop_mode=first.trained.crop_mode,
     )
     targets = None if classes is None else torch.tensor(classes)
     stop, began = StopRequest(), time.monotonic()
     written = began
     with stop, progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task(first.name, total=len(pending), note="")
-        for batch, (pixels, labels) in zip(pending, loader, strict=True):
-            pixels = pixels.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
-            labels = labels if targets is None else targets[labels]
-            ask(subjects, pixels, labels.to(device), batch, sweep, settings, saliency, stop)
+        for columns, batch in zip(pending, loader, strict=True):
+            pixels = batch.images.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=memory)
+            labels = batch.labels if targets is None else targets[batch.labels]
+            ask(subjects, pixels, labels.to(device), columns, sweep, settings, saliency, stop)
             bar.advance(line)
             if stop.signum or time.monotonic() - written > runtime.checkpoint_seconds:
                 for subject in subjects:
@@ -150,9 +147,9 @@ def measure(
         subject.answers.gather(processes, [column for batch in mine for column in batch])
 
 
-def for_device(recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe with an evaluation batch that suits the device."""
-    return replace(recipe, eval_batch_size=min(recipe.eval_batch_size, CPU_BATCH)) if device.type == "cpu" else recipe
+def for_device(view: View, device: torch.device) -> View:
+    """The view with a batch that suits the device."""
+    return replace(view, batch_size=min(view.batch_size, CPU_BATCH)) if device.type == "cpu" else view
 
 
 def batches(images: int, size: int) -> list[range]:
@@ -202,7 +199,7 @@ def ask(
 
 def predict(trained: TrainedModel, images: Tensor) -> Tensor:
     """The classes (B,) that a model sees in images in [0, 1]; `NO_ANSWER` where its outputs are not finite."""
-    with autocast(images.device, trained.recipe.precision):
+    with autocast(images.device, trained.view.precision):
         logits = trained.model(trained.normalise(images))
     return logits.argmax(1).masked_fill(~logits.isfinite().all(1), NO_ANSWER)
 

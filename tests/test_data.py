@@ -38,13 +38,17 @@ def test_an_epoch_can_be_entered_anywhere(shared_folders):
 def test_epochs_differ_in_order_and_in_augmentation(shared_folders):
     first, second = batches(shared_folders / "train", 0), batches(shared_folders / "train", 1)
     assert not torch.equal(first[0][1], second[0][1])
-    assert not torch.equal(torch.cat([x for x, _ in first]).sum(), torch.cat([x for x, _ in second]).sum())
+    assert not torch.equal(
+        torch.cat([batch.images for batch in first]).sum(), torch.cat([batch.images for batch in second]).sum()
+    )
 
 
 def pairs(loader) -> list[tuple[int, int]]:
     """What identifies an image, and its label, for every image of a loader."""
     return [
-        pair for images, labels in loader for pair in zip(images.sum((1, 2, 3)).tolist(), labels.tolist(), strict=True)
+        pair
+        for batch in loader
+        for pair in zip(batch.images.sum((1, 2, 3)).tolist(), batch.labels.tolist(), strict=True)
     ]
 
 
@@ -55,17 +59,17 @@ def test_every_validation_image_is_in_exactly_one_process(tmp_path, world):
     seen = [
         pair
         for rank in range(world)
-        for pair in pairs(eval_loader(recipe, FolderImages(root / "val"), shard=Shard(rank, world)))
+        for pair in pairs(eval_loader(recipe.view, FolderImages(root / "val"), shard=Shard(rank, world)))
     ]
-    alone = pairs(eval_loader(recipe, FolderImages(root / "val")))
+    alone = pairs(eval_loader(recipe.view, FolderImages(root / "val")))
     assert len(seen) == 21
     assert sorted(seen) == sorted(alone)
 
 
 def test_processes_share_an_epoch_without_overlap(shared_folders):
     shards = [batches(shared_folders / "train", shard=Shard(rank, 2)) for rank in range(2)]
-    assert [len(images) for images, _ in shards[0]] == [8, 8, 8]
-    union = torch.cat([labels for shard in shards for _, labels in shard])
+    assert [len(batch.images) for batch in shards[0]] == [8, 8, 8]
+    union = torch.cat([batch.labels for shard in shards for batch in shard])
     assert torch.bincount(union).tolist() == [16, 16, 16]
 
 
@@ -106,7 +110,7 @@ def test_repeated_augmentation_deals_an_image_to_three_micro_batches(world, micr
 
 def test_a_repeated_image_is_augmented_anew(shared_folders):
     recipe = small_recipe(repeated_augmentation=2, batch_size=2)
-    images, labels = next(TrainLoader(recipe, FolderImages(shared_folders / "train"), seed=3).epoch(0))
+    images, labels, _ = next(TrainLoader(recipe, FolderImages(shared_folders / "train"), seed=3).epoch(0))
     assert labels[0] == labels[1]
     assert not torch.equal(images[0], images[1])
 
@@ -185,7 +189,7 @@ def spoil_text(folder: Path) -> Path:
 def test_an_image_that_cannot_be_read_is_named(class_folders, spoil, workers):
     broken = spoil(class_folders / "val" / "class1")
     with pytest.raises(UserError) as caught:
-        list(eval_loader(small_recipe(), FolderImages(class_folders / "val"), workers))
+        list(eval_loader(small_recipe().view, FolderImages(class_folders / "val"), workers))
     assert str(broken) in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -26,7 +26,7 @@ def model() -> nn.Module:
 
 def one_by_one(model: nn.Module, images: FolderImages, normalise: Normalizer) -> tuple[list[bool], list[bool]]:
     """For each image whether its label came first, and among the first five."""
-    transform, first, five = eval_transform(RECIPE), [], []
+    transform, first, five = eval_transform(RECIPE.view), [], []
     for index in range(len(images)):
         image, label = images[index]
         pixels = torch.as_tensor(transform(image))
@@ -46,12 +46,13 @@ def test_every_image_is_counted_once_in_its_place(shared_folders, model):
     alone = Processes(0, 1, torch.device("cpu"))
     shuffled = np.random.default_rng(0).permutation(15).tolist()
     for chosen in (None, shuffled):  # as a loader that does not keep the data set's order
-        accuracy, right = evaluate(model, eval_loader(RECIPE, images, chosen=chosen), normalise, alone)
+        accuracy, right = evaluate(model, eval_loader(RECIPE.view, images, chosen=chosen), normalise, alone)
         assert right.tolist() == first
         assert (accuracy.top1, accuracy.top5) == (100 * sum(first) / 15, 100 * sum(five) / 15)
         assert accuracy.images == 15
     parts = [
-        evaluate(model, eval_loader(RECIPE, images, shard=Shard(rank, 2)), normalise, alone)[1] for rank in range(2)
+        evaluate(model, eval_loader(RECIPE.view, images, shard=Shard(rank, 2)), normalise, alone)[1]
+        for rank in range(2)
     ]
     assert (parts[0].int() + parts[1].int()).tolist() == [int(hit) for hit in first]
 

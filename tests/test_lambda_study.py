@@ -18,8 +18,8 @@ def test_boxes_keep_to_the_protocol():
 
 
 def test_a_few_images_are_enough(shared_folders):
-    found = list(batches(small_recipe(), read_folders(shared_folders).open("val"), 7, np.random.default_rng(0)))
-    assert [len(labels) for _, labels, _ in found] == [7]
+    found = list(batches(small_recipe().view, read_folders(shared_folders).open("val"), 7, np.random.default_rng(0)))
+    assert [len(batch.labels) for batch in found] == [7]
 
 
 @pytest.mark.parametrize(

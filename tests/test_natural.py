@@ -125,7 +125,7 @@ def test_scores_are_over_the_benchmarks_classes_alone(shared_folders, tmp_path):
     natural, outliers, familiar = measure(trained, known, hard, strange, val, ALONE, Runtime(0, progress=False))
 
     def by_hand(folder: Path, subset: list[int]) -> tuple[list[float], list[bool]]:
-        samples, found = Samples(FolderImages(folder), eval_transform(trained.recipe)), []
+        samples, found = Samples(FolderImages(folder), eval_transform(trained.view)), []
         for index in range(len(samples)):
             pixels, _ = samples[0, 0, index]
             label = known.index(Path(samples.names()[index]).parts[0])

@@ -56,11 +56,11 @@ def test_without_augmentation_it_gives_what_the_files_hold_in_the_order_of_the_o
     recipe = small_recipe(**PLAIN)
     mine, train = batches(recipe, shared_folders / "train"), FolderImages(shared_folders / "train")
     theirs = list(TrainLoader(recipe, train, 3).epoch(0))
-    files = torch.cat([images for images, _ in eval_loader(replace(recipe, eval_crop=1.0), train)])
+    files = torch.cat([batch.images for batch in eval_loader(replace(recipe.view, crop=1.0), train)])
     order = [index for _, _, index in EpochOrder(len(files), recipe.for_processes(1), Shard(), 3)]
-    assert torch.equal(torch.cat([images for images, _, _ in mine]), files[order])
-    assert torch.equal(torch.cat([labels for _, labels, _ in mine]), torch.cat([labels for _, labels in theirs]))
-    assert [objects for _, _, objects in mine] == [None] * 3
+    assert torch.equal(torch.cat([batch.images for batch in mine]), files[order])
+    assert torch.equal(torch.cat([batch.labels for batch in mine]), torch.cat([batch.labels for batch in theirs]))
+    assert [batch.objects for batch in mine] == [None] * 3
 
 
 def test_flips_and_crops(masked):

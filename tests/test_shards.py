@@ -71,9 +71,9 @@ def test_shards_hold_the_images_labels_and_batches_of_class_folders(shared_folde
 def test_every_validation_image_is_in_exactly_one_process(same, tmp_path):
     val = read_shards(same, tmp_path).open("val")
     recipe = small_recipe(eval_batch_size=4)
-    loaders = [eval_loader(recipe, val, shard=Shard(rank, 4)) for rank in range(4)]
-    seen = torch.cat([images.sum((1, 2, 3)) for loader in loaders for images, _ in loader])
-    alone = torch.cat([images.sum((1, 2, 3)) for images, _ in eval_loader(recipe, val)])
+    loaders = [eval_loader(recipe.view, val, shard=Shard(rank, 4)) for rank in range(4)]
+    seen = torch.cat([batch.images.sum((1, 2, 3)) for loader in loaders for batch in loader])
+    alone = torch.cat([batch.images.sum((1, 2, 3)) for batch in eval_loader(recipe.view, val)])
     assert seen.sort().values.tolist() == alone.sort().values.tolist()
 
 
@@ -275,7 +275,7 @@ def test_an_image_that_cannot_be_read_is_named_by_shard_and_member(tmp_path, wor
     write_shard(tmp_path / "val.tar", [sample("good", 0), ("bad", {"png": b"no picture", "cls": b"1"})])
     val = read_shards(tmp_path, tmp_path / "index").open("val")
     with pytest.raises(UserError, match=r"val\.tar: bad\.png cannot be read as an image"):
-        list(eval_loader(small_recipe(), val, workers))
+        list(eval_loader(small_recipe().view, val, workers))
 
 
 def test_a_shard_that_is_cut_off_during_a_run_is_named(same, tmp_path):
@@ -283,10 +283,10 @@ def test_a_shard_that_is_cut_off_during_a_run_is_named(same, tmp_path):
     val = read_shards(root, tmp_path / "index").open("val")
     cut(root / "images-val-0.tar", 5000)
     with pytest.raises(UserError, match=r"images-val-0\.tar: .*cannot be read as an image"):
-        list(eval_loader(small_recipe(), val))
+        list(eval_loader(small_recipe().view, val))
     (root / "images-val-0.tar").unlink()
     with pytest.raises(UserError, match=r"images-val-0\.tar: byte \d+ cannot be read as an image"):
-        list(eval_loader(small_recipe(), val))
+        list(eval_loader(small_recipe().view, val))
 
 
 def test_samples_of_class_folders_are_in_timms_order(shared_folders):

@@ -315,7 +315,7 @@ def test_an_unreadable_row_is_named(tmp_path, parquet):
         datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "rows" / f"{split}.parquet")
     source = read(f"hfds:{tmp_path / 'rows'}", tmp_path / "cache")
     with pytest.raises(UserError, match=r"image 1 of validation in .*/rows cannot be read as an image"):
-        list(eval_loader(small_recipe(), source.open("val")))
+        list(eval_loader(small_recipe().view, source.open("val")))
 
 
 def test_only_the_first_process_indexes(class_folders, tmp_path, monkeypatch):

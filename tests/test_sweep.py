@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
-from recipes import small_recipe
 
 from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
@@ -34,6 +33,7 @@ from transmix.common.stopping import Stopped
 from transmix.data.loaders import Normalizer, Samples, eval_transform
 from transmix.data.objects import ObjectMasks
 from transmix.data.sources.folders import FolderImages
+from transmix.data.view import View
 from transmix.models import create_model
 from transmix.training.checkpoints import save_weights
 from transmix.training.distributed import Processes, join_processes
@@ -55,8 +55,7 @@ def model(seed: int = 0) -> TrainedModel:
                 parameter.copy_(torch.randn(parameter.shape) * (0.3 if name.endswith("weight") else 0.03))
         noise = (torch.rand(15, 3, 64, 64) + torch.arange(15).view(-1, 1, 1, 1) / 15) / 2
         made.head.bias -= made.eval()(normalise(noise)).mean(0)
-    recipe = small_recipe(eval_batch_size=4, ema_decay=None, report_ema=False)
-    return TrainedModel(made, normalise, recipe)
+    return TrainedModel("deit_micro_tiny_patch8_64", made, View(64, mean=(0.5,) * 3, std=(0.25,) * 3, batch_size=4))
 
 
 def swept(
@@ -74,7 +73,7 @@ def swept(
 @torch.no_grad()
 def by_hand(trained: TrainedModel, root: Path, sweep: Sweep) -> dict[str, list[bool]]:
     """Every answer, one image and one setting at a time."""
-    samples = Samples(FolderImages(root / "val"), eval_transform(trained.recipe))
+    samples = Samples(FolderImages(root / "val"), eval_transform(trained.view))
     found: dict[str, list[bool]] = {}
     order = choose_images(sweep, 15).tolist()
     for setting in settings_of(sweep, (8, 8)):
@@ -229,7 +228,7 @@ def test_answers_about_other_images_are_refused(shared_folders, tmp_path):
 def test_the_grid_is_the_published_one_at_224_px_and_else_the_models_own():
     trained = model()
     assert grid_of(SWEEP, trained) == (8, 8)
-    large = replace(trained, recipe=replace(trained.recipe, image_size=224))
+    large = replace(trained, view=replace(trained.view, image_size=224))
     assert grid_of(SWEEP, large) == (14, 14)
     assert grid_of(replace(SWEEP, grid=4), trained) == (4, 4)
     with pytest.raises(UserError, match="64 px does not divide into 7 x 7"):
@@ -260,7 +259,7 @@ def test_saliency_of_the_model_of_dino_and_of_objects(shared_folders, tmp_path):
     found = DinoAttention(dino, (8, 8))(trained, images, [0, 1])
     assert torch.allclose(found, seen[0][:, 1, 0, 1:], atol=1e-5)  # head 1, and the evaluated model's normalisation
 
-    names = Samples(FolderImages(shared_folders / "val"), eval_transform(trained.recipe)).names()
+    names = Samples(FolderImages(shared_folders / "val"), eval_transform(trained.view)).names()
     mask = np.zeros((64, 64), np.uint8)
     mask[:8, :4] = 255
     for name in names:
@@ -278,7 +277,7 @@ def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path,
     (tmp_path / "val" / "class0").mkdir(parents=True)
     Image.fromarray(wide).save(tmp_path / "val" / "class0" / "wide.png")
     trained, images = model(), FolderImages(tmp_path / "val")
-    trained = replace(trained, recipe=replace(trained.recipe, eval_crop=1.0), crop_mode=mode)
+    trained = replace(trained, view=replace(trained.view, crop=1.0, crop_mode=mode))
     seen = []
     predict = sweep_module.predict
     monkeypatch.setattr(sweep_module, "predict", lambda *args: (seen.append(args[1]), predict(*args))[1])
@@ -292,12 +291,12 @@ def test_images_and_masks_are_cropped_as_timm_crops_them_for_the_model(tmp_path,
 def test_a_timm_model_is_shown_images_as_its_configuration_says(tmp_path):
     torch.save(create_model("vit_tiny_patch16_384", num_classes=2).state_dict(), tmp_path / "vit.pth")
     trained = load_trained_model("vit_tiny_patch16_384", tmp_path / "vit.pth")
-    assert trained.recipe.image_size == 384
+    assert trained.view.image_size == 384
     assert trained.normalise.mean.flatten().tolist() == [0.5] * 3  # not ImageNet's
     assert grid_of(Sweep(curves=("random",)), trained) == (24, 24)
     name = "convnext_tiny.fb_in22k_ft_in1k_384"
     torch.save(create_model(name, num_classes=2).state_dict(), tmp_path / "convnext.pth")
-    assert load_trained_model(name, tmp_path / "convnext.pth").crop_mode == "squash"
+    assert load_trained_model(name, tmp_path / "convnext.pth").view.crop_mode == "squash"
 
 
 def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
+from transmix.data.view import View
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
 
@@ -155,6 +156,17 @@ class Recipe(Mixing):
                 "set micro_batch lower, or start fewer"
             )
         return replace(self, micro_batch=self.batch_size // micro_batches)
+
+    @property
+    def view(self) -> View:
+        """How images are read for evaluation; the normalisation is the model's."""
+        return View(
+            self.image_size,
+            self.interpolation,
+            self.eval_crop,
+            precision=self.precision,
+            batch_size=self.eval_batch_size,
+        )
 
     @property
     def total_epochs(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timm.data import create_transform
@@ -20,7 +20,22 @@ from transmix.common.errors import UserError
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
 from transmix.common.stopping import outlive_a_stop
 from transmix.data.sources import Images
+from transmix.data.view import View
 from transmix.recipe import Recipe
+
+
+class Batch(NamedTuple):
+    """Images and what is known about them.
+
+    Attributes:
+        images: (b, C, H, W) uint8.
+        labels: (b,) int64.
+        objects: (b, H, W) bool, where each image's labelled object is; None where nobody asks, or the data do not say.
+    """
+
+    images: Tensor
+    labels: Tensor
+    objects: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ class EpochOrder(Sampler):
 
 
 class TrainLoader:
-    """Augmented micro-batches of one process: ``epoch(e, first_step)`` yields ((b, C, H, W) uint8, (b,) labels).
+    """Augmented micro-batches of one process: ``epoch(e, first_step)`` yields a `Batch` at a time.
 
     A step takes ``len(mine)`` of them; ``mine`` are their places among those of all processes.
 
@@ -135,31 +150,30 @@ class TrainLoader:
             worker_init_fn=outlive_a_stop,
         )
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The micro-batches of an epoch's steps from `first_step` on."""
         self._order.epoch, self._order.first_step = epoch, first_step
         return _readable(self._loader)
 
 
 def eval_loader(
-    recipe: Recipe,
+    view: View,
     images: Images,
     workers: int = 0,
     shard: Shard | None = None,
     pin_memory: bool = False,
     chosen: Sequence[int] | None = None,
-    crop_mode: str = "center",
 ) -> EvalBatches:
-    """Validation batches of one process, ((b, C, H, W) uint8, (b,) labels); each image in exactly one process.
+    """Validation batches of one process; each image in exactly one process.
 
     Images come in the source's order, often class by class; or those `chosen` by their indices, as they come.
     """
     shard = shard or Shard()
-    samples = Samples(images, eval_transform(recipe, crop_mode))
+    samples = Samples(images, eval_transform(view))
     indices = (range(len(samples)) if chosen is None else chosen)[shard.rank :: shard.world]
     loader = DataLoader(
         samples,
-        recipe.eval_batch_size,
+        view.batch_size,
         sampler=[(0, 0, index) for index in indices],
         num_workers=workers,
         collate_fn=_collate,
@@ -183,7 +197,7 @@ class EvalBatches:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         return _readable(self._loader)
 
 
@@ -201,14 +215,14 @@ def train_transform(recipe: Recipe) -> Any:
     )
 
 
-def eval_transform(recipe: Recipe, crop_mode: str = "center") -> Any:
-    """timm's resize and crop (its ``crop_mode``: by default the centre of an image that keeps its shape), uint8."""
+def eval_transform(view: View) -> Any:
+    """timm's resize and crop up to uint8 (C, H, W)."""
     return create_transform(
-        recipe.image_size,
+        view.image_size,
         use_prefetcher=True,
-        interpolation=recipe.interpolation,
-        crop_pct=recipe.eval_crop,
-        crop_mode=crop_mode,
+        interpolation=view.interpolation,
+        crop_pct=view.crop,
+        crop_mode=view.crop_mode,
     )
 
 
@@ -243,8 +257,8 @@ def _collate(samples: list[Any]) -> Any:
     return default_collate(samples)
 
 
-def _readable(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+def _readable(loader: DataLoader) -> Iterator[Batch]:
     for batch in loader:
         if isinstance(batch, _Unreadable):
             raise UserError(f"{batch.path} cannot be read as an image: replace it, then run the same command again")
-        yield batch
+        yield Batch(*batch)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from transmix.common.errors import UserError
 from transmix.common.seeding import derive_seed
-from transmix.data.loaders import EpochOrder, Shard, eval_loader
+from transmix.data.loaders import Batch, EpochOrder, Shard, eval_loader
 from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images
 from transmix.recipe import Recipe
@@ -28,9 +28,7 @@ _LOG_RATIO, _TRIES = np.log(4 / 3), 10
 
 
 class ResidentLoader:
-    """`transmix.data.loaders.TrainLoader` for a set that fits on the device; also yields object masks or None.
-
-    The masks are (b, H, W).
+    """`transmix.data.loaders.TrainLoader` for a set that fits on the device; its batches have object masks, too.
 
     Args:
         recipe: crop scale, flips and batch sizes; nothing else can be augmented here.
@@ -58,7 +56,7 @@ class ResidentLoader:
         self._order = EpochOrder(len(self.images), self.recipe, shard, seed)
         self.steps, self.mine = self._order.steps, self._order.mine
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The micro-batches of an epoch's steps from `first_step` on."""
         self._order.epoch, self._order.first_step = epoch, first_step
         keys = np.fromiter(self._order, dtype=np.dtype((np.int64, 3)), count=len(self._order))
@@ -72,7 +70,7 @@ class ResidentLoader:
             if self.objects is not None:
                 masks = self.objects[chosen][:, None].float()
                 objects = F.grid_sample(masks, crops, mode="nearest", align_corners=False)[:, 0] > 0.5
-            yield images.round_().to(torch.uint8), self.labels[chosen], objects
+            yield Batch(images.round_().to(torch.uint8), self.labels[chosen], objects)
 
     def _draw_crops(self, epoch: int, step: int, place: int) -> Tensor:
         """Sampling grids (b, H, W, 2): a box of random area, shape and place, mirrored with probability `hflip`."""
@@ -95,7 +93,7 @@ class ResidentLoader:
 
 def _read(recipe: Recipe, source: Images, device: torch.device, workers: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """All images (N, C, S, S) uint8, labels (N,), and object masks (N, S, S) bool where the recipe needs them."""
-    batches, size = eval_loader(replace(recipe, eval_crop=1.0), source, workers), recipe.image_size
+    batches, size = eval_loader(replace(recipe.view, crop=1.0), source, workers), recipe.image_size
     count, oracle = len(batches.samples), recipe.label_rule == "oracle"
     masks = masks_beside(source)
     if oracle and masks is None:
@@ -108,9 +106,9 @@ def _read(recipe: Recipe, source: Images, device: torch.device, workers: int) ->
         raise UserError(f"{count} images do not fit on {device}: set resident=False") from error
     labels = torch.empty(count, dtype=torch.int64, device=device)
     done = 0
-    for pictures, classes in batches:
-        some = slice(done, done + len(classes))
-        images[some], labels[some] = pictures.to(device), classes.to(device)
+    for batch in batches:
+        some = slice(done, done + len(batch.labels))
+        images[some], labels[some] = batch.images.to(device), batch.labels.to(device)
         done = some.stop
     if oracle:
         reader = ObjectMasks(masks, batches.samples.names(), size, crop=1.0)

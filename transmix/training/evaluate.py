@@ -55,11 +55,11 @@ def evaluate(
     # of each image: right in the first guess, right in five, seen at all, and seen as no numbers
     hits = torch.zeros((4, len(batches.samples)), dtype=torch.uint8, device=device)
     done = 0
-    for images, labels in batches:
-        images = normalise(images.to(device, non_blocking=True))
+    for batch in batches:
+        images = normalise(batch.images.to(device, non_blocking=True))
         with autocast(device, precision):
             logits = model(images)
-        labels = labels.to(device, non_blocking=True)
+        labels = batch.labels.to(device, non_blocking=True)
         ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
         some = places[done : done + len(labels)]
         broken = ~logits.isfinite().all(1)

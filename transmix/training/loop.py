@@ -24,7 +24,7 @@ from transmix.common.progress import progress_bar
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
 from transmix.common.stopping import Stopped, StopRequest
-from transmix.data.loaders import Normalizer, Shard, TrainLoader, eval_loader
+from transmix.data.loaders import Batch, Normalizer, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
 from transmix.models.build import build_model
@@ -94,7 +94,7 @@ class Trainer:
             self.batches = ResidentLoader(recipe, train, seed, processes.device, self.runtime.workers, shard)
         else:
             self.batches = TrainLoader(recipe, train, seed, **load)
-        self.val_batches = eval_loader(recipe, source.open("val"), **load)
+        self.val_batches = eval_loader(recipe.view, source.open("val"), **load)
 
         seed_python_numpy_torch(seed, "init")
         self.model, self.about = build_model(recipe, len(source.classes))
@@ -170,12 +170,12 @@ class Trainer:
                 self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
             self._save_or_stop()
 
-    def _train_step(self, micro_batches: Iterator[tuple[Tensor, ...]]) -> None:
+    def _train_step(self, micro_batches: Iterator[Batch]) -> None:
         self.optimisation.begin_step(self.epoch, self.step)
         self.statistics.begin_step()
         for place in self.batches.mine:
             with self.optimisation.sharing(last=place == self.batches.mine[-1]):
-                self._forward_backward(place, *next(micro_batches))
+                self._forward_backward(place, next(micro_batches))
             self.statistics.end_micro_batch()
         self.statistics.end_step()
         self._share_head()
@@ -191,14 +191,14 @@ class Trainer:
                 parameter.grad = torch.zeros_like(parameter)
             self.processes.total(parameter.grad).div_(self.processes.world)
 
-    def _forward_backward(self, place: int, images: Tensor, labels: Tensor, objects: Tensor | None = None) -> None:
+    def _forward_backward(self, place: int, batch: Batch) -> None:
         device = self.processes.device
         seed_python_numpy_torch(self.seed, "step", self.step, place)
         self.task.rng = np.random.default_rng(derive_seed(self.seed, "mix", self.step, place))
-        images = self.normalise(images.to(device, non_blocking=True)).contiguous(memory_format=self.memory_format)
-        labels = labels.to(device, non_blocking=True)
+        images = self.normalise(batch.images.to(device, non_blocking=True)).contiguous(memory_format=self.memory_format)
+        labels = batch.labels.to(device, non_blocking=True)
         with autocast(device, self.recipe.precision):
-            result = self.task(images, labels, objects=objects)
+            result = self.task(images, labels, objects=batch.objects)
         self.optimisation.backward(result["loss"])
         self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"])
 
