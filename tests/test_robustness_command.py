@@ -232,7 +232,7 @@ def test_bad_input_is_one_line(weights, tmp_path, monkeypatch, capsys, changes, 
 def test_each_model_has_its_weights(weights, shared_folders, monkeypatch, capsys):
     given = [MODEL, MODEL, "--weights", weights, "--data", shared_folders, "--sweep", "shuffle"]
     status, _, error = run(monkeypatch, capsys, *given)
-    assert (status, error.strip()) == (2, "error: 2 models and 1 weights files: give one file a model")
+    assert (status, error.strip()) == (2, "error: 2 models and 1 weights files: give each model one file")
 
 
 def test_dinos_head_from_a_file(weights, shared_folders, tmp_path, monkeypatch, capsys):
