@@ -13,6 +13,7 @@ from downstream.precision import put_precision
 from downstream.rows import put_backbone, put_classes, row_config
 from downstream.small import small_config
 from experiments.dense import DenseSource
+from experiments.kinds.segmentation import PICTURE
 from experiments.protocols import FineTuning
 from experiments.run import Outcome
 from experiments.runs import Run
@@ -23,7 +24,6 @@ from transmix.common.files import replacing
 from transmix.common.runtime import Runtime
 from transmix.training.distributed import Processes
 
-PICTURE = "predictions.png"
 LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}
 
 

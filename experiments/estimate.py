@@ -1,22 +1,20 @@
 """What a run will cost: GPU-hours from FLOPs over a rate, and disk. Standard library only.
 
-A kind of run says how much work it is (`WORK`); a given rate turns work into time (`estimate`). A new kind is one more
-function in `WORK`.
+A kind of run says how much work it is (`experiments.kinds`); a given rate turns work into time (`estimate`).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
 from experiments.costs import ModelCost, known_costs
-from experiments.protocols import Sweep
+from experiments.kinds import kinds
 from experiments.rows import rows
 from experiments.runs import Run
 from transmix.common.errors import UserError, unknown_name
-from transmix.common.plain import built
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
 # The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the
@@ -24,14 +22,12 @@ A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVI
 UTILISATION = 0.3
 GPUS = 8  # one node
 TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000  # ImageNet-1k (ILSVRC 2012)
-NATURAL_IMAGES, OUTLIER_IMAGES = 7_500, 2_000  # ImageNet-A and ImageNet-O
 DENSE_IMAGES = {  # for training and validation; of COCO 2017, those with a box
     "ade20k": (20_210, 2_000),
     "pascal_context": (4_998, 5_105),
     "coco": (117_266, 5_000),
 }
 REFERENCE_SIZE = 224  # at which the paper's models were measured
-MULTI_SCALE_PIXELS = 2 * sum(scale**2 for scale in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75))  # each also flipped
 
 FLOAT_BYTES = 4
 EPOCH_BYTES = 1024  # of an epoch in log.jsonl and in record.json
@@ -106,7 +102,7 @@ class Estimate:
 
 def estimate(run: Run, given: Assumptions) -> Estimate | None:
     """What a run will cost; None where the cost of its model is not known."""
-    work = WORK[run.kind](run, given)
+    work = kinds()[run.kind].work(run, given)
     if work is None:
         return None
     measured = given.images_per_second.get(run.row)
@@ -128,7 +124,12 @@ def trained_by(run: Run) -> Run:
 def model_cost(run: Run) -> ModelCost | None:
     """The cost of a run's model, if it is known."""
     settings = trained_by(run).settings
-    return _costs().get((settings["model"], settings["image_size"]))
+    return cost_of(settings["model"], settings["image_size"])
+
+
+def cost_of(model: str, image_size: int) -> ModelCost | None:
+    """The cost of a model at an image size, if it is known."""
+    return _costs().get((model, image_size))
 
 
 @cache
@@ -136,71 +137,10 @@ def _costs() -> dict[tuple[str, int], ModelCost]:
     return known_costs()
 
 
-def _training(run: Run, given: Assumptions) -> Work | None:
-    cost, settings = model_cost(run), run.settings
-    if cost is None:
-        return None
-    epochs, batch = settings["epochs"] + settings["cooldown_epochs"], settings["batch_size"]
-    average = settings["ema_decay"] is not None
-    # weights, and in the training state weights and AdamW's two moments; each with the moving average where it is kept
-    tensors = (1 + average) + (3 + average)
-    return Work(
-        macs=cost.macs,
-        trained=epochs * (given.train_images // batch) * batch,
-        evaluated=epochs * given.val_images,
-        precision=settings["precision"],
-        disk=tensors * cost.parameters * FLOAT_BYTES + epochs * EPOCH_BYTES,
-    )
-
-
-def _occlusion(run: Run, given: Assumptions) -> Work | None:
-    sweep = built(Sweep, run.settings)
-    passes, images = sweep.settings, min(given.val_images, sweep.images or given.val_images)
-    return _measurement(run, passes * images, disk=passes * images // 8)  # right or wrong, and packed
-
-
-def _natural(run: Run, given: Assumptions) -> Work | None:
-    images = NATURAL_IMAGES + OUTLIER_IMAGES + given.val_images
-    return _measurement(run, images, disk=8 * images)
-
-
-def _lambda(run: Run, given: Assumptions) -> Work | None:
-    pictures = 3 * 3 * trained_by(run).settings["image_size"] ** 2  # own, partner and mixed, in colour
-    return _measurement(run, run.settings["mixes"], disk=run.settings["examples"] * pictures)
-
-
-def _measurement(run: Run, images: int, disk: int) -> Work | None:
+def measurement(run: Run, images: int, disk: int) -> Work | None:
+    """The work of classifying so many images with a run's model."""
     cost = model_cost(run)
     return None if cost is None else Work(cost.macs, 0, images, "fp32", disk)
-
-
-def _fine_tuning(run: Run, given: Assumptions) -> Work | None:
-    settings = run.settings
-    cost = _costs().get((settings["model"], REFERENCE_SIZE))
-    if cost is None:
-        return None
-    train_images, val_images = DENSE_IMAGES[settings["config"].partition("/")[0]]
-    steps = settings["iterations"] or settings["epochs"] * (train_images // settings["batch_size"])
-    height, width = settings["image_size"]
-    return Work(
-        macs=cost.macs,
-        trained=steps * settings["batch_size"],
-        evaluated=round(val_images * (1 + settings["multi_scale"] * MULTI_SCALE_PIXELS)),
-        precision=settings["precision"],
-        disk=(1 + 3) * cost.parameters * FLOAT_BYTES,  # weights; in the state, weights and AdamW's two moments
-        relative_size=height * width / REFERENCE_SIZE**2,
-    )
-
-
-# by kind of run (`experiments.runs.KINDS`)
-WORK: dict[str, Callable[[Run, Assumptions], Work | None]] = {
-    "train": _training,
-    "occlusion": _occlusion,
-    "natural": _natural,
-    "lambda": _lambda,
-    "segmentation": _fine_tuning,
-    "detection": _fine_tuning,
-}
 
 
 def add_estimate_options(parser: argparse.ArgumentParser) -> None:

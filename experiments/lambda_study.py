@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.kinds.lambda_ import EXAMPLES
 from experiments.protocols import LambdaStudy
 from experiments.run import Outcome
 from experiments.runs import Run
@@ -33,7 +34,6 @@ from transmix.labels import Box, area_share, object_share, pasted_share, pasted_
 from transmix.mixing import cutmix, draw_box
 from transmix.training.distributed import Processes
 
-EXAMPLES = "examples.npz"
 BATCH = 16  # images that share a box
 
 

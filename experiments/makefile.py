@@ -18,7 +18,7 @@ def fragment(study: Study) -> str:
     """
     runs = study.plan()
     lines = ["# Written by 'python -m experiments makefile'; it is written anew by every make."]
-    for table in (*TABLES, "report"):
+    for table in dict.fromkeys((*TABLES, *(run.table for run in runs), "report")):
         records = [record_path(run) for run in study.shown_in(table)]
         lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
     folders = {run.data.folder for run in runs if run.data.scenes}

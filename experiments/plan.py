@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator
 
 from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total
+from experiments.kinds import kinds
+from experiments.protocols import FineTuning
 from experiments.runs import Run
 from experiments.study import Study
 
@@ -90,7 +92,7 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
         f"Images: {given.train_images:,} for training, {given.val_images:,} for validation (--train-images, "
         f"--val-images). Days: {_gpus(given)} at work all the time (--gpus)."
     )
-    if any(run.kind in ("segmentation", "detection") for run, _ in costs):
+    if any(kinds()[run.kind].settings is FineTuning for run, _ in costs):
         yield (
             "Fine-tuning: the backbone's cost at 224 px, in proportion to the pixels of a training image; attention, "
             "which grows faster, and necks and heads come on top. Validation images count as training images do."

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from experiments.dense import DenseSource, DenseSpec, embedded_source
+from experiments.kinds import kinds
 from experiments.records import UnreadableRecord, read_record, write_record
-from experiments.runs import KINDS, Data, Run
+from experiments.runs import Data, Run
 from experiments.study import Study
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
@@ -73,7 +74,7 @@ def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes
     if processes.leads:
         task.folder.mkdir(parents=True, exist_ok=True)
         print(f"{task.name}: {task.folder}", file=sys.stderr)
-    outcome = importlib.import_module(KINDS[task.kind]).execute(task, source, processes, runtime)
+    outcome = importlib.import_module(kinds()[task.kind].execute).execute(task, source, processes, runtime)
     if not processes.leads:
         return
     seconds = time.monotonic() - clock if outcome.wall_seconds is None else outcome.wall_seconds

@@ -9,31 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import DenseSpec
-from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
+from experiments.kinds import kinds
 from experiments.records import UnreadableRecord, read_record
 from transmix.common.errors import UserError
 from transmix.common.plain import differing
 from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import SourceSpec
-from transmix.recipe import Recipe, fingerprint
-
-# who carries out which kind of run: a module with execute(run, processes, runtime) -> Outcome
-KINDS = {
-    "train": "experiments.training",
-    "lambda": "experiments.lambda_study",
-    "occlusion": "robustness.occlusion",
-    "natural": "robustness.natural",
-    "segmentation": "downstream.runs",
-    "detection": "downstream.runs",
-}
-SETTINGS: dict[str, type] = {  # what the settings of a run of each kind are
-    "train": Recipe,
-    "lambda": LambdaStudy,
-    "occlusion": Sweep,
-    "natural": NaturalAdversarial,
-    "segmentation": FineTuning,
-    "detection": FineTuning,
-}
+from transmix.recipe import fingerprint
 
 
 def run_name(table: str, row: str, part: str, method: str, seed: int) -> str:
@@ -47,7 +29,7 @@ def run_id(name: str, kind: str, settings: dict[str, Any], data: str, seed: int,
     A setting at its default does not count, so that a setting that is new changes no id, and a record without it is
     of the same run. A default therefore never changes: a new meaning is a new setting.
     """
-    return f"{name}-{fingerprint([kind, differing(SETTINGS[kind], settings), data, seed, needs])[:8]}"
+    return f"{name}-{fingerprint([kind, differing(kinds()[kind].settings, settings), data, seed, needs])[:8]}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ class Run:
         table: the make target it belongs to (``table1``, ``occlusion``, ...).
         row: row of the table, e.g. ``deit_s``.
         method: one of `transmix.methods`, or ``random``: no weights.
-        kind: one of `KINDS`.
+        kind: one of `experiments.kinds`.
         scale: ``smoke``, ``tiny``, ``lab`` or ``paper``.
         seed: of every random draw.
         settings: the recipe or protocol as JSON values.

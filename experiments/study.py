@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import OPTIONS, DenseSpec
-from experiments.protocols import PROTOCOLS, SALIENT, STAND_INS, FineTuning, NaturalAdversarial, Sweep
+from experiments.kinds import kinds
+from experiments.protocols import PROTOCOLS
 from experiments.rows import rows
 from experiments.runs import Data, Run
-from experiments.scales import PAIR, RANDOM, SCALES, TABLE2_ROW, Scale, reads_attention, table_of, trained_by
+from experiments.scales import PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
 from transmix.common.errors import UserError, unknown_name
-from transmix.common.plain import plain
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe, override, parse_settings
@@ -93,17 +93,14 @@ class Study:
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
-        runs, measured = [], {"occlusion": "occlusion", "table5": "natural", "lambda": "lambda"}
+        runs: list[Run] = []
         for row in self.rows:
             for seed in range(self.seeds):
-                trained = {method: self._training(row, method, seed) for method in self.trained_by(row)}
-                runs += trained.values()
-                for table, kind in measured.items():
-                    runs += [self._measurement(table, kind, run) for run in _shown(trained, table).values()]
-                for protocol in self.scale.fine_tuning:
-                    if protocol.serves(row):
-                        starts = {**_shown(trained, protocol.table), RANDOM: None}
-                        runs += [self._fine_tuning(protocol, row, method, trained, seed) for method in starts]
+                trained: dict[str, Run] = {}
+                for kind in kinds().values():
+                    planned = list(kind.plan(self, row, seed, trained))
+                    trained |= {run.method: run for run in planned if run.kind == "train"}
+                    runs += planned
         return runs
 
     def trained_by(self, row: str) -> tuple[str, ...]:
@@ -121,41 +118,10 @@ class Study:
         """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
         runs = self.plan()
         if table == "report":
-            known = self.scale.tables if len(self.misleading) == 2 else {*self.scale.tables} - {"table5"}
-            return [run for run in runs if run.table in known]
+            left_out = {*TABLES} - {*self.scale.tables}
+            return [run for run in runs if run.table not in left_out and kinds()[run.kind].ready(self)]
         shared = [run for run in runs if table == "table2" and run.table == "table1" and run.row == TABLE2_ROW]
         return shared + [run for run in runs if run.table == table]
-
-    @property
-    def sweep(self) -> Sweep:
-        """The scale's sweep, with the foreground from the best source there is: DINO, the scenes' masks, the model."""
-        own = "attention" if self.classification_data.scenes is None else "objects"
-        return replace(
-            self.scale.sweep,
-            saliency="dino" if self.dino else own,
-            protocol=self.protocol or self.scale.sweep.protocol,
-        )
-
-    def sweep_of(self, row: str) -> Sweep:
-        """The sweep of a row's models: where only their attention could tell the foreground, and cannot, without it."""
-        if rows()[row].attention or self.sweep.saliency != "attention":
-            return self.sweep
-        return replace(self.sweep, curves=tuple(curve for curve in self.sweep.curves if curve not in SALIENT))
-
-    @property
-    def misleading(self) -> dict[str, Path]:
-        """Folders of hard images of known classes and of images of unknown ones: the user's, or the scenes'."""
-        data = self.classification_data
-        scenes = {} if data.scenes is None else {name: data.folder / stand_in for name, stand_in in STAND_INS.items()}
-        given = {"natural": self.imagenet_a, "outliers": self.imagenet_o}
-        return scenes | {name: path.absolute() for name, path in given.items() if path is not None}
-
-    def _natural(self) -> NaturalAdversarial:
-        given = {"natural": self.imagenet_a, "outliers": self.imagenet_o}
-        names = dict(STAND_INS) if self.classification_data.scenes else {}
-        if self.scale.scenes is not None:
-            names |= {name: SourceSpec("", "", path).identity for name, path in given.items() if path is not None}
-        return NaturalAdversarial(**names)
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
@@ -179,36 +145,18 @@ class Study:
         settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
         return override(self.scale.recipe(row, "baseline"), **settings)
 
-    def _training(self, row: str, method: str, seed: int) -> Run:
-        return self._run(table_of(method), row, method, "train", seed, plain(self.recipe(row, method)))
-
-    def _measurement(self, table: str, kind: str, trained: Run) -> Run:
-        protocol, inputs = {
-            "occlusion": (self.sweep_of(trained.row), {"dino": self.dino} if self.dino else {}),
-            "natural": (self._natural(), self.misleading),
-            "lambda": (self.scale.lambda_study, {}),
-        }[kind]
-        run = self._run(table, trained.row, trained.method, kind, trained.seed, plain(protocol), (trained,))
-        return replace(run, inputs=inputs)
-
-    def _fine_tuning(self, protocol: FineTuning, row: str, method: str, trained: dict[str, Run], seed: int) -> Run:
-        model = trained["baseline"].settings["model"]
-        needs = (trained[method],) if method in trained else ()
-        settings = {"model": model, **plain(protocol)}
-        del settings["rows"]  # says where it is planned, nothing about the run
-        run = self._run(protocol.table, row, method, protocol.kind, seed, settings, needs)
-        return replace(run, part=protocol.part, data=self.dense_data(protocol.data))
-
-    def _run(
+    def run(
         self,
+        kind: str,
         table: str,
         row: str,
         method: str,
-        kind: str,
         seed: int,
         settings: dict[str, Any],
         needs: tuple[Run, ...] = (),
+        inputs: dict[str, Path] | None = None,
     ) -> Run:
+        """A run of this study, on its classification data; the arguments are attributes of `experiments.runs.Run`."""
         return Run(
             table=table,
             row=row,
@@ -221,6 +169,7 @@ class Study:
             results=self.results,
             needs=needs,
             options=self.options,
+            inputs=inputs or {},
         )
 
 
@@ -321,11 +270,6 @@ def _possible(method: str, study: Study) -> bool:
     except UserError:
         return False
     return study.masked or not _needs_masks(method)
-
-
-def _shown(trained: dict[str, Run], table: str) -> dict[str, Run]:
-    """The trainings whose method appears in a table."""
-    return {method: run for method, run in trained.items() if table in methods()[method].tables}
 
 
 def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:

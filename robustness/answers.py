@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from experiments.kinds.occlusion import ANSWERS
 from robustness.settings import Setting
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
 from transmix.training.distributed import Processes
 
-NAME = "answers.npz"
 UNKNOWN = -1
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -46,7 +46,7 @@ class Answers:
             self._take_over(path)
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{NAME}"))
+        return sorted(self.folder.glob(f"*{ANSWERS}"))
 
     def _take_over(self, path: Path) -> None:
         try:
@@ -74,7 +74,7 @@ class Answers:
 
     def keep_part(self, processes: Processes, seconds: float) -> None:
         """Write what this process knows, `seconds` after it began, into a file of its own."""
-        self.keep(f"rank{processes.rank}.{NAME}", seconds=self.seconds + seconds)
+        self.keep(f"rank{processes.rank}.{ANSWERS}", seconds=self.seconds + seconds)
 
     def gather(self, processes: Processes, mine: Sequence[int]) -> None:
         """Put together what all processes know, each about the columns that are its own, and write that once."""
@@ -83,8 +83,8 @@ class Answers:
         total = processes.total(torch.from_numpy(known).to(processes.device))
         self.right = total.cpu().numpy() - 1
         if processes.leads:
-            self.keep(NAME)
+            self.keep(ANSWERS)
             for path in self._files():
-                if path.name != NAME:
+                if path.name != ANSWERS:
                     path.unlink()
         processes.wait()

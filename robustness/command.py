@@ -14,19 +14,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments.kinds.natural import SCORES
+from experiments.kinds.occlusion import ANSWERS, SHEET
 from experiments.protocols import SWEEPS, Sweep
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.run import default_workers, environment
 from experiments.trained import TrainedModel
 from robustness import natural
-from robustness.answers import NAME as ANSWERS
 from robustness.answers import Answers
 from robustness.classes import class_names, classes_of, describe_folder, positions
 from robustness.models import load_dino, load_trained_model
 from robustness.patches import Grid
 from robustness.saliency import check_attention, find_saliency, foreground_from
 from robustness.settings import check, label, settings_of
-from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
 from transmix.common.errors import UserError
@@ -182,8 +182,8 @@ def measure_natural(args: argparse.Namespace) -> None:
             metrics = natural.metrics_of(*scores)
             if processes.leads:
                 out = command.out(number, args.sweep, protocol)
-                natural.save_scores(out / natural.SCORES, *scores)
-                command.record(number, out, args.sweep, protocol, metrics, (natural.SCORES,))
+                natural.save_scores(out / SCORES, *scores)
+                command.record(number, out, args.sweep, protocol, metrics, (SCORES,))
                 print(args.model[number])
                 for name, value in metrics.items():
                     print(f"  {name:32} {'too few images' if value is None else f'{value:.6g}'}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.kinds.natural import SCORES
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import TrainedModel, load_trained
@@ -32,7 +33,6 @@ from transmix.training.distributed import Processes
 from transmix.training.evaluate import check_finite
 from transmix.training.precision import allow_tf32, autocast
 
-SCORES = "scores.npz"
 NONE = -1
 
 

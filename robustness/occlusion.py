@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 
+from experiments.kinds.occlusion import ANSWERS, SHEET
 from experiments.protocols import Sweep
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import load_trained
-from robustness.answers import NAME as ANSWERS
 from robustness.answers import Answers
 from robustness.models import load_dino
 from robustness.saliency import find_saliency, foreground_from
 from robustness.settings import settings_of
-from robustness.sheet import NAME as SHEET
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, grid_of, measure, metrics_of
 from transmix.common.files import sha256

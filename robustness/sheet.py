@@ -18,7 +18,6 @@ from transmix.common.files import replacing
 from transmix.data.loaders import Samples, eval_transform
 from transmix.data.sources import Images
 
-NAME = "sheet.png"
 _TILE, _GAP, _NAMES, _LABELS = 96, 6, 130, 18
 
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+import experiments.kinds
 import experiments.rows
 import transmix.methods
+from experiments.kinds import kinds
 from experiments.rows import rows
 from transmix.methods import methods
 
@@ -55,7 +57,7 @@ def no_published_runs():
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of one's own (``PLUGINS=``), empty; what was found before is forgotten, and once more afterwards."""
-    found = {experiments.rows: rows, transmix.methods: methods}
+    found = {experiments.rows: rows, experiments.kinds: kinds, transmix.methods: methods}
     folder = tmp_path / "plugins"
     folder.mkdir()
     monkeypatch.setenv("PLUGINS", str(folder))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from experiments.runs import SETTINGS
+from experiments.kinds import kinds
 from transmix.common.files import write_text
 from transmix.common.plain import defaults
 
@@ -20,7 +20,7 @@ def defaults_now() -> dict[str, str]:
     """``{"Recipe.drop_path": "0.1", ...}`` of the code as it is."""
     return {
         f"{settings.__name__}.{name}": json.dumps(value)
-        for settings in dict.fromkeys(SETTINGS.values())
+        for settings in dict.fromkeys(kind.settings for kind in kinds().values())
         for name, value in defaults(settings).items()
     }
 

@@ -12,10 +12,11 @@ from test_experiments import study
 
 from experiments.__main__ import main
 from experiments.costs import known_costs, write_costs
-from experiments.estimate import A100_TFLOPS, UTILISATION, WORK, Assumptions, estimate, total
+from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, estimate, total
+from experiments.kinds import kinds
 from experiments.plan import plan_lines
 from experiments.rows import rows
-from experiments.runs import KINDS, Run
+from experiments.runs import Run
 
 PAPER = ("--scale", "paper", "--rows", "all")
 ROUND = Assumptions(  # half of 10 TFLOP/s: 5e12 FLOP/s whatever the precision
@@ -99,7 +100,7 @@ def test_the_number_of_gpus_changes_days_only():
 
 
 def test_every_kind_of_run_can_be_estimated():
-    assert WORK.keys() == KINDS.keys()
+    assert {run.kind for run in study("--scale", "paper").plan()} == kinds().keys()
     assert all(estimate(run, Assumptions()) for run in study(*PAPER).plan())
 
 

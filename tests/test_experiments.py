@@ -14,6 +14,8 @@ import pytest
 import timm
 import torch
 
+from experiments.kinds.natural import folders
+from experiments.kinds.occlusion import sweep
 from experiments.makefile import fragment
 from experiments.protocols import FineTuning
 from experiments.published import model_name, table1
@@ -225,11 +227,11 @@ def test_what_robustness_is_measured_on(tmp_path):
     scenes = study("--scale", "tiny")
     (natural,) = {tuple(run.settings.items()) for run in scenes.plan() if run.kind == "natural"}
     assert dict(natural) == {"natural": "scenes-A", "outliers": "scenes-O"}
-    assert scenes.sweep.saliency == "objects"
+    assert sweep(scenes).saliency == "objects"
     own = study("--scale", "tiny", "--imagenet", str(tmp_path))
-    assert own.sweep.saliency == "attention"
+    assert sweep(own).saliency == "attention"
     assert "table5" not in {run.table for run in own.shown_in("report")}
-    assert not own.misleading
+    assert not folders(own)
     both = ("--imagenet-a", str(tmp_path / "a"), "--imagenet-o", str(tmp_path / "o"))
     given = study("--scale", "paper", "--imagenet", str(tmp_path), *both)
     runs = [run for run in given.shown_in("report") if run.kind == "natural"]
@@ -237,7 +239,7 @@ def test_what_robustness_is_measured_on(tmp_path):
     assert runs[0].inputs == {"natural": tmp_path / "a", "outliers": tmp_path / "o"}
     assert runs[0].command.endswith(f"--imagenet-a {tmp_path / 'a'} --imagenet-o {tmp_path / 'o'}")
     published = study("--scale", "lab", "--protocol", "published", "--dino", str(tmp_path / "dino.pth"))
-    assert (published.sweep.protocol, published.sweep.saliency) == ("published", "dino")
+    assert (sweep(published).protocol, sweep(published).saliency) == ("published", "dino")
 
 
 def test_every_recipe_is_a_lab_book_entry():

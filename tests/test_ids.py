@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import field, make_dataclass
+from dataclasses import field, make_dataclass, replace
 
 import pytest
 from frozen_defaults import broken_promises, defaults_now, frozen
 
-from experiments import runs
-from experiments.runs import SETTINGS, run_id
+from experiments.kinds import kinds
+from experiments.runs import run_id
 from tests.made_up import make_study
 from transmix.common.plain import built, defaults, differing, plain
 
@@ -32,14 +32,15 @@ def test_a_changed_default_is_named_with_what_to_do_instead(monkeypatch):
     assert "now it is gone" in gone
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", kinds())
 def test_a_new_setting_changes_no_id_until_it_is_used(tmp_path, monkeypatch, kind):
     planned = [run for scale in SCALES for run in make_study(tmp_path, "--scale", scale).plan() if run.kind == kind]
     assert planned
     before = [run.id for run in planned]
-    settings = SETTINGS[kind]
+    settings = kinds()[kind].settings
     new = [("made_up", dict, field(default_factory=lambda: {"holes": (1, 2)}))]
-    monkeypatch.setitem(runs.SETTINGS, kind, make_dataclass(settings.__name__, new, bases=(settings,), frozen=True))
+    extended = make_dataclass(settings.__name__, new, bases=(settings,), frozen=True)
+    monkeypatch.setitem(kinds(), kind, replace(kinds()[kind], settings=extended))
 
     def ids(made_up) -> list[str]:
         return [
@@ -53,12 +54,12 @@ def test_a_new_setting_changes_no_id_until_it_is_used(tmp_path, monkeypatch, kin
 
 
 def test_settings_without_a_default_always_count():
-    recipe = SETTINGS["train"](model="a", image_size=64)
+    recipe = kinds()["train"].settings(model="a", image_size=64)
     assert differing(type(recipe), plain(recipe)) == {"model": "a", "image_size": 64}
     assert not {"model", "image_size"} & defaults(type(recipe)).keys()
 
 
-@pytest.mark.parametrize("settings", dict.fromkeys(SETTINGS.values()))
+@pytest.mark.parametrize("settings", dict.fromkeys(kind.settings for kind in kinds().values()))
 def test_what_differs_gives_the_settings_again(settings):
     known = {"model": "a", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
     needed = {name: known[name] for name in settings.__dataclass_fields__ if name in known}

@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from experiments.kinds.occlusion import ANSWERS
 from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
 from robustness import sweep as sweep_module
-from robustness.answers import NAME, Answers
+from robustness.answers import Answers
 from robustness.masks import Instances, LabelMaps, open_masks
 from robustness.models import load_trained_model
 from robustness.saliency import DinoAttention, Objects, OwnAttention, find_saliency
@@ -142,7 +143,7 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp
     monkeypatch.setattr(sweep_module, "ask", asking_at_most(2))
     with pytest.raises(Interrupted):
         swept(tmp_path / "cut", shared_folders, [model()], checkpoint_seconds=0)
-    assert [path.name for path in cut.iterdir()] == [f"rank0.{NAME}"]
+    assert [path.name for path in cut.iterdir()] == [f"rank0.{ANSWERS}"]
     spent = Answers(cut, settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15)).seconds
     assert spent > 0
     monkeypatch.setattr(sweep_module, "ask", asking_at_most(100))
@@ -150,8 +151,8 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp
     assert asked == [0, 4, 8, 12]
     assert continued.answers.seconds == spent
     assert np.array_equal(continued.answers.right, whole.answers.right)
-    assert (cut / NAME).read_bytes() == (tmp_path / "whole" / "0" / NAME).read_bytes()
-    assert [path.name for path in cut.iterdir()] == [NAME]
+    assert (cut / ANSWERS).read_bytes() == (tmp_path / "whole" / "0" / ANSWERS).read_bytes()
+    assert [path.name for path in cut.iterdir()] == [ANSWERS]
 
 
 def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, monkeypatch):
@@ -213,14 +214,14 @@ def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
     assert [process.exitcode for process in members] == [0, 0]
     for rank in range(2):
         assert np.array_equal(np.load(two / f"{rank}.npy"), alone.answers.right)
-    assert (two / "0" / NAME).read_bytes() == (tmp_path / "one" / "0" / NAME).read_bytes()
+    assert (two / "0" / ANSWERS).read_bytes() == (tmp_path / "one" / "0" / ANSWERS).read_bytes()
 
 
 def test_answers_about_other_images_are_refused(shared_folders, tmp_path):
     swept(tmp_path, shared_folders, [model()])
     with pytest.raises(UserError, match=r"answers\.npz are about other images: delete the file"):
         swept(tmp_path, shared_folders, [model()], replace(SWEEP, images=5))
-    (tmp_path / "0" / NAME).write_bytes(b"torn")
+    (tmp_path / "0" / ANSWERS).write_bytes(b"torn")
     with pytest.raises(UserError, match=r"answers\.npz cannot be read: delete the file"):
         swept(tmp_path, shared_folders, [model()])
 

@@ -15,11 +15,12 @@ from functools import lru_cache
 import numpy as np
 
 from experiments.correctness import unpack
+from experiments.kinds.natural import SCORES
+from experiments.kinds.occlusion import ANSWERS
 from experiments.protocols import CORRUPTIONS
 from reports.analysis.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 from reports.records.collect import Result
 
-SWEEP, SCORES = "answers.npz", "scores.npz"  # beside the record of a sweep, and of natural adversarial images
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
 Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
@@ -84,7 +85,7 @@ def areas(result: Result, curves: tuple[str, ...]) -> Values | None:
 def sweep(result: Result) -> Sweep | None:
     """What a sweep keeps beside its record; None if the file is missing, or not as the run wrote it."""
     try:
-        with np.load(result.run.folder / SWEEP, allow_pickle=False) as file:
+        with np.load(result.run.folder / ANSWERS, allow_pickle=False) as file:
             rows, images = dict(zip(file["keys"].tolist(), file["right"], strict=True)), file["indices"]
         points = {}
         for name, curve in result.metrics["curves"].items():

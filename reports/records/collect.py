@@ -194,7 +194,8 @@ def check(record: dict[str, Any], run: Run, folder: Path | None = None) -> None:
         _need(_is_number(record["metrics"].get("peak_memory_mib", 0)), "metrics.peak_memory_mib")
         _need(_is_number(record["wall_seconds"]), "wall_seconds")
         _need(isinstance(record["started"], str), "started")
-        _CHECKS[run.kind](record)
+        if run.kind in _CHECKS:  # of a kind of one's own only what all records have is known
+            _CHECKS[run.kind](record)
     except UnreadableRecord:
         raise
     except KeyError as error:

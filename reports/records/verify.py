@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.kinds import kinds
 from experiments.records import NAME, UnreadableRecord
-from experiments.runs import KINDS, run_id, run_name
+from experiments.runs import run_id, run_name
 from reports.analysis.words import plural
 from reports.records.collect import PUBLISHED_RUNS, Result, check, redo
 from reports.records.data_folders import DataFolders
@@ -124,7 +125,7 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
 
 def is_planned(run: RecordedRun) -> bool:
     """Whether it is of a kind that studies plan, not a measurement of a user's own model."""
-    return run.kind in KINDS and run.scale != "own"
+    return run.kind in kinds() and run.scale != "own"
 
 
 def _identity(result: Result, tally: Tally) -> Lines:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+from experiments.kinds.segmentation import PICTURE
 from experiments.published import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of, gain_cell, mean_cell, metric
 from reports.analysis.names import BASELINE, TRANSMIX, head_name, method_name
@@ -27,7 +28,6 @@ from reports.records.published_sets import (
 from reports.tables import Numbers, Shown, TableSpec
 from transmix.methods import methods
 
-PICTURE = "predictions.png"  # beside the record
 Step = tuple[str, str]  # weights that are compared: before, after
 CAPTION = (
     "{task}, the weights of Table 1’s models fine-tuned at scale {scale}: {metrics}, in percent on the validation "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.kinds.occlusion import SHEET, sweep
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
 from reports.analysis.arms import Arm, Comparison, Measure, gain_cell, mean_cell, seeds_text, verdict_notes
@@ -40,7 +41,6 @@ from reports.tables import Numbers, Shown, TableSpec
 
 FIRST = "random patches dropped"  # what the verdicts are about
 SUBJECT = "the area"  # of the verdicts
-SHEET = "sheet.png"  # beside the record
 CAPTION = (
     "Area under the curve at scale {scale}: top-1 in percent, mean over the points of a curve that begins with the "
     "clean images. Mean over seeds and paired difference in points, with two or more seeds ± their 95 % intervals over "
@@ -238,7 +238,7 @@ TABLE = TableSpec(
     build=build,
     numbers=numbers,
     position=6,
-    text=lambda collected: protocol(collected.study.sweep),
+    text=lambda collected: protocol(sweep(collected.study)),
     figures=figures,
     files={"occlusion_curves": points},
     heading="Also",

@@ -1,0 +1,57 @@
+"""Classify natural adversarial images, of known classes and of unknown ones: Table 5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.estimate import Assumptions, Work, measurement
+from experiments.kinds import Kind, measured
+from experiments.protocols import STAND_INS, NaturalAdversarial
+from experiments.runs import Run
+from experiments.study import Study
+from transmix.common.plain import plain
+from transmix.data.sources import SourceSpec
+
+SCORES = "scores.npz"  # what the model said about each image
+NATURAL_IMAGES, OUTLIER_IMAGES = 7_500, 2_000  # ImageNet-A and ImageNet-O
+
+
+def folders(study: Study) -> dict[str, Path]:
+    """Folders of hard images of known classes and of images of unknown ones: the user's, or the scenes'."""
+    data = study.classification_data
+    scenes = {} if data.scenes is None else {name: data.folder / stand_in for name, stand_in in STAND_INS.items()}
+    return scenes | {name: path.absolute() for name, path in _given(study).items()}
+
+
+def _given(study: Study) -> dict[str, Path]:
+    given = {"natural": study.imagenet_a, "outliers": study.imagenet_o}
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _protocol(study: Study) -> NaturalAdversarial:
+    names = dict(STAND_INS) if study.classification_data.scenes else {}
+    if study.scale.scenes is not None:
+        names |= {name: SourceSpec("", "", path).identity for name, path in _given(study).items()}
+    return NaturalAdversarial(**names)
+
+
+def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterator[Run]:
+    for method, need in measured(trained, "table5").items():
+        settings = plain(_protocol(study))
+        yield study.run("natural", "table5", row, method, seed, settings, (need,), inputs=folders(study))
+
+
+def _work(run: Run, given: Assumptions) -> Work | None:
+    images = NATURAL_IMAGES + OUTLIER_IMAGES + given.val_images
+    return measurement(run, images, disk=8 * images)
+
+
+KIND = Kind(
+    NaturalAdversarial,
+    _plan,
+    _work,
+    position=20,
+    execute="robustness.natural",
+    ready=lambda study: len(folders(study)) == len(STAND_INS),
+)

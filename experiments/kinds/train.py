@@ -1,0 +1,38 @@
+"""Train a row by a method: Tables 1 and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, Assumptions, Work, model_cost
+from experiments.kinds import Kind
+from experiments.runs import Run
+from experiments.scales import table_of
+from experiments.study import Study
+from transmix.common.plain import plain
+from transmix.recipe import Recipe
+
+
+def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterator[Run]:
+    for method in study.trained_by(row):
+        yield study.run("train", table_of(method), row, method, seed, plain(study.recipe(row, method)))
+
+
+def _work(run: Run, given: Assumptions) -> Work | None:
+    cost, settings = model_cost(run), run.settings
+    if cost is None:
+        return None
+    epochs, batch = settings["epochs"] + settings["cooldown_epochs"], settings["batch_size"]
+    average = settings["ema_decay"] is not None
+    # weights, and in the training state weights and AdamW's two moments; each with the moving average where it is kept
+    tensors = (1 + average) + (3 + average)
+    return Work(
+        macs=cost.macs,
+        trained=epochs * (given.train_images // batch) * batch,
+        evaluated=epochs * given.val_images,
+        precision=settings["precision"],
+        disk=tensors * cost.parameters * FLOAT_BYTES + epochs * EPOCH_BYTES,
+    )
+
+
+KIND = Kind(Recipe, _plan, _work, position=0, execute="experiments.training")
