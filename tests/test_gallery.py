@@ -23,15 +23,16 @@ def test_families_have_lines_of_their_own_once_one_has_several_models():
     assert by_family(["deit_t"]) == [["deit_t"]]
 
 
+@pytest.mark.parametrize("transmix", ["TransMix", "A method of a long name 51.2"])
 @pytest.mark.parametrize("size", [LARGE, SMALL])
-def test_labels_at_the_ends_of_lines_do_not_touch(size):
+def test_labels_at_the_ends_of_lines_do_not_touch(size, transmix):
     figures, titles = [], []
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         axes.plot([0, 1], [0.0, 50.0])
         titles.append(axes.set_title("CaiT-XXS: training loss"))
-        names = {"baseline": "baseline", "transmix": "TransMix"}
+        names = {"baseline": "baseline", "transmix": transmix}
         label_ends(axes, {"baseline": (1, 50.0), "transmix": (1, 49.9)}, names, {"baseline": BLUE, "transmix": ORANGE})
         figures.append(figure)
 

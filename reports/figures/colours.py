@@ -15,7 +15,7 @@ from transmix.methods import methods
 
 INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
 BLUE, ORANGE = "#0072b2", "#bf5200"  # Okabe and Ito's; their vermilion is darkened until text in it is legible
-PALETTE = (BLUE, ORANGE, "#661100", "#222255", "#882255", "#a95a87", "#00429d")
+PALETTE = (BLUE, ORANGE, "#4a174e", "#687a51", "#8d507a", "#015658", "#6d2400")
 AMBER = "#e69f00"  # for areas, not for text
 _DARK = {INK: "#e8eaed", MUTED: "#9ba4ae", RULE: "#3a4048"}
 # linear sRGB to cone responses, and their cube roots to OKLab (Ottosson 2020)

@@ -50,6 +50,7 @@ _RC = {
 _DPI = 200
 LARGE, SMALL = (4.6, 3.0), (2.6, 1.95)  # inches; small ones stand side by side, one a model
 # inches at the left, right, bottom and top: axes side by side line up, and labels at the ends of lines have room
+_LETTER = 0.07  # inches, about: a letter at the end of a line
 _MARGINS = (0.44, 0.95, 0.465, 0.3)
 
 
@@ -144,9 +145,12 @@ def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> D
 def label_ends(
     axes: Axes, ends: dict[str, tuple[float, float]], texts: dict[str, str], colours: dict[str, str]
 ) -> None:
-    """Write each line's text beside its end (x, y), in its colour, apart from one another."""
+    """Write each line's text beside its end (x, y), in its colour, apart from one another; there is room for all."""
+    figure = axes.figure
+    width, needed = figure.get_figwidth(), _LETTER * max(map(len, texts.values())) + 0.15
+    figure.subplots_adjust(right=min(figure.subplotpars.right, 1 - needed / width))
     low, high = axes.get_ylim()
-    points = 72 * axes.get_position().height * axes.figure.get_figheight()
+    points = 72 * axes.get_position().height * figure.get_figheight()
     gap = 12 / points * (high - low)
     order = sorted(ends, key=lambda name: ends[name][1])
     heights = spread([ends[name][1] for name in order], gap)
