@@ -17,7 +17,7 @@ from tests.made_up import make_study
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding.md").read_text()
 REAL = [f"{table}.deit_t.{method}.seed0" for table, method in (("table1", "baseline"), ("table2", "halves"))]
-REAL += [f"table5.deit_t.{method}.seed0" for method in ("baseline", "halves")]
+REAL += [f"table5.deit_t.{method}.seed0" for method in ("baseline", "halves")] + ["table1.vit_s32.transmix.seed0"]
 # a study with made-up records, but for some runs
 MADE_UP = """
 import sys
@@ -57,15 +57,15 @@ def python(folder: Path, *arguments: str) -> str:
 
 def test_the_page_shows_files_that_are_short():
     found = snippets()
-    assert {"methods/halves.py", "tables/hours.py"} <= found.keys()
+    assert {"methods/halves.py", "rows/coarse.py", "tables/hours.py"} <= found.keys()
     assert all(len(text.splitlines()) <= 30 for text in found.values())
 
 
 @pytest.fixture(scope="module")
 def report(folder) -> Path:
     """The smoke report of a study with the page's method: some runs are real, all others made up."""
-    options = ("--scale", "smoke", "--methods", "halves")
-    study = make_study(folder / "results", *options[:2])
+    options = ("--scale", "smoke", "--rows", "deit_t,vit_s32", "--methods", "halves")
+    study = make_study(folder / "results", "--scale", "smoke")
     places = ("--results", str(folder / "results"), "--data", str(folder / "results" / "data"))
     python(folder, "-c", MADE_UP, str(folder / "results"), " ".join(REAL), *options)
     for run in REAL:
@@ -85,6 +85,15 @@ def test_a_method_is_in_table_2_and_table_5_of_a_smoke_report(report):
     misled = pandas.read_csv(report / "table5.csv").set_index(["method", "minus"])
     assert misled.loc[("halves", "baseline"), "status"] == "done"
     assert "Halves − baseline" in page
+
+
+def test_a_row_is_shown_without_published_numbers(report):
+    row = pandas.read_csv(report / "table1.csv", index_col="row").loc["vit_s32"]
+    assert (row["model"], row["measured_model"]) == ("ViT-S/32", "vit_tiny_patch16_224")
+    assert row[["published_baseline", "published_transmix", "published_gain", "published_source"]].isna().all()
+    assert (row["baseline_seeds"], row["transmix_seeds"]) == (1, 1)
+    for name in ("index.html", "report.md", "table5.tex", "occlusion.tex", "lambda.tex"):
+        assert "ViT-S/32" in (report / name).read_text(), name
 
 
 def test_a_table_is_in_every_format(report):

@@ -32,15 +32,18 @@ def method_name(method: str) -> str:
 
 
 def methods_in(collected: Collected, table: str, row: str = "") -> tuple[str, ...]:
-    """The methods that a table shows, in their declared order: those that the study plans for it, else its usual ones.
+    """The methods that a table shows, in their declared order: those that the study plans for it.
+
+    A study that plans nothing for the table shows the methods that declare it.
 
     Args:
         collected: the study.
         table: whose runs are looked at.
         row: if given, only this row's.
     """
-    planned = {method for of, which, method, _ in collected.keys if of == table and row in ("", which)}
-    return tuple(method for method in methods() if method in planned) or of_table(table)
+    planned = [(which, method) for of, which, method, _ in collected.keys if of == table]
+    found = {method for which, method in planned if row in ("", which)}
+    return tuple(method for method in methods() if method in found) if planned else of_table(table)
 
 
 def difference_key(method: str, key: str = "difference") -> str:

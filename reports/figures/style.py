@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from experiments.rows import rows as declared
 from reports.figures.colours import INK, MUTED, RULE, darkened
 
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
@@ -239,8 +240,8 @@ def small_multiples(caption: str, rows: Sequence[str], paint: Callable[[str, tup
 
 
 def by_family(rows: Sequence[str]) -> list[list[str]]:
-    """Rows of the paper's table grouped by family (deit, pvt, ...); in one group if no two are of the same."""
+    """Rows grouped by family (deit, pvt, ...); in one group if no two are of the same."""
     families: dict[str, list[str]] = {}
     for row in rows:
-        families.setdefault(row.split("_")[0], []).append(row)
+        families.setdefault(declared()[row].family if row in declared() else row, []).append(row)
     return list(families.values()) if len(families) < len(rows) else [list(rows)]

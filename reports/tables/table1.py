@@ -11,7 +11,7 @@ from reports.analysis.names import BASELINE, TRANSMIX, difference_key, differenc
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.words import gains_text, number
-from reports.formats.table import MEASURED, NOT_IN_SLIDES, PUBLISHED, Cell, Column, Table, missing
+from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected
 from reports.records.published_sets import (
     agreement_notes,
@@ -79,15 +79,19 @@ def _notes(collected: Collected, rows: list[GainRow]) -> tuple[str, ...]:
 def _cells(row: GainRow) -> dict[str, Cell]:
     ours = next(iter(row.trained), None)
     none = missing(row.comparison.status)
+    planned = [method for method, arm in row.arms.items() if arm.settings is not None] or [*row.arms]
     means = {method: mean_cell(arm) for method, arm in row.arms.items()}
     gains = {difference_key(method, "gain"): gain_cell(found) for method, found in row.comparisons.items()}
+    for method in row.arms.keys() - planned:  # the row is in the study, this method is not
+        means[method] = gains[difference_key(method, "gain")] = missing(NOT_PLANNED)
+    counts = seeds_text(*(row.arms[method] for method in planned))
     return {
         "name": Cell(row.model),
         **_published_cells(row.published),
         "model": Cell(ours.model, "measured", ours.sources) if ours else none,
         "parameters": Cell(number(ours.parameters / 1e6), "measured", ours.sources) if ours else none,
         "gmacs": Cell(number(ours.gmacs, 3), "measured", ours.sources) if ours else none,
-        "seeds": Cell(seeds_text(*row.arms.values()), "measured", row.comparison.sources) if ours else none,
+        "seeds": Cell(counts, "measured", row.comparison.sources) if ours else none,
         **means,
         **gains,
     }
