@@ -75,7 +75,7 @@ $(VENV): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than Python 3.10: run make PYTHON=python3.x"; exit 2; }
 	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (about a minute)" && \
 	  $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check "$$(grep '^uv==' requirements.lock)" && \
-	  .venv/bin/uv pip sync -q --python $(PY) requirements.lock && cp requirements.lock $@; fi
+	  .venv/bin/uv pip sync -q --compile-bytecode --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
 ifneq ($(filter report $(TABLES) $(RESULTS)/%,$(MAKECMDGOALS)),)
