@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur as blur
 
 from robustness.draws import Draws
 from robustness.jpeg import compress
@@ -33,11 +32,7 @@ def gaussian_blur(images: Tensor, severity: int, draws: Draws) -> Tensor:
     """Blur; its radius is given at 224 px and scales with the image."""
     sigma = (1, 2, 3, 4, 6)[severity - 1] * images.shape[-1] / 224
     reach = max(1, min(int(4 * sigma + 0.5), min(images.shape[-2:]) - 1))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = F.pad(images, (reach,) * 4, mode="reflect")
-    along = F.conv2d(padded, kernel, groups=images.shape[1])
-    return F.conv2d(along, kernel.transpose(2, 3), groups=images.shape[1]).clamp_(0, 1)
+    return blur(images, 2 * reach + 1, sigma).clamp_(0, 1)
 
 
 def contrast(images: Tensor, severity: int, draws: Draws) -> Tensor:

@@ -4,16 +4,4 @@ Source: as segmenter_mask_deit (DeiT-B: 47.1 mIoU, 48.1 multi scale); the head i
 """
 
 _base_ = "segmenter_mask_deit.py"
-model = dict(
-    decode_head=dict(
-        _delete_=True,
-        type="FCNHead",
-        in_channels=384,
-        channels=384,
-        num_convs=0,
-        concat_input=False,
-        dropout_ratio=0.0,
-        num_classes=150,
-        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
-    )
-)
+model = dict(decode_head={{_base_.linear_head}})

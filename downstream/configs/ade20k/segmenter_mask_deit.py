@@ -22,3 +22,15 @@ model = dict(
     decode_head=dict(drop_path_rate=0.0, drop_rate=0.1),
 )
 param_scheduler = [dict(type="PolyLR", eta_min=1e-5, power=0.9, by_epoch=False, begin=0, end=160000)]
+# of segmenter_linear, in place of the mask transformer: mmseg's segmenter_vit-s_fcn
+linear_head = dict(
+    _delete_=True,
+    type="FCNHead",
+    in_channels=384,
+    channels=384,
+    num_convs=0,
+    concat_input=False,
+    dropout_ratio=0.0,
+    num_classes=150,
+    loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+)

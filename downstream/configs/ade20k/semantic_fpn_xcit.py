@@ -5,25 +5,17 @@ Source: facebookresearch/xcit @82f5291, semantic_segmentation/configs/xcit/sem_f
 those of its UPerNet. Schedule restated: mmseg's own ends at 1e-4, above this learning rate.
 """
 
-_base_ = "mmseg::sem_fpn/fpn_r50_4xb4-160k_ade20k-512x512.py"
-custom_imports = dict(imports=["downstream.backbone"])
+_base_ = ["mmseg::sem_fpn/fpn_r50_4xb4-160k_ade20k-512x512.py", "../xcit.py"]
 model = dict(
     pretrained=None,
     data_preprocessor=dict(test_cfg=dict(size_divisor=32)),
-    backbone=dict(
-        _delete_=True,
-        type="TimmTransformer",
-        model="xcit_small_12_p16_224",
-        out_indices=(3, 5, 7, 11),
-        drop_path_rate=0.05,
-    ),
+    backbone={{_base_.xcit}},
     neck=[
-        dict(type="Feature2Pyramid", embed_dim=384, rescales=[4, 2, 1, 0.5]),
+        {{_base_.xcit_pyramid}},
         dict(type="FPN", in_channels=[384] * 4, out_channels=384, num_outs=4),
     ],
     decode_head=dict(in_channels=[384] * 4),
 )
-sync_bn = "torch"  # XCiT has BatchNorm, and a GPU two images
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",

@@ -5,22 +5,14 @@ Source: facebookresearch/xcit @82f5291, semantic_segmentation/configs/xcit/upern
 crop and auxiliary head; the schedule is restated.
 """
 
-_base_ = "mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py"
-custom_imports = dict(imports=["downstream.backbone"])
+_base_ = ["mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py", "../xcit.py"]
 model = dict(
     data_preprocessor=dict(test_cfg=dict(size_divisor=32)),
-    backbone=dict(
-        _delete_=True,
-        type="TimmTransformer",
-        model="xcit_small_12_p16_224",
-        out_indices=(3, 5, 7, 11),
-        drop_path_rate=0.05,
-    ),
-    neck=dict(type="Feature2Pyramid", embed_dim=384, rescales=[4, 2, 1, 0.5]),
+    backbone={{_base_.xcit}},
+    neck={{_base_.xcit_pyramid}},
     decode_head=dict(in_channels=[384] * 4),
     auxiliary_head=dict(in_channels=384),
 )
-sync_bn = "torch"  # XCiT has BatchNorm, and a GPU two images
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True, norm=dict(decay_mult=0.0))))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=False, begin=0, end=1500),

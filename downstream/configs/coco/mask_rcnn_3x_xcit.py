@@ -5,22 +5,14 @@ file, inherited, has the same augmentation and optimizer; restated: 500 iteratio
 The source trains in float16 (``--amp``).
 """
 
-_base_ = "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py"
-custom_imports = dict(imports=["downstream.backbone"])
+_base_ = ["mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py", "../xcit.py"]
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="TimmTransformer",
-        model="xcit_small_12_p16_224",
-        out_indices=(3, 5, 7, 11),
-        drop_path_rate=0.05,
-    ),
+    backbone={{_base_.xcit}},
     neck=[
-        dict(type="mmseg.Feature2Pyramid", embed_dim=384, rescales=[4, 2, 1, 0.5]),
+        {{_base_.xcit_pyramid}},
         dict(type="FPN", in_channels=[384] * 4, out_channels=256, num_outs=5),
     ],
 )
-sync_bn = "torch"  # XCiT has BatchNorm, and a GPU two images
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True, norm=dict(decay_mult=0.0))))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),

@@ -14,6 +14,7 @@ model = dict(
     decode_head=dict(num_classes=60),
     test_cfg=dict(crop_size=crop_size, stride=(320, 320)),
 )
+linear_head = dict(num_classes=60)
 dataset = dict(
     type="PascalContextDataset",
     data_root="data/VOCdevkit/VOC2010/",
