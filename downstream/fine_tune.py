@@ -118,8 +118,7 @@ def fine_tune(
             if multi_scale:
                 metrics["mIoU_ms"] = _in_per_cent(_test_multi_scale(runner, config), library)["mIoU"]
     model = bare(runner.model)
-    if processes.leads:
-        save_weights(model, out / WEIGHTS, {"run": out.name})
+    processes.lead(lambda: save_weights(model, out / WEIGHTS, {"run": out.name}))
     return FineTuned(metrics, time.monotonic() - saving.began, model, images, model.backbone.report)
 
 

@@ -103,15 +103,14 @@ class SaveState(Hook):
         """Write the state of a training that has done so many epochs and iterations; one that diverged ends here."""
         if not torch.isfinite(self.processes.total(self.loss.detach().clone())):
             raise UserError(f"loss of {self.path.parent.name} not finite by iteration {iteration}: lower its lr")
-        if self.processes.leads:
-            state = {
-                "identity": self.identity,
-                "epoch": epoch,
-                "iteration": iteration,
-                "model": bare(runner.model).state_dict(),
-                "optimizer": runner.optim_wrapper.state_dict(),
-                "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
-                "seconds": time.monotonic() - self.began,
-            }
-            save_state(self.path, state)
+        state = {
+            "identity": self.identity,
+            "epoch": epoch,
+            "iteration": iteration,
+            "model": bare(runner.model).state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
+            "seconds": time.monotonic() - self.began,
+        }
+        self.processes.lead(lambda: save_state(self.path, state))
         self.last = time.monotonic()

@@ -39,8 +39,8 @@ def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtim
         config, weights, run.data.source.path, run.folder, run.seed, processes, runtime, multi_scale=multi_scale
     )
     if processes.leads:
-        with replacing(run.folder / PICTURE) as temporary:
-            predictions(tuned.model, tuned.images).save(temporary, "PNG")
+        with replacing(run.folder / PICTURE) as file:
+            predictions(tuned.model, tuned.images).save(file, "PNG")
     metrics = {
         **tuned.metrics,
         "parameters": sum(parameter.numel() for parameter in tuned.model.parameters()),

@@ -132,5 +132,5 @@ def save_examples(path: Path, rows: list[dict[str, np.ndarray]], count: int) -> 
         if len(differ) and len(chosen) < count:
             chosen.append({name: values[differ[0]] for name, values in row.items()})
     arrays = {name: np.stack([example[name] for example in chosen]) for name in rows[0]} if chosen else {}
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with replacing(path) as file:
         np.savez_compressed(file, **arrays)

@@ -6,7 +6,6 @@ import argparse
 import importlib
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from experiments.runs import Data, Run
 from experiments.study import Study
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
+from transmix.common.locks import clear
 from transmix.common.runtime import Runtime
 from transmix.data.scenes import check_complete
 from transmix.data.sources import ImageSource, read_source
@@ -62,17 +62,16 @@ def run(study: Study, args: argparse.Namespace) -> None:
         for need in task.needs:
             need.record()
         source = prepare(task.data, processes)
-        if args.restart and processes.leads:
-            shutil.rmtree(task.folder, ignore_errors=True)
-        processes.wait()
-        carry_out(task, source, processes, runtime)
+        with processes.holding(task.folder):
+            if args.restart:
+                processes.lead(lambda: clear(task.folder))
+            carry_out(task, source, processes, runtime)
 
 
 def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:
     """Run it and write its record."""
     started, clock = datetime.now(timezone.utc), time.monotonic()
     if processes.leads:
-        task.folder.mkdir(parents=True, exist_ok=True)
         print(f"{task.name}: {task.folder}", file=sys.stderr)
     outcome = importlib.import_module(kinds()[task.kind].execute).execute(task, source, processes, runtime)
     if not processes.leads:

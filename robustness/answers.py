@@ -69,7 +69,7 @@ class Answers:
 
     def keep(self, name: str, **more: float) -> None:
         """Write all answers so far, atomically; what is finished depends on nothing else."""
-        with replacing(self.folder / name) as temporary, open(temporary, "wb") as file:
+        with replacing(self.folder / name) as file:
             np.savez_compressed(file, keys=np.array(self.keys), indices=self.indices, right=self.right, **more)
 
     def keep_part(self, processes: Processes, seconds: float) -> None:
@@ -82,9 +82,10 @@ class Answers:
         known[:, mine] = self.right[:, mine] + 1
         total = processes.total(torch.from_numpy(known).to(processes.device))
         self.right = total.cpu().numpy() - 1
-        if processes.leads:
-            self.keep(ANSWERS)
-            for path in self._files():
-                if path.name != ANSWERS:
-                    path.unlink()
-        processes.wait()
+        processes.lead(self._keep_whole)
+
+    def _keep_whole(self) -> None:
+        self.keep(ANSWERS)
+        for path in self._files():
+            if path.name != ANSWERS:
+                path.unlink()

@@ -144,20 +144,22 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
         source = {"masks": str(saliency.masks.folder.resolve())}
     decides["source"] = source
     indices = choose_images(sweep, len(images))
-    subjects = []
-    for number in numbers:
-        out = command.out(number, command.args.sweep, decides)
-        subjects.append(Subject(command.args.model[number], command.models[number], Answers(out, every, indices)))
     classes = positions(command.names, command.classes[numbers[0]], command.folder)
-    measure(subjects, images, sweep, every, saliency, processes, command.runtime, classes)
+    outs = [command.out(number, command.args.sweep, decides) for number in numbers]
     found = {}
-    for number, subject in zip(numbers, subjects, strict=True):
-        found[number] = metrics_of(sweep, every, subject.answers, grid)
-        if processes.leads:
-            out = subject.answers.folder
-            earlier = subject.answers.seconds + seconds_of(out)
-            write_sheet(out / SHEET, subject, images, sweep, every, saliency)
-            command.record(number, out, command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET), earlier)
+    with processes.holding(*outs):
+        subjects = [
+            Subject(command.args.model[number], command.models[number], Answers(out, every, indices))
+            for number, out in zip(numbers, outs, strict=True)
+        ]
+        measure(subjects, images, sweep, every, saliency, processes, command.runtime, classes)
+        for number, subject, out in zip(numbers, subjects, outs, strict=True):
+            found[number] = metrics_of(sweep, every, subject.answers, grid)
+            if processes.leads:
+                earlier = subject.answers.seconds + seconds_of(out)
+                write_sheet(out / SHEET, subject, images, sweep, every, saliency)
+                about = (command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET), earlier)
+                command.record(number, out, *about)
     return found
 
 
@@ -178,12 +180,14 @@ def measure_natural(args: argparse.Namespace) -> None:
             known = command.classes[number]
             folders = (args.imagenet_a, args.imagenet_o)
             runtime, names = command.runtime, command.names
-            scores = natural.measure(trained, known, *folders, command.images, processes, runtime, names)
-            metrics = natural.metrics_of(*scores)
+            out = command.out(number, args.sweep, protocol)
+            with processes.holding(out):
+                scores = natural.measure(trained, known, *folders, command.images, processes, runtime, names)
+                metrics = natural.metrics_of(*scores)
+                if processes.leads:
+                    natural.save_scores(out / SCORES, *scores)
+                    command.record(number, out, args.sweep, protocol, metrics, (SCORES,))
             if processes.leads:
-                out = command.out(number, args.sweep, protocol)
-                natural.save_scores(out / SCORES, *scores)
-                command.record(number, out, args.sweep, protocol, metrics, (SCORES,))
                 print(args.model[number])
                 for name, value in metrics.items():
                     print(f"  {name:32} {'too few images' if value is None else f'{value:.6g}'}")

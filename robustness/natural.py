@@ -178,7 +178,7 @@ def metrics_of(natural: Scores, outliers: Scores, familiar: Scores) -> dict[str,
 
 def save_scores(path: Path, natural: Scores, outliers: Scores, familiar: Scores) -> None:
     """Each image's score, in the order of the data."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with replacing(path) as file:
         np.savez_compressed(
             file,
             natural_confidence=natural.confidence,

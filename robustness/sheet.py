@@ -37,8 +37,8 @@ def write_sheet(
             extra = (maps,) if setting.salient else ()
             perturbed = setting.perturb(image, setting.severity, setting.draws(sweep.seed, ids), *extra)
             tiles[setting.curve].append((label(setting.curve, setting.severity), _tile(perturbed)))
-    with replacing(path) as temporary:
-        _draw(tiles).save(temporary, "PNG")
+    with replacing(path) as file:
+        _draw(tiles).save(file, "PNG")
 
 
 def _tile(image: Tensor) -> Image.Image:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from machines import holder
 from test_experiments import study
 
 from experiments import __main__ as experiments_command
@@ -139,6 +140,17 @@ def test_a_finished_run_is_left_alone(done, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")}
     assert run(monkeypatch, capsys, "run", "table1.deit_t.baseline.seed0", *options(done)) == (0, "")
     assert {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")} == before
+
+
+def test_a_second_start_beside_a_run_is_refused_in_one_line(done, tmp_path, monkeypatch, capsys):
+    arguments = options(done | {"RESULTS": tmp_path})
+    planned = study(*arguments).find("table1.deit_t.baseline.seed0")
+    with holder(planned.folder) as owner:
+        for more in ([], ["--restart"]):
+            status, error = run(monkeypatch, capsys, "run", planned.name, *arguments, *more)
+            assert status == 2
+            assert error.startswith(f"error: {planned.folder} is in use by process {owner.pid} on ")
+            assert len(error.splitlines()) == 1
 
 
 def test_a_corrupted_record_is_named_and_one_command_redoes_just_that_run(copy, monkeypatch, capsys):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
+import resource
 import signal
 import socket
 import sys
@@ -66,6 +68,36 @@ def dying(at: int, signum: int, victim: int) -> Callable[[Trainer], Trainer]:
     return change
 
 
+def without_room(at: int) -> Callable[[Trainer], Trainer]:
+    """A change to a trainer: after the `at`-th step its first process may write no file larger than 4 KiB."""
+
+    def change(run: Trainer) -> Trainer:
+        step, count = run._train_step, 0
+
+        def fill(batches) -> None:
+            nonlocal count
+            step(batches)
+            count += 1
+            if count == at and run.processes.leads:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+        run._train_step = fill
+        return run
+
+    return change
+
+
+def slow(seconds: float) -> Callable[[Trainer], Trainer]:
+    """A change to a trainer: a step takes at least so long."""
+
+    def change(run: Trainer) -> Trainer:
+        step = run._train_step
+        run._train_step = lambda batches: (time.sleep(seconds), step(batches))
+        return run
+
+    return change
+
+
 def member(rank, world, port, root, out, change, seconds, settings) -> None:
     """What one process of a run does, as ``python -m experiments run`` would under torchrun."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
@@ -88,12 +120,16 @@ def watch() -> Callable[[Trainer], Trainer]:
     return watched
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
 def run(world: int, root: Path, out: Path, change: tuple = (), seconds: float = 60.0, **settings) -> list[int]:
     """Exit statuses of a run on `world` processes."""
     out.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     members = [
         spawn.Process(target=member, args=(rank, world, port, root, out, change, seconds, settings))
         for rank in range(world)
@@ -157,6 +193,58 @@ def test_one_dies_all_end_and_the_run_continues_to_the_same_bytes(shared_folders
     line = (tmp_path / f"stderr{1 - victim}").read_text()
     assert line.startswith(f"error: process {1 - victim} of 2 lost another one")
     assert line.count("\n") == 1
+    assert run(2, shared_folders, tmp_path) == [0, 0]
+    assert same_bytes(tmp_path, uninterrupted)
+
+
+def test_a_full_disk_ends_all_in_one_line_and_the_run_continues_to_the_same_bytes(
+    shared_folders, uninterrupted, tmp_path
+):
+    assert run(2, shared_folders, tmp_path, (without_room, 4), seconds=0.0) == [2, 2]
+    path, before = tmp_path / STATE, load_state(tmp_path / STATE)
+    line = rf"error: cannot write {path}: file too large, [\d,]+ bytes are needed: make room, then run the same .*\n"
+    assert re.fullmatch(line, (tmp_path / "stderr0").read_text())
+    assert (tmp_path / "stderr1").read_text() == ""
+    assert (before["epoch"], before["batch"]) == (0, 3)  # that of the end of the first epoch's training
+    assert not list(tmp_path.glob(".*.tmp"))
+    assert run(2, shared_folders, tmp_path) == [0, 0]
+    assert same_bytes(tmp_path, uninterrupted)
+
+
+def launcher(port, root, out) -> None:
+    """As torchrun: starts the processes and waits."""
+    fork = multiprocessing.get_context("fork")
+    members = [fork.Process(target=member, args=(rank, 2, port, root, out, (slow, 1.0), 0.0, {})) for rank in range(2)]
+    for process in members:
+        process.start()
+    (out / "pids").write_text(" ".join(str(process.pid) for process in members))
+    for process in members:
+        process.join()
+
+
+def runs(pid: str) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_whose_launcher_was_killed_save_and_end(shared_folders, uninterrupted, tmp_path):
+    starter = spawn.Process(target=launcher, args=(free_port(), shared_folders, tmp_path))
+    starter.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / STATE).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    starter.kill()
+    starter.join()
+    killed, pids = time.monotonic(), (tmp_path / "pids").read_text().split()
+    while any(map(runs, pids)):
+        assert time.monotonic() < killed + 30
+        time.sleep(0.1)
+    assert "run the same command again to continue\n" in (tmp_path / "stderr0").read_text()
+    assert load_state(tmp_path / STATE)["epoch"] == 0 or load_state(tmp_path / STATE)["batch"] < 3
     assert run(2, shared_folders, tmp_path) == [0, 0]
     assert same_bytes(tmp_path, uninterrupted)
 

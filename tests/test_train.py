@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -63,11 +64,12 @@ def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
     elif moment == "half a checkpoint":
         real = torch.save
 
-        def torn(state, path):
-            real(state, path)
-            Path(path).write_bytes(Path(path).read_bytes()[:1000])
+        def torn(state, file):
+            whole = io.BytesIO()
+            real(state, whole)
+            file.write(whole.getvalue()[:1000])
             maybe_die()
-            real(state, path)
+            file.write(whole.getvalue()[1000:])
 
         torch.save = torn
     elif moment == "weights":

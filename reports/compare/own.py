@@ -49,8 +49,8 @@ def own(args: argparse.Namespace) -> None:
     for place, (kind, results) in enumerate(zip(kinds, groups, strict=True)):
         name = kind if kinds.count(kind) == 1 else f"{kind}-{1 + kinds[:place].count(kind)}"
         path = folder / f"{name}.png"
-        with replacing(path) as temporary:
-            temporary.write_bytes(picture(name, results))
+        with replacing(path) as file:
+            file.write(picture(name, results))
         print_table(areas(name, results))
         print(f"figure: {path}")
 

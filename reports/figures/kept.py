@@ -43,8 +43,8 @@ def write_figures(pictures: Sequence[Picture], folder: Path) -> None:
     for picture in missing:
         svg, png = files[picture.name]
         write_text(svg, picture.svg)
-        with replacing(png) as temporary:
-            temporary.write_bytes(picture.png)
+        with replacing(png) as file:
+            file.write(picture.png)
     for name in known.keys() - files.keys():
         for suffix in _SUFFIXES:
             (folder / f"{name}{suffix}").unlink(missing_ok=True)

@@ -70,8 +70,8 @@ def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLIS
     texts = {result.run.id: (result.run.folder / NAME).read_bytes() for result in results}
     missing = [run for run, text in texts.items() if not _same(destination / run / NAME, text)]
     for run in missing:
-        with replacing(destination / run / NAME) as temporary:
-            temporary.write_bytes(texts[run])
+        with replacing(destination / run / NAME) as file:
+            file.write(texts[run])
     return destination, missing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -54,6 +55,16 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         sys.exit(end.status)
     except BrokenPipeError:  # whoever read along, such as head, has seen enough
         os._exit(128 + 13)
+    except OSError as error:  # of a library that writes; for the suite's own files see `transmix.common.files`
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        place = error.filename or "a file"
+        print(
+            f"error: cannot write {place}: {os.strerror(error.errno).lower()}: mend that, then run the same command "
+            "again",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)

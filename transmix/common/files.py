@@ -1,32 +1,67 @@
-"""Files that matter appear whole or not at all. Standard library only."""
+"""Files that matter appear whole or not at all; a disk that is full or read-only is one line. Standard library only."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from transmix.common.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Unwritable(UserError):
+    """A file or folder that cannot be written: the line says why, how much room it needs and what to do."""
+
+    def __init__(self, path: Path, error: OSError, size: int | None = None) -> None:
+        reason = (error.strerror or str(error)).lower()
+        needed = "" if size is None else f", {size:,} bytes are needed"
+        if error.errno == errno.ENOSPC:
+            needed += f", {_free(path):,} are free"
+        remedy = "make room" if error.errno in _FULL else f"make {path.parent} writable or choose another folder"
+        super().__init__(f"cannot write {path}: {reason}{needed}: {remedy}, then run the same command again")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; when the block ends well, it takes the place of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write into; when the block ends well, it takes the place of `path`.
+
+    Raises:
+        Unwritable: no room, a read-only disk, or the like; what was there before is there still.
+    """
+    file = _Counting(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        yield file
+        file.move(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        file.discard()
+    if file.failure is not None:
+        raise Unwritable(path, file.failure, file.size) from file.failure
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        Unwritable: it cannot be made, or is there as something else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(path, error) from error
 
 
 def sha256(path: Path) -> str:
@@ -36,3 +71,78 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+class _Counting(io.RawIOBase):
+    """A file that, where it cannot be written, still takes what it is given and counts it.
+
+    So the line about a full disk can say how much it lacks, and libraries that write have no error of their own to
+    turn it into.
+
+    Attributes:
+        failure: the first; None while there was none.
+        size: bytes that the whole has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.failure: OSError | None = None
+        self.size = self._place = 0
+        self._path, self._file = path, None
+        with self._noting():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = io.BufferedWriter(io.FileIO(path, "w"))
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = self.failure or error
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
+        with self._noting():
+            if self.failure is None:
+                self._file.seek(self._place)
+        return self._place
+
+    def write(self, data: Any) -> int:
+        with self._noting():
+            if self.failure is None:
+                self._file.write(data)
+        length = memoryview(data).nbytes
+        self._place += length
+        self.size = max(self.size, self._place)
+        return length
+
+    def move(self, path: Path) -> None:
+        """Onto the disk, then to its name."""
+        with self._noting():
+            if self.failure is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                os.replace(self._path, path)
+
+    def discard(self) -> None:
+        """Whatever is left of it."""
+        if self._file is None:
+            return
+        with self._noting():
+            self._file.close()  # which tries once more to write what it has buffered
+        with self._noting():
+            self._path.unlink(missing_ok=True)
+
+
+def _free(path: Path) -> int:
+    there = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
+    return shutil.disk_usage(there).free

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from transmix.common.errors import UserError
@@ -32,8 +32,8 @@ def save_weights(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
         about: JSON values kept in the file's header (model name, classes, run, ...).
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(state, temporary, metadata={"about": json.dumps(about)})
+    with replacing(path) as file:  # in one piece: safetensors writes to names only, with an error of its own
+        file.write(save(state, metadata={"about": json.dumps(about)}))
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ def first_reason(error: Exception) -> str:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training state (tensors, numbers, strings, lists, dicts) atomically."""
-    with replacing(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import resource
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from transmix.common.errors import CommandEnd
+from transmix.common.errors import CommandEnd, UserError
+from transmix.common.locks import held
+
+_LOOK_SECONDS, _GRACE_SECONDS = 2.0, 30.0  # between looks at the launcher; to write a checkpoint once it is gone
 
 
 class LostProcess(CommandEnd):
@@ -59,6 +65,24 @@ class Processes:
         """Until every process is here."""
         self.largest(0)
 
+    def lead(self, action: Callable[[], None]) -> None:
+        """Let the first process do something for all; where it meets a `UserError`, all end, and it alone speaks."""
+        error = None
+        if self.leads:
+            try:
+                action()
+            except UserError as met:
+                error = met
+        if self.largest(int(error is not None)):
+            raise error or UserError("")
+
+    @contextmanager
+    def holding(self, *folders: Path) -> Iterator[None]:
+        """The folders of runs, held for these processes alone (see `transmix.common.locks.held`)."""
+        with ExitStack() as stack:
+            self.lead(lambda: [stack.enter_context(held(folder)) for folder in folders])
+            yield
+
     def peak_memory_mib(self) -> float:
         """The most memory that this process has used: of its GPU, or of the machine where it computes on the CPU."""
         if self.device.type == "cuda":
@@ -80,6 +104,8 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     os.environ.update(slurm_step(os.environ))
     world = int(os.environ.get("WORLD_SIZE", 1))
+    if "WORLD_SIZE" in os.environ:
+        end_with_the_launcher()
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     if world == 1:
@@ -102,6 +128,26 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     # of it, and what is left in reference cycles goes now.
     gc.collect()
     dist.destroy_process_group()  # not after an error: it would wait for processes that may be gone
+
+
+def end_with_the_launcher() -> None:
+    """From now on this process ends soon after its parent, be that torchrun or srun's: none trains on unseen.
+
+    First as if it were asked to stop, so that a training writes its state; it has half a minute for that. (A launcher
+    that starts a script which starts Python is not seen: there the parent is the script.)
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        pause = threading.Event().wait
+        while os.getppid() == parent:
+            pause(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        pause(_GRACE_SECONDS)
+        os.write(2, b"error: what started this process is gone: run the same command again, it continues\n")
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def slurm_step(environment: Mapping[str, str]) -> dict[str, str]:

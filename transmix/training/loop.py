@@ -139,16 +139,17 @@ class Trainer:
                 self._close_epoch()
         accuracy = Accuracy(**self.history[-1]["accuracy"])
         reported = EMA_WEIGHTS if recipe.report_ema else WEIGHTS
-        if leads:
-            save_weights(self.model, self.out / WEIGHTS, self.about)
-            if self.optimisation.ema is not None:
-                save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
-        self.processes.wait()
+        self.processes.lead(self._save_weights)
         if self.processes.world > 1:
             self.task.trainable_module = self.task.trainable_module.module  # see join_processes
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         seconds = self.seconds + time.monotonic() - self._last_tick
         return Trained(accuracy, self.right, reported, seconds, self.processes.peak_memory_mib(), parameters)
+
+    def _save_weights(self) -> None:
+        save_weights(self.model, self.out / WEIGHTS, self.about)
+        if self.optimisation.ema is not None:
+            save_weights(self.optimisation.ema, self.out / EMA_WEIGHTS, self.about)
 
     def _show(self, note: str) -> None:
         self._bar.update(self._line, completed=self.step, note=note)
@@ -225,8 +226,7 @@ class Trainer:
         self.epoch, self.batch = self.epoch + 1, 0
         self.sums.zero_()
         self._show(f"top-1 {accuracy.top1:.1f} %")
-        if self.processes.leads:
-            self._log.write(self.history)
+        self.processes.lead(lambda: self._log.write(self.history))
 
     def _evaluate(self) -> tuple[Accuracy, Tensor]:
         model = self.task.get_eval_model(ema=self.recipe.report_ema)
@@ -242,8 +242,6 @@ class Trainer:
         now = time.monotonic()
         self.seconds += now - self._last_tick
         self._last_save = self._last_tick = now
-        if not self.processes.leads:
-            return
         state = {
             "identity": self.identity,
             "epoch": self.epoch,
@@ -256,7 +254,7 @@ class Trainer:
             "right": self.right,
             "seconds": self.seconds,
         }
-        save_state(self.out / STATE, state)
+        self.processes.lead(lambda: save_state(self.out / STATE, state))
 
     def restore(self) -> None:
         """Continue from the state in the run's folder."""

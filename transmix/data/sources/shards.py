@@ -88,7 +88,7 @@ def read_shards(root: Path, cache: Path) -> ImageSource:
     index = load_index(path)
     if index is None:
         index = index_shards(root, shards)
-        with replacing(path) as temporary, open(temporary, "wb") as file:
+        with replacing(path) as file:
             np.savez(file, **index)
     classes = tuple(index["classes"].tolist())
     names = {split: [shard.path.name for shard in shards[split]] for split in SPLITS}
