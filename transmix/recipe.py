@@ -79,6 +79,8 @@ def _typed_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
             value = float(value)
         if type(value) is not type(usual) and usual is not None:
             raise UserError(f"mix_options.{name}={value!r} is not a {type(usual).__name__} like {usual!r}")
+        if name in method.choices and value not in method.choices[name]:
+            raise unknown_name(f"mix_options.{name}", str(value), method.choices[name])
         if value != usual:
             typed[name] = value
     return typed

@@ -39,11 +39,14 @@ class Method:
         settings: the recipe settings in which its runs differ from their row's. Where the file has functions of its
             own, ``mixer`` is filled in.
         tables: where it appears: ``table1`` (every row is trained with it), ``table2`` (one row is), and whichever of
-            ``table3``, ``table4``, ``table5``, ``occlusion`` and ``lambda`` measure models trained with it.
+            ``table3``, ``table4``, ``table5``, ``occlusion`` and ``lambda`` measure models trained with it; ``table7``:
+            an ablation of TransMix.
         position: methods are shown in this order, then by name.
         colour: of lines and points, as ``#rrggbb``; empty for the next of the palette.
         options: the method's own settings and their defaults, changed by the recipe's ``mix_options``.
+        choices: of options that are one of several words, these words.
         passes: what a step costs beside CutMix's, in words; empty for nothing.
+        extra_passes: the passes among that, counted in forward passes of a batch (a backward pass is two), on average.
         reads: what of the model its functions read: ``attention`` (the class attention of the mixed batch), ``blocks``
             (the attention of every block), ``tokens`` (what the final norm gives), ``teacher`` (a frozen model).
         name: the module's; filled in when it is found.
@@ -57,7 +60,9 @@ class Method:
     position: int = 100
     colour: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
     passes: str = ""
+    extra_passes: float = 0.0
     reads: tuple[str, ...] = ()
     name: str = ""
     card: str = ""

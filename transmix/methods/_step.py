@@ -49,6 +49,7 @@ class Step:
         tokens: (B, N, C) of the mixed batch after the final norm, with gradient; None where they are not read.
         lam: (B,) the partner's share in the labels; None before it is known.
         targets: (B, K); None before they are known.
+        kept: what the method keeps for its later functions; its own business.
         extra_passes: what the method's own passes cost, in forward passes of a batch (a backward pass counts as two).
     """
 
@@ -76,6 +77,7 @@ class Step:
     tokens: Tensor | None = None
     lam: Tensor | None = None
     targets: Tensor | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
     extra_passes: int = 0
 
     def class_attention(self, images: Tensor | None = None) -> Tensor:
