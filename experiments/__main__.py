@@ -16,6 +16,8 @@ from experiments.scales import SCALES
 from experiments.study import Study, add_study_options, study_from
 from transmix.common.errors import exit_on_user_error
 from transmix.common.files import write_text
+from transmix.common.options import within
+from transmix.common.ranges import Range
 from transmix.common.stopping import stop_when_asked
 
 
@@ -31,11 +33,17 @@ def main() -> None:
     run = commands.add_parser("run", help="carry out one run, or continue it")
     run.add_argument("name", help="name or id, as 'plan' shows it")
     run.add_argument("--restart", action="store_true", help="discard what the run has so far")
-    run.add_argument("--workers", type=int, default=None, metavar="N", help="loader processes")
+    run.add_argument("--workers", action=within(Range(0, 1024)), default=None, metavar="N", help="loader processes")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--compile", action="store_true", help="torch.compile the model")
     run.add_argument("--channels-last", action="store_true", help="memory format of images and convolutions")
-    run.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="between checkpoints")
+    run.add_argument(
+        "--checkpoint-seconds",
+        action=within(Range(0, 604_800), float),
+        default=60.0,
+        metavar="S",
+        help="between checkpoints",
+    )
     check = commands.add_parser("check-paper", help="build, count and try the paper's models")
     check.add_argument("--rows", metavar="ROW,...", help="only these")
     check.add_argument("--write-costs", action="store_true", help="write model_costs.csv instead of comparing with it")

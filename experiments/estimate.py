@@ -15,6 +15,8 @@ from experiments.kinds import kinds
 from experiments.rows import rows
 from experiments.runs import Run
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import within
+from transmix.common.ranges import Range
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
 # The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the
@@ -152,7 +154,7 @@ def add_estimate_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--utilisation",
-        type=float,
+        action=within(Range(0, 1, ("low",)), float),
         default=UTILISATION,
         metavar="SHARE",
         help=f"share of it that training reaches (default: {UTILISATION}, the mean of timm's training benchmark)",
@@ -165,16 +167,13 @@ def add_estimate_options(parser: argparse.ArgumentParser) -> None:
         ("--train-images", TRAIN_IMAGES, "images in an epoch"),
         ("--val-images", VAL_IMAGES, "validation images"),
     ):
-        group.add_argument(name, type=int, default=default, metavar="N", help=f"{what} (default: {default:,})")
+        group.add_argument(
+            name, action=within(Range(1, 10**12)), default=default, metavar="N", help=f"{what} (default: {default:,})"
+        )
 
 
 def assumptions_from(args: argparse.Namespace) -> Assumptions:
     """The assumptions that parsed options describe; unknown names and impossible numbers are errors."""
-    if not 0 < args.utilisation <= 1:
-        raise UserError(f"--utilisation {args.utilisation}: must be above 0, and at most 1")
-    for name in ("gpus", "train_images", "val_images"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
     return Assumptions(
         gpu_tflops=_rates("--gpu-tflops", args.gpu_tflops, "precision", A100_TFLOPS) or dict(A100_TFLOPS),
         utilisation=args.utilisation,

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.rows import rows
+from transmix.common.errors import UserError
 from transmix.common.plain import built
+from transmix.common.ranges import check, choice, number, text
+from transmix.recipe import PRECISIONS
 
 OCCLUSION = ("random", "salient", "non_salient")
 SALIENT = ("salient", "non_salient")  # of them, those that need to know where the foreground is
 CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
 PROTOCOLS = ("per_image", "published")
+SALIENCY = ("objects", "attention", "dino")
+FILLS = ("black", "mean", "noise")
+SEVERITIES = (1, 2, 3, 4, 5)  # of corruptions
 SWEEPS = {"occlusion": OCCLUSION, "shuffle": ("shuffle",), "corruptions": CORRUPTIONS}
 CURVES = tuple(curve for curves in SWEEPS.values() for curve in curves)
 
@@ -40,18 +46,27 @@ class Sweep:
         seed: of every draw; the same for all models, which so see the same images.
     """
 
-    curves: tuple[str, ...] = (*OCCLUSION, "shuffle", *CORRUPTIONS)
-    protocol: str = "per_image"
-    tenths: tuple[int, ...] = tuple(range(1, 10))
-    cells: tuple[tuple[int, int], ...] = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
-    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
-    draws: int = 3
-    saliency: str = "attention"
-    fill: str = "black"
-    grid: int | None = None
-    shared: int = 256
-    images: int | None = None
-    seed: int = 0
+    curves: tuple[str, ...] = choice((*OCCLUSION, "shuffle", *CORRUPTIONS), of=CURVES, called="curve")
+    protocol: str = choice("per_image", of=PROTOCOLS)
+    tenths: tuple[int, ...] = number(tuple(range(1, 10)), least=1, most=10)
+    cells: tuple[tuple[int, int], ...] = number(
+        ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16)), least=1, most=4096
+    )
+    severities: tuple[int, ...] = number(SEVERITIES, least=SEVERITIES[0], most=SEVERITIES[-1])
+    draws: int = number(3, least=1, most=1000)
+    saliency: str = choice("attention", of=SALIENCY)
+    fill: str = choice("black", of=FILLS)
+    grid: int | None = number(None, least=1, most=4096)
+    shared: int = number(256, least=1, most=1_000_000)
+    images: int | None = number(None, least=1)
+    seed: int = number(0, least=0, below=2**63)
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in ("curves", "tenths", "cells", "severities"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise UserError(f"{name}={values!r}: must name each only once")
 
     def points(self, curve: str) -> tuple[tuple[Any, ...], int]:
         """The severities of a curve, and how many draws are taken of each."""
@@ -76,10 +91,15 @@ class LambdaStudy:
         max_area: largest share.
     """
 
-    mixes: int = 512
-    examples: int = 6
-    min_area: float = 0.1
-    max_area: float = 0.6
+    mixes: int = number(512, least=1)
+    examples: int = number(6, least=0, most=1000)
+    min_area: float = number(0.1, least=0, below=1)
+    max_area: float = number(0.6, above=0, most=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.max_area - self.min_area < 0.05:
+            raise UserError(f"max_area={self.max_area:g}: must be above min_area={self.min_area:g} by 0.05 at least")
 
 
 STAND_INS = {"natural": "scenes-A", "outliers": "scenes-O"}  # what the scenes have, as folders beside the others
@@ -94,8 +114,11 @@ class NaturalAdversarial:
         outliers: name of the images of unknown classes, in folders of known ones.
     """
 
-    natural: str = "imagenet-a"
-    outliers: str = "imagenet-o"
+    natural: str = text("imagenet-a")
+    outliers: str = text("imagenet-o")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -117,15 +140,20 @@ class FineTuning:
         rows: of Table 1 that it is for, where these are not all of the family.
     """
 
-    config: str
-    batch_size: int
-    lr: float
-    image_size: tuple[int, int]
-    precision: str = "fp32"
-    iterations: int | None = None
-    epochs: int | None = None
+    config: str = text(form=r"(ade20k|pascal_context|coco)/\w+_[a-z]+", like="like ade20k/upernet_deit")
+    batch_size: int = number(least=1, most=1_000_000)
+    lr: float = number(above=0, most=10)
+    image_size: tuple[int, int] = number(least=1, most=8192)
+    precision: str = choice("fp32", of=[name for name in PRECISIONS if name != "tf32"])
+    iterations: int | None = number(None, least=1, most=100_000_000)
+    epochs: int | None = number(None, least=1, most=100_000)
     multi_scale: bool = False
     rows: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+        if (self.iterations is None) == (self.epochs is None):
+            raise UserError(f"{self.config}: its length is iterations or epochs: set one of the two")
 
     def serves(self, row: str) -> bool:
         """Whether it is for a row."""

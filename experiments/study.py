@@ -15,11 +15,14 @@ from experiments.rows import rows
 from experiments.runs import Data, Run
 from experiments.scales import PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import within
+from transmix.common.ranges import Range
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe, override, parse_settings
 
 OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs", "teacher")  # settings
+MOST = 1200  # rows times seeds: at paper scale 23,000 runs, which are planned in seconds
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
@@ -182,7 +185,7 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD,...",
         help=f"trained beside {' and '.join(PAIR)}, or 'all' that can be: {', '.join(methods())}",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1")
+    parser.add_argument("--seeds", action=within(Range(1, MOST)), metavar="N", help="seeds 0 to N-1")
     parser.add_argument(
         "--imagenet",
         type=SourceSpec.parse,
@@ -214,8 +217,8 @@ def study_from(args: argparse.Namespace) -> Study:
         if row not in scale.known_rows:
             raise unknown_name(f"row at scale {scale.name}", row, scale.known_rows)
     seeds = scale.seeds if args.seeds is None else args.seeds
-    if seeds < 1:
-        raise UserError(f"--seeds {seeds}: at least one seed is needed")
+    if len(rows) * seeds > MOST:
+        raise UserError(f"--seeds {seeds} of {len(rows)} rows: at most {MOST:,} in all, ask for fewer of either")
     options = ["--scale", scale.name]
     if args.protocol is not None and args.protocol not in PROTOCOLS:
         raise unknown_name("protocol", args.protocol, PROTOCOLS)
@@ -227,6 +230,9 @@ def study_from(args: argparse.Namespace) -> Study:
             options += [f"--{name}", str(getattr(args, name))]
     for pair in args.set:
         options += ["--set", pair]
+    changed = parse_settings(args.set)
+    for row in rows:
+        override(scale.recipe(row, PAIR[0]), **changed)  # what is out of range is said before data is looked for
     dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
     study = Study(
         scale=scale,
@@ -234,7 +240,7 @@ def study_from(args: argparse.Namespace) -> Study:
         seeds=seeds,
         imagenet=args.imagenet,
         dense=dense,
-        changed=parse_settings(args.set),
+        changed=changed,
         results=args.results,
         data=args.data,
         options=tuple(options),

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from experiments.kinds.natural import SCORES
 from experiments.kinds.occlusion import ANSWERS, SHEET
-from experiments.protocols import SWEEPS, Sweep
+from experiments.protocols import Sweep
 from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.run import default_workers, environment
 from experiments.trained import TrainedModel
@@ -26,7 +26,7 @@ from robustness.classes import class_names, classes_of, describe_folder, positio
 from robustness.models import load_dino, load_trained_model
 from robustness.patches import Grid
 from robustness.saliency import check_attention, find_saliency, foreground_from
-from robustness.settings import check, label, settings_of
+from robustness.settings import label, settings_of
 from robustness.sheet import write_sheet
 from robustness.sweep import Subject, choose_images, fitting, grid_of, measure, metrics_of
 from transmix.common.errors import UserError
@@ -98,15 +98,8 @@ class Command:
         print(f"record: {folder / 'record.json'}", file=sys.stderr)
 
 
-def measure_sweep(args: argparse.Namespace) -> None:
+def measure_sweep(args: argparse.Namespace, sweep: Sweep) -> None:
     """Occlude, shuffle or corrupt; models that take images alike share a pass."""
-    sweep = Sweep(
-        curves=SWEEPS.get(args.sweep, (args.sweep,)),
-        **{name: getattr(args, name) for name in ("protocol", "saliency", "fill", "grid", "draws", "images", "seed")},
-    )
-    check(sweep)
-    if foreground_from(sweep, "dino") and args.dino is None:
-        raise UserError("--saliency dino needs --dino FILE, the weights of DINO's ViT-S/16")
     with join_processes(args.device) as processes:
         command = Command(args, processes)
         passes: dict[tuple, list[int]] = defaultdict(list)

@@ -19,7 +19,6 @@ from robustness.draws import Draws
 from robustness.jpeg import compress
 
 Corruption = Callable[[Tensor, int, Draws], Tensor]
-SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def gaussian_noise(images: Tensor, severity: int, draws: Draws) -> Tensor:

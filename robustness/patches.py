@@ -16,7 +16,6 @@ from torch import Tensor
 from robustness.draws import Draws
 
 Grid = tuple[int, int]
-FILLS = ("black", "mean", "noise")
 
 
 def drop_random(images: Tensor, tenths: int, draws: Draws, grid: Grid, fill: str = "black") -> Tensor:

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from experiments.protocols import Sweep
+from experiments.protocols import SALIENT, Sweep
 from experiments.trained import TrainedModel
 from robustness.masks import open_masks
 from robustness.patches import Grid
-from robustness.settings import SALIENT
 from transmix.attention import ClassAttention, token_grid
 from transmix.common.errors import UserError
 from transmix.data.objects import ObjectMasks, masks_beside

@@ -9,14 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from experiments.protocols import CURVES, OCCLUSION, PROTOCOLS, SALIENT, Sweep
-from robustness.corruptions import CORRUPTIONS, SEVERITIES
+from experiments.protocols import OCCLUSION, SALIENT, Sweep
+from robustness.corruptions import CORRUPTIONS
 from robustness.draws import Draws
-from robustness.patches import FILLS, Grid, drop_foreground, drop_random, drop_salient, shuffle
-from transmix.common.errors import UserError, unknown_name
+from robustness.patches import Grid, drop_foreground, drop_random, drop_salient, shuffle
 from transmix.common.seeding import derive_seed
 
-SALIENCY = ("objects", "attention", "dino")
 CLEAN = "clean"
 
 
@@ -49,12 +47,7 @@ class Setting:
 
 
 def settings_of(sweep: Sweep, grid: Grid) -> list[Setting]:
-    """All settings of a sweep, on a grid of (rows, columns) patches.
-
-    Raises:
-        UserError: an unknown name, or a value out of range.
-    """
-    check(sweep)
+    """All settings of a sweep, on a grid of (rows, columns) patches."""
     fill = {"grid": grid, "fill": sweep.fill}
     by_share = sweep.protocol == "published"
     # how a salient curve is drawn: what drops, and the option that turns it round
@@ -91,21 +84,3 @@ def label(curve: str, severity: Any) -> str:
     if curve == "shuffle":
         return "{} x {}".format(*severity)
     return f"severity {severity}"
-
-
-def check(sweep: Sweep) -> None:
-    """Raise `UserError` for a setting of the sweep that does not exist."""
-    known = {"protocol": PROTOCOLS, "saliency": SALIENCY, "fill": FILLS}
-    for name, values in known.items():
-        if getattr(sweep, name) not in values:
-            raise unknown_name(name, getattr(sweep, name), values)
-    for curve in sweep.curves:
-        if curve not in CURVES:
-            raise unknown_name("curve", curve, CURVES)
-    limits = {"tenths": (1, 10), "severities": (SEVERITIES[0], SEVERITIES[-1]), "draws": (1, None)}
-    limits |= {"shared": (1, None), "images": (1, None), "grid": (1, None)}
-    for name, (low, high) in limits.items():
-        value = getattr(sweep, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and (number < low or (high is not None and number > high)):
-                raise UserError(f"{name}={number}: must be {low} {'or more' if high is None else f'to {high}'}")

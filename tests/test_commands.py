@@ -223,7 +223,7 @@ def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
         (["plan", "--scale", "tinny"], "unknown scale 'tinny': did you mean 'tiny'?"),
         (["plan", "--rows", "deit_x"], "unknown row at scale tiny 'deit_x': did you mean 'deit_t'"),
         (["plan", "--methods", "cutmx"], "unknown method 'cutmx': did you mean 'cutmix'?"),
-        (["plan", "--seeds", "0"], "--seeds 0: at least one seed is needed"),
+        (["plan", "--seeds", "0"], "--seeds 0: must be a whole number from 1 to 1,200"),
         (["plan", "--imagenet", "/nowhere"], "no such data folder: /nowhere"),
         (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
         (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),

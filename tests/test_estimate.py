@@ -206,10 +206,10 @@ def test_options_of_the_command_line_reach_the_plan(monkeypatch, capsys):
         ("--gpu-tflops bf16=989", "--gpu-tflops has no rate for fp32, which some runs need: add fp32=N"),
         ("--images-per-second deit_x=1", "unknown row in --images-per-second 'deit_x': did you mean 'deit_t'?"),
         ("--images-per-second deit_s=0", "--images-per-second deit_s=0: write deit_s=N with a positive number"),
-        ("--utilisation 30", "--utilisation 30.0: must be above 0, and at most 1"),
-        ("--utilisation nan", "--utilisation nan: must be above 0, and at most 1"),
-        ("--gpus 0", "--gpus 0: must be at least 1"),
-        ("--train-images -1", "--train-images -1: must be at least 1"),
+        ("--utilisation 30", "--utilisation 30: must be a number above 0 and at most 1"),
+        ("--utilisation nan", "--utilisation nan: must be a number above 0 and at most 1"),
+        ("--gpus 0", "--gpus 0: must be a whole number from 1 to 1,000,000,000,000"),
+        ("--train-images -1", "--train-images -1: must be a whole number from 1 to 1,000,000,000,000"),
     ],
 )
 def test_impossible_assumptions_are_one_line(monkeypatch, capsys, option, message):

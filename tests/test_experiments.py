@@ -312,7 +312,7 @@ def test_a_setting_out_of_range_is_named():
     recipe = SCALES["tiny"].recipe("deit_t", "baseline")
     for change, message in (
         ({"label_rule": "are"}, "did you mean 'area'"),
-        ({"epochs": 0}, "epochs=0: must be positive"),
+        ({"epochs": 0}, "epochs=0: must be from 1 to 100,000"),
         ({"report_ema": True}, "report_ema=True needs ema_decay"),
         ({"warm_up": 3}, "did you mean 'warmup_"),
     ):

@@ -8,6 +8,7 @@ import pytest
 from frozen_defaults import broken_promises, defaults_now, frozen
 
 from experiments.kinds import kinds
+from experiments.protocols import FineTuning
 from experiments.runs import run_id
 from tests.made_up import make_study
 from transmix.common.plain import built, defaults, differing, plain
@@ -62,6 +63,8 @@ def test_settings_without_a_default_always_count():
 @pytest.mark.parametrize("settings", dict.fromkeys(kind.settings for kind in kinds().values()))
 def test_what_differs_gives_the_settings_again(settings):
     known = {"model": "a", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
+    if settings is FineTuning:
+        known |= {"image_size": [64, 64], "epochs": 1}
     needed = {name: known[name] for name in settings.__dataclass_fields__ if name in known}
     whole = built(settings, needed)
     assert built(settings, differing(settings, plain(whole))) == whole

@@ -13,8 +13,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from experiments.protocols import CORRUPTIONS as PLANNED
-from experiments.protocols import Sweep
-from robustness.corruptions import CORRUPTIONS, SEVERITIES, gaussian_blur
+from experiments.protocols import SEVERITIES, Sweep
+from robustness.corruptions import CORRUPTIONS, gaussian_blur
 from robustness.draws import Draws
 from robustness.jpeg import compress
 from robustness.patches import (
@@ -273,9 +273,9 @@ def test_the_patches_of_a_setting_are_a_function_of_seed_draw_and_image():
         ({"saliency": "object"}, "did you mean 'objects'"),
         ({"fill": "blck"}, "did you mean 'black'"),
         ({"curves": ("randm",)}, "unknown curve 'randm': did you mean 'random'"),
-        ({"tenths": (0, 5)}, "tenths=0: must be 1 to 10"),
-        ({"severities": (6,)}, "severities=6: must be 1 to 5"),
-        ({"draws": 0}, "draws=0: must be 1 or more"),
+        ({"tenths": (0, 5)}, "tenths=0: must be from 1 to 10"),
+        ({"severities": (6,)}, "severities=6: must be from 1 to 5"),
+        ({"draws": 0}, "draws=0: must be from 1 to 1,000"),
     ],
 )
 def test_a_wrong_setting_is_named(change, message):

@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.ranges import check, check_field, choice, number, text
 from transmix.data.view import View
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
 
 ATTENTION_OF = ("student", "ema", "teacher")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")  # as timm names them
+# timm's RandAugment: magnitude and its most, layers, probability, noise, increasing severity, set of operations
+RAND_AUGMENT = (
+    r"rand(-(m(10|\d)|mmax(10|[1-9])|n[1-9]|p(1(\.0*)?|0?\.\d+|0)|mstd(\d{1,2}|100)(\.\d+)?|inc[01]|t(weights|3aw?)))*"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing:
     """How images and labels are mixed: the part of a `Recipe` that `transmix.task.MixingTask` needs."""
 
-    mixup_alpha: float = 0.8
-    cutmix_alpha: float = 1.0
-    mix_prob: float = 1.0
-    switch_prob: float = 0.5  # share of CutMix batches among the mixed
-    mixer: str | None = None  # the method whose own functions mix; None: Mixup and CutMix as timm draws them
+    mixup_alpha: float = number(0.8, least=0, most=100)
+    cutmix_alpha: float = number(1.0, least=0, most=100)
+    mix_prob: float = number(1.0, least=0, most=1)
+    switch_prob: float = number(0.5, least=0, most=1)  # share of CutMix batches among the mixed
+    mixer: str | None = text(None)  # the method whose own functions mix; None: Mixup and CutMix as timm draws them
     mix_options: dict[str, Any] = field(default_factory=dict)  # its options that are not as its file has them
     as_published: bool = False  # with the known faults of the method's published code
-    label_rule: str = "area"  # area (CutMix) | mean (TransMix) | attention (Algorithm 1) | oracle (masks)
-    label_warmup_epochs: int = 0  # until then labels are by area
-    attention_of: str = "student"  # whose attention labels are by: student | ema | teacher
-    attention_block: int = -1  # of the blocks that have class attention
-    attention_head: int | None = None  # of that block; None: mean over all
-    teacher: str | None = None  # frozen: a weights file of this suite's, or NAME:FILE with timm's name of the model
-    smoothing: float = 0.1
+    label_rule: str = choice("area", of=LABEL_RULES)  # area (CutMix), mean (TransMix), attention (Algorithm 1), oracle
+    label_warmup_epochs: int = number(0, least=0, most=100_000)  # until then labels are by area
+    attention_of: str = choice("student", of=ATTENTION_OF)  # whose attention labels are by
+    attention_block: int = number(-1, least=-1000, most=1000)  # of the blocks that have class attention
+    attention_head: int | None = number(None, least=0, most=1000)  # of that block; None: mean over all
+    # frozen: a weights file of this suite's, or NAME:FILE with timm's name of the model
+    teacher: str | None = text(None)
+    smoothing: float = number(0.1, least=0, below=1)
 
     def __post_init__(self) -> None:
-        for name, allowed in {"label_rule": LABEL_RULES, "attention_of": ATTENTION_OF}.items():
-            if getattr(self, name) not in allowed:
-                raise unknown_name(name, str(getattr(self, name)), allowed)
-        if self.label_warmup_epochs < 0:
-            raise UserError(f"label_warmup_epochs={self.label_warmup_epochs}: must not be negative")
+        check(self)
         if self.attention_of == "teacher" and self.teacher is None:
             raise UserError("attention_of=teacher needs a teacher: set teacher=FILE")
         method = self.method
@@ -77,6 +81,8 @@ def _typed_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
         usual = method.options[name]
         if type(usual) is float and type(value) is int:
             value = float(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"mix_options.{name}={value:g}: must be finite")
         if type(value) is not type(usual) and usual is not None:
             raise UserError(f"mix_options.{name}={value!r} is not a {type(usual).__name__} like {usual!r}")
         if name in method.choices and value not in method.choices[name]:
@@ -95,37 +101,42 @@ class Recipe(Mixing):
     """
 
     # what is trained
-    model: str  # a timm model name, or one of transmix.models
-    image_size: int  # pixels, square
-    drop_path: float = 0.1
+    model: str = text()  # a timm model name, or one of transmix.models
+    image_size: int = number(least=1, most=4096)  # pixels, square
+    drop_path: float = number(0.1, least=0, below=1)
     # how long and how fast
-    epochs: int = 300
-    cooldown_epochs: int = 0  # further epochs at min_lr
-    batch_size: int = 1024  # images per optimizer step, all processes together
-    micro_batch: int | None = None  # images that share a forward pass and a mix; None: what one process gets
-    lr: float = 1e-3  # peak, for that batch size
-    min_lr: float = 1e-5
-    warmup_lr: float = 1e-6
-    warmup_epochs: int = 5
+    epochs: int = number(300, least=1, most=100_000)
+    cooldown_epochs: int = number(0, least=0, most=100_000)  # further epochs at min_lr
+    batch_size: int = number(1024, least=1, most=1_000_000)  # images per optimizer step, all processes together
+    # images that share a forward pass and a mix; None: what one process gets
+    micro_batch: int | None = number(None, least=1, most=1_000_000)
+    lr: float = number(1e-3, above=0, most=10)  # peak, for that batch size
+    min_lr: float = number(1e-5, least=0, most=10)
+    warmup_lr: float = number(1e-6, least=0, most=10)
+    warmup_epochs: int = number(5, least=0, most=100_000)
     lr_per_step: bool = False  # the schedule moves every step instead of every epoch
-    weight_decay: float = 0.05  # not on biases, norms and what the model exempts
-    layer_decay: float | None = None  # the rate falls by this factor a block, from the head to the patches
-    clip_grad: float | None = None  # maximal gradient norm
-    precision: str = "fp32"  # fp32 | tf32 (matrix products and convolutions) | bf16 | fp16 (autocast)
+    weight_decay: float = number(0.05, least=0, most=10)  # not on biases, norms and what the model exempts
+    # the rate falls by this factor a block, from the head to the patches
+    layer_decay: float | None = number(None, above=0, most=1)
+    clip_grad: float | None = number(None, above=0)  # maximal gradient norm
+    precision: str = choice("fp32", of=PRECISIONS)  # tf32: matrix products and convolutions; bf16, fp16: autocast
     # how images are augmented
-    crop_scale: tuple[float, float] = (0.08, 1.0)  # area of the random crop
-    interpolation: str = "bicubic"
-    hflip: float = 0.5
-    rand_augment: str | None = "rand-m9-mstd0.5-inc1"
-    random_erasing: float = 0.0  # probability, pixel noise
-    repeated_augmentation: int = 1  # times an image comes, differently augmented, in an epoch of as many images
+    crop_scale: tuple[float, float] = number((0.08, 1.0), least=0.01, most=1)  # area of the random crop
+    interpolation: str = choice("bicubic", of=INTERPOLATIONS)
+    hflip: float = number(0.5, least=0, most=1)
+    rand_augment: str | None = text(
+        "rand-m9-mstd0.5-inc1", form=RAND_AUGMENT, like="like rand-m9-mstd0.5-inc1, or none"
+    )
+    random_erasing: float = number(0.0, least=0, most=1)  # probability, pixel noise
+    # times an image comes, differently augmented, in an epoch of as many images
+    repeated_augmentation: int = number(1, least=1, most=64)
     resident: bool = False  # the set is decoded once and stays on the device, where batches are cropped and flipped
     # what is reported
-    ema_decay: float | None = None  # None: no moving average
+    ema_decay: float | None = number(None, least=0, below=1)  # None: no moving average
     ema_warmup: bool = False
     report_ema: bool = False  # evaluate, report and hand on the EMA weights
-    eval_crop: float = 0.875  # share of the resized image that the centre crop keeps
-    eval_batch_size: int = 256
+    eval_crop: float = number(0.875, least=0.1, most=1)  # share of the resized image that the centre crop keeps
+    eval_batch_size: int = number(256, least=1, most=1_000_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,15 +144,31 @@ class Recipe(Mixing):
             raise UserError("report_ema=True needs ema_decay: set it (e.g. ema_decay=0.99996)")
         if self.attention_of == "ema" and self.ema_decay is None:
             raise UserError("attention_of=ema needs ema_decay: set it (e.g. ema_decay=0.99996)")
-        if self.precision not in PRECISIONS:
-            raise unknown_name("precision", self.precision, PRECISIONS)
-        for name in ("epochs", "batch_size", "image_size", "eval_batch_size", "lr", "repeated_augmentation"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name}={getattr(self, name)}: must be positive")
+        if self.label_warmup_epochs > self.epochs:
+            raise UserError(
+                f"label_warmup_epochs={self.label_warmup_epochs}: must be at most epochs={self.epochs}, or label_rule "
+                "has no effect"
+            )
         if self.label_rule == "oracle" and not self.resident:
             raise UserError("label_rule=oracle needs the object masks that resident=True reads: set both")
-        if self.micro_batch is not None and (self.micro_batch <= 0 or self.batch_size % self.micro_batch):
+        if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise UserError(f"micro_batch={self.micro_batch} does not divide batch_size={self.batch_size}")
+        for name in ("min_lr", "warmup_lr"):
+            if getattr(self, name) > self.lr:
+                raise UserError(f"{name}={getattr(self, name):g}: must be at most lr={self.lr:g}, the peak")
+        if self.warmup_epochs > self.epochs:
+            raise UserError(
+                f"warmup_epochs={self.warmup_epochs}: must be at most epochs={self.epochs}, or lr is never reached: "
+                "set both"
+            )
+        if self.crop_scale[0] > self.crop_scale[1]:
+            low, high = self.crop_scale
+            raise UserError(f"crop_scale={low:g},{high:g}: the smaller share comes first")
+        if 1 < self.repeated_augmentation >= self.batch_size:
+            raise UserError(
+                f"repeated_augmentation={self.repeated_augmentation}: must be below batch_size={self.batch_size}, or a "
+                "batch shows one image"
+            )
 
     def for_processes(self, processes: int) -> Recipe:
         """This recipe with `micro_batch` settled, so that it gives one result on any number of processes.
@@ -198,9 +225,9 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     defaults = {field.name: field for field in fields(Recipe)}
     parsed: dict[str, Any] = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        name, equals, written = pair.partition("=")
         if name.startswith("mix_options.") and equals:
-            parsed.setdefault("mix_options", {})[name.partition(".")[2]] = _literal(text)
+            parsed.setdefault("mix_options", {})[name.partition(".")[2]] = _literal(written)
             continue
         if name == "mix_options":
             raise UserError("mix_options are set one by one: write mix_options.NAME=VALUE")
@@ -208,23 +235,25 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise unknown_name("setting", name, defaults)
         if not equals:
             raise UserError(f"setting {name!r} has no value: write {name}=VALUE")
-        parsed[name] = _parse(name, text, str(defaults[name].type))
+        parsed[name] = _parse(name, written, str(defaults[name].type))
+        check_field(Recipe, name, parsed[name])
     return parsed
 
 
-def _parse(name: str, text: str, annotation: str) -> Any:
-    if text.lower() == "none" and "None" in annotation:
+def _parse(name: str, written: str, annotation: str) -> Any:
+    if written.lower() == "none" and "None" in annotation:
         return None
     try:
         if annotation.startswith("tuple"):
-            low, high = map(float, text.split(","))
+            low, high = map(float, written.split(","))
             return (low, high)
         if annotation.startswith("bool"):
-            return {"true": True, "false": False}[text.lower()]
+            return {"true": True, "false": False}[written.lower()]
         converter = {"int": int, "float": float, "str": str}[annotation.split(" ")[0]]
-        return converter(text)
+        return converter(written)
     except (ValueError, KeyError):
-        raise UserError(f"setting {name}={text!r} is not a {annotation}") from None
+        shown = written if len(written) <= 60 else f"{written[:60]}..."
+        raise UserError(f"setting {name}={shown!r} is not a {annotation}") from None
 
 
 def _literal(text: str) -> Any:

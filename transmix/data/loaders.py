@@ -217,10 +217,12 @@ def train_transform(recipe: Recipe) -> Any:
 
 def eval_transform(view: View) -> Any:
     """timm's resize and crop up to uint8 (C, H, W)."""
+    # "random" (bilinear or bicubic, drawn for each image) is for training; timm evaluates by the model's own filter
+    interpolation = "bicubic" if view.interpolation == "random" else view.interpolation
     return create_transform(
         view.image_size,
         use_prefetcher=True,
-        interpolation=view.interpolation,
+        interpolation=interpolation,
         crop_pct=view.crop,
         crop_mode=view.crop_mode,
     )

@@ -98,10 +98,13 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
         device: ``auto`` (CUDA if there is any), ``cpu`` or ``cuda``.
 
     Raises:
+        UserError: there is no GPU.
         LostProcess: when a process that this one talks to is gone.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no GPU here: give --device cpu, or leave it out")
     os.environ.update(slurm_step(os.environ))
     world = int(os.environ.get("WORLD_SIZE", 1))
     if "WORLD_SIZE" in os.environ:

@@ -1,0 +1,265 @@
+"""Settings: each has a range, checked where it is made: nothing outside is accepted, nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
+from experiments.scales import SCALES
+from transmix.common.errors import UserError
+from transmix.common.ranges import Range, check, check_field, choice, number, text
+from transmix.data.loaders import eval_transform, train_transform
+from transmix.recipe import INTERPOLATIONS, Recipe, override, parse_settings
+
+ROOT = Path(__file__).parent.parent
+SMOKE = SCALES["smoke"].recipe("deit_t", "baseline")
+TUNING = FineTuning("ade20k/upernet_deit", 8, 1e-3, (64, 64), iterations=2)
+KINDS = (SMOKE, Sweep(), LambdaStudy(), NaturalAdversarial(), TUNING)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        *((f"{name}=nan", f"{name}=nan: must be") for name in ("hflip", "mix_prob", "switch_prob", "mixup_alpha")),
+        *((f"{name}=nan", f"{name}=nan: must be") for name in ("cutmix_alpha", "drop_path", "layer_decay", "lr")),
+        *((f"{name}=nan", f"{name}=nan: must be") for name in ("ema_decay", "random_erasing", "weight_decay")),
+        ("clip_grad=inf", "clip_grad=inf: must be above 0"),
+        ("clip_grad=-1", "clip_grad=-1: must be above 0"),
+        ("clip_grad=0", "clip_grad=0: must be above 0"),
+        ("lr=-1", "lr=-1: must be above 0"),
+        ("lr=1e400", "lr=inf: must be above 0"),
+        ("warmup_lr=-1", "warmup_lr=-1: must be from 0"),
+        ("min_lr=5", "min_lr=5: must be at most lr=0.0015"),
+        ("warmup_lr=0.1", "warmup_lr=0.1: must be at most lr=0.0015"),
+        ("warmup_epochs=9", "warmup_epochs=9: must be at most epochs=2"),
+        *((f"layer_decay={value}", f"layer_decay={value}: must be above 0 and at most 1") for value in (5, 0, -1)),
+        *((f"smoothing={value}", f"smoothing={value}: must be from 0 to below 1") for value in (2, -1, 1)),
+        ("repeated_augmentation=1000", "repeated_augmentation=1000: must be from 1 to 64"),
+        ("repeated_augmentation=16", "must be below batch_size=16"),
+        *((f"ema_decay={value}", f"ema_decay={value}: must be from 0 to below 1") for value in (2, -1, 1)),
+        ("weight_decay=-0.5", "weight_decay=-0.5: must be from 0"),
+        *((f"eval_crop={value}", f"eval_crop={value}: must be from 0.1 to 1") for value in (0, -1, 100, "inf", "nan")),
+        ("crop_scale=2,1", "crop_scale=2: must be from 0.01 to 1"),
+        ("crop_scale=1,0.5", "crop_scale=1,0.5: the smaller share comes first"),
+        *((f"crop_scale={low},1", f"crop_scale={low}: must be from 0.01 to 1") for low in (0, -1, "nan")),
+        ("crop_scale=0.1", "setting crop_scale='0.1' is not a tuple"),
+        *((f"{name}=1.5", f"{name}=1.5: must be from 0 to 1") for name in ("hflip", "mix_prob", "random_erasing")),
+        ("mixup_alpha=-1", "mixup_alpha=-1: must be from 0"),
+        ("cutmix_alpha=-1", "cutmix_alpha=-1: must be from 0"),
+        *((f"cooldown_epochs={value}", f"cooldown_epochs={value}: must be from 0") for value in (-1, -2)),
+        *((f"rand_augment={value}", "must be like rand-m9-mstd0.5-inc1") for value in ("", "rand-m999", "nope")),
+        ("interpolation=nope", "unknown interpolation 'nope': "),
+        *((f"image_size={value}", f"image_size={value}: must be from 1 to 4,096") for value in (0, 100_000)),
+        ("model=", "model='': must be a name"),
+        ("epochs=" + "9" * 400, "must be from 1 to 100,000"),
+        ("epochs=" + "9" * 9000, "is not a int"),
+        ("drop_path=1", "drop_path=1: must be from 0 to below 1"),
+        ("micro_batch=0", "micro_batch=0: must be from 1"),
+        ("label_warmup_epochs=-1", "label_warmup_epochs=-1: must be from 0"),
+        ("label_warmup_epochs=9", "label_warmup_epochs=9: must be at most epochs=2"),
+        ("attention_head=-1", "attention_head=-1: must be from 0"),
+        ("attention_of=nobody", "unknown attention_of 'nobody'"),
+        ("mixer=nobody", "unknown mixer 'nobody'"),
+        ("teacher=", "teacher='': must be a name"),
+    ],
+)
+def test_nonsense_is_one_line(pairs, message):
+    with pytest.raises(UserError) as caught:
+        override(SMOKE, **parse_settings([pairs]))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"draws": 0}, "draws=0: must be from 1"),
+        ({"draws": 10**9}, "draws=1000000000: must be from 1 to 1,000"),
+        ({"draws": True}, "draws=True: must be a whole number"),
+        ({"curves": ("randm",)}, "unknown curve 'randm'"),
+        ({"curves": ("random", "random")}, "must name each only once"),
+        ({"curves": "random"}, "curves=random: must be several of 'text'"),
+        ({"cells": ((2, 0),)}, "cells=0: must be from 1"),
+        ({"cells": ((2, 2, 2),)}, "must be several of '2 of 'a whole number''"),
+        ({"images": -3}, "images=-3: must be 1 or more"),
+        ({"seed": 2**63}, "seed=9223372036854775808: must be from 0"),
+    ],
+)
+def test_a_sweep_out_of_range(change, message):
+    with pytest.raises(UserError) as caught:
+        Sweep(**change)
+    assert message in str(caught.value)
+
+
+def test_other_protocols_out_of_range():
+    for make, change, message in (
+        (LambdaStudy, {"mixes": 0}, "mixes=0: must be 1 or more"),
+        (LambdaStudy, {"min_area": 0.6}, "max_area=0.6: must be above min_area=0.6"),
+        (LambdaStudy, {"max_area": math.nan}, "max_area=nan: must be above 0 and at most 1"),
+        (NaturalAdversarial, {"natural": ""}, "natural='': must be a name"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make(**change)
+    for change, message in (
+        ({"lr": math.inf}, "lr=inf"),
+        ({"epochs": 3}, "its length is iterations or epochs"),
+        ({"precision": "tf32"}, "unknown precision"),
+        ({"config": "coco"}, "must be like ade20k/upernet_deit"),
+        ({"image_size": (64, 64, 64)}, "must be 2 of 'a whole number'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            dataclasses.replace(TUNING, **change)
+
+
+def values(rng: random.Random, field: dataclasses.Field) -> object:
+    """Something for a field: of its type or not, in its range or at the ends of it or far away."""
+    ends = [0, 1, -1, 2, 0.5, 1e-9, 1e9, -1e9, 10**30, math.nan, math.inf, -math.inf, True, "", "nope", None]
+    if "range" in field.metadata:
+        allowed = field.metadata["range"]
+        ends += [allowed.low, allowed.high, allowed.low - 1, rng.uniform(allowed.low, allowed.high or 10)]
+        ends.append(rng.randint(math.ceil(allowed.low), int(allowed.high or 10)))
+    names = list(field.metadata.get("names", ()))
+    value = rng.choice(ends + 3 * names)
+    shape = str(field.type)
+    if shape.startswith("tuple[tuple") and rng.random() < 0.8:
+        return tuple((value, rng.choice(ends)) for _ in range(rng.randint(0, 3)))
+    return tuple([value] * rng.randint(0, 3)) if shape.startswith("tuple") and rng.random() < 0.8 else value
+
+
+@pytest.mark.parametrize("usual", KINDS, ids=lambda usual: type(usual).__name__)
+def test_any_values_are_accepted_within_the_ranges_or_refused_in_a_line(usual):
+    rng, accepted = random.Random(type(usual).__name__), 0
+    said: list[str] = []
+    fields = dataclasses.fields(usual)
+    for _ in range(3000):
+        change = {field.name: values(rng, field) for field in rng.sample(fields, rng.randint(1, min(2, len(fields))))}
+        try:
+            made = dataclasses.replace(usual, **change)
+        except UserError as error:
+            said.append(str(error))
+            continue
+        accepted += 1
+        for field in fields:
+            stack = [getattr(made, field.name)]
+            while stack:
+                value = stack.pop()
+                stack += value if isinstance(value, tuple) else ()
+                if isinstance(value, float):
+                    assert math.isfinite(value), (field.name, value)
+                if type(value) in (int, float) and "range" in field.metadata:
+                    assert value in field.metadata["range"]
+                if "names" in field.metadata and isinstance(value, str):
+                    assert value in field.metadata["names"]
+    assert accepted > 20
+    assert all("\n" not in line and len(line) < 300 for line in said)
+    assert len(said) > 1000
+
+
+def test_any_text_of_a_setting_is_taken_or_refused_in_a_line():
+    rng = random.Random(0)
+    pieces = [*"019-.ex,=m\x00\n '\"", "nan", "inf", "none", "true", "rand", "$(id)"]
+    said: list[str] = []
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    for _ in range(4000):
+        written = "".join(rng.choice(pieces) for _ in range(rng.randint(0, 4)))
+        try:
+            override(SMOKE, **parse_settings([f"{rng.choice(names)}={written}"]))
+        except UserError as error:
+            said.append(str(error))
+    assert all("\n" not in line and len(line) < 250 for line in said)
+    assert len(said) > 1000
+
+
+@pytest.mark.parametrize("name", INTERPOLATIONS)
+def test_every_filter_trains_and_evaluates(name):
+    """DeiT's paper recipe draws one for each training image; for evaluation timm knows no such filter."""
+    recipe = dataclasses.replace(SMOKE, interpolation=name)
+    assert train_transform(recipe)
+    assert eval_transform(recipe.view)
+
+
+@pytest.mark.parametrize(
+    "text", ["rand", "rand-m9-mstd0.5-inc1", "rand-m7-n3-p0.5-mmax10-tweights", "rand-m10-t3a", "rand-mstd100-inc0"]
+)
+def test_every_form_of_randaugment_is_timms(text):
+    assert train_transform(override(SMOKE, rand_augment=text))
+
+
+def test_every_recipe_of_every_scale_is_within_the_ranges():
+    for scale in SCALES.values():
+        for row in scale.known_rows:
+            for method in scale.methods(row):
+                check(scale.recipe(row, method))
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    share: float = number(0.5, above=0, below=1)
+    count: int | None = number(None, least=1)
+    name: str = choice("a", of=("a", "b"))
+    word: str = text("x", form="[a-z]+", like="a small word")
+
+
+def test_ranges_in_words():
+    assert [str(Range(0, 1)), str(Range(1, None)), str(Range(0, 1, ("high",)))] == [
+        "from 0 to 1",
+        "1 or more",
+        "from 0 to below 1",
+    ]
+    for change, message in (
+        ({"share": 1}, "share=1: must be above 0 and below 1"),
+        ({"count": 1.0}, "count=1: must be a whole number or none"),
+        ({"count": 0}, "count=0: must be 1 or more"),
+        ({"name": "c"}, "unknown name 'c'"),
+        ({"word": "X"}, "word=X: must be a small word"),
+        ({"word": "x" * 200 + "\n"}, r"word='x+\.\.\.: must be a small word"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check(Example(**change))
+    check_field(Example, "share", 0.25)
+
+
+ROBUSTNESS = "robustness m --weights w --data d --sweep random"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("experiments plan --seeds 100000", "--seeds 100000: must be a whole number from 1 to 1,200"),
+        ("experiments plan --scale paper --rows all --seeds 1000", "--seeds 1000 of 12 rows: at most 1,200 in all"),
+        ("experiments plan --imagenet /nowhere --set lr=-1", "lr=-1: must be above 0 and at most 10"),
+        ("experiments plan --imagenet /nowhere --set min_lr=5", "min_lr=5: must be at most lr="),
+        ("experiments run x --workers -1", "--workers -1: must be a whole number from 0 to 1,024"),
+        ("experiments run x --checkpoint-seconds nan", "--checkpoint-seconds nan: must be a number from 0 to 604,800"),
+        ("ROBUSTNESS --draws 1000000000", "--draws 1000000000: must be"),
+        ("ROBUSTNESS --batch-size 0", "--batch-size 0: must be"),
+        ("ROBUSTNESS --seed -1", "--seed -1: must be"),
+        ("ROBUSTNESS --precision fp8", "unknown precision 'fp8'"),
+        ("ROBUSTNESS --dino /nowhere", "--dino /nowhere: there is no such file"),
+        (
+            "ROBUSTNESS --masks /nowhere",
+            "--masks /nowhere: there is no such file",
+        ),
+    ],
+)
+def test_options_out_of_range_are_one_line_before_anything_is_loaded(words, message):
+    module, *others = words.replace("ROBUSTNESS", ROBUSTNESS).split()
+    script = f"""
+import runpy, sys
+sys.argv = ["x", *{others!r}]
+sys.modules["torch"] = None
+runpy.run_module("{module}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr

@@ -1,0 +1,34 @@
+"""Numbers on a command line, each with its range: one line for what is out of it, before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from transmix.common.errors import UserError
+from transmix.common.ranges import Range
+
+LARGEST = 2**63 - 1  # of a seed
+
+
+def within(allowed: Range, kind: type = int) -> type[argparse.Action]:
+    """An action for `argparse.ArgumentParser.add_argument` that takes numbers of a range.
+
+    Args:
+        allowed: the range.
+        kind: int or float.
+    """
+
+    class Within(argparse.Action):
+        def __call__(self, parser: Any, namespace: argparse.Namespace, text: Any, option: str | None = None) -> None:
+            try:
+                value = kind(text)
+            except ValueError:
+                value = None
+            if value is None or value not in allowed:
+                what = "a whole number" if kind is int else "a number"
+                shown = repr(text if len(text) <= 40 else f"{text[:40]}...") if value is None else text[:40]
+                raise UserError(f"{option} {shown}: must be {what} {allowed}")
+            setattr(namespace, self.dest, value)
+
+    return Within
