@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 _LONGEST = 80  # characters of a name that are shown
-_FEW = 40  # names, all of which are shown
+_FEW = 100  # names, all of which are shown
 
 
 class CommandEnd(Exception):
