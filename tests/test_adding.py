@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding.md").read_text()
 REAL = [f"{table}.deit_t.{method}.seed0" for table, method in (("table1", "baseline"), ("table2", "halves"))]
 REAL += [f"table5.deit_t.{method}.seed0" for method in ("baseline", "halves")] + ["table1.vit_s32.transmix.seed0"]
+REAL += ["norms.vit_s32.transmix.seed0"]
 # a study with made-up records, but for some runs
 MADE_UP = """
 import sys
@@ -26,7 +28,7 @@ from tests.made_up import make_study, write_run
 
 results, real, *options = sys.argv[1:]
 for run in make_study(Path(results), *options).plan():
-    if run.name not in real.split() and run.method != "halves":
+    if run.name not in real.split() and run.method != "halves" and run.kind != "norm":
         write_run(run, gain=1.0 if run.method == "transmix" else 0.0)
 """
 
@@ -57,8 +59,8 @@ def python(folder: Path, *arguments: str) -> str:
 
 def test_the_page_shows_files_that_are_short():
     found = snippets()
-    assert {"methods/halves.py", "rows/coarse.py", "tables/hours.py"} <= found.keys()
-    assert all(len(text.splitlines()) <= 30 for text in found.values())
+    assert found.keys() == {"methods/halves.py", "rows/coarse.py", "tables/hours.py", "kinds/norm.py"}
+    assert all(len(text.splitlines()) <= 35 for text in found.values())
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,12 @@ def test_a_row_is_shown_without_published_numbers(report):
     assert (row["baseline_seeds"], row["transmix_seeds"]) == (1, 1)
     for name in ("index.html", "report.md", "table5.tex", "occlusion.tex", "lambda.tex"):
         assert "ViT-S/32" in (report / name).read_text(), name
+
+
+def test_a_kind_of_run_leaves_records(report):
+    (path,) = report.parent.glob("norms.vit_s32.transmix.seed0-*/record.json")
+    assert json.loads(path.read_text())["metrics"]["norm"] > 0
+    assert "norms.vit_s32.transmix.seed0" in (report / "report.md").read_text()
 
 
 def test_a_table_is_in_every_format(report):
