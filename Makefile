@@ -1,9 +1,7 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
-#   SCALE=smoke|tiny|lab|paper   ROWS=deit_t,...|all   METHODS=cutmix,...|all   SEEDS=n
-#   IMAGENET=[NAME:]/path/to/images   PLUGINS=/my/folder (its methods/*.py, ...)
-#   ADE20K=dir   PASCAL_CONTEXT=dir   COCO=dir
-#   IMAGENET_A=/path IMAGENET_O=/path (table 5)   DINO=/path/of/weights PROTOCOL=per_image|published (occlusion)
-#   SET="epochs=30 lr=1e-3"   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   RESULTS=dir   DATA=dir   JOBS=n
+# Its variables stand in experiments/options.mk; `make help` lists them, too. Beside those there are
+#   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   JOBS=n   PYTHON=python3.x
+#   PLUGINS=/my/folder (its methods/*.py, rows/*.py, tables/*.py, kinds/*.py: docs/adding.md)
 
 SCALE ?= tiny
 PYTHON ?= python3
@@ -18,13 +16,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif
 
-STUDY := --scale $(SCALE) $(if $(ROWS),--rows $(ROWS)) $(if $(METHODS),--methods $(METHODS)) \
-  $(if $(SEEDS),--seeds $(SEEDS)) \
-  $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(IMAGENET_A),--imagenet-a '$(IMAGENET_A)') \
-  $(if $(IMAGENET_O),--imagenet-o '$(IMAGENET_O)') $(if $(DINO),--dino '$(DINO)') \
-  $(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(ADE20K),--ade20k '$(ADE20K)') $(if $(COCO),--coco '$(COCO)') \
-  $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') $(foreach setting,$(SET),--set $(setting)) \
-  $(if $(filter-out results,$(RESULTS)),--results $(RESULTS)) $(if $(filter-out data,$(DATA)),--data $(DATA))
+include experiments/options.mk
 PLAN := $(RESULTS)/$(SCALE)/plan.mk
 export PLUGINS
 
@@ -39,7 +31,7 @@ TABLES := $(patsubst %_,%,$(basename $(notdir $(TABLE_FILES))))
 
 help:  ## this list
 	@{ grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'; $(foreach file,$(TABLE_FILES),\
-	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' '$(file)';) } | expand -t 14
+	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' '$(file)';) sed -n 's/^## \([^ ]*\)  /\1\t/p' experiments/options.mk; } | expand -t 28
 
 report: $(VENV)  ## run what is missing, then write and print the whole report
 $(TABLES): $(VENV)

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from experiments import options
 from experiments.entries import chosen, listed
 from experiments.estimate import add_estimate_options, assumptions_from
 from experiments.ledger import LEDGER, SOURCES
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="rows and scales")
+    commands.add_parser("options", help="write make's variables, after the options of a study have changed")
     commands.add_parser("ledger", help="where the sources disagree, what is done here, and what else SET= can choose")
     plan = commands.add_parser("plan", help="every run of a study, its status, its cost and its command")
     add_estimate_options(plan)
@@ -54,6 +56,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.command == "list":
         return print_list()
+    if args.command == "options":
+        return update(options.FRAGMENT, options.fragment(Study))
     if args.command == "ledger":
         return print_ledger()
     if args.command == "check-paper":

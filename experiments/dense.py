@@ -59,6 +59,9 @@ class DenseSpec:
     layout: str
     path: Path
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def title(self) -> str:
         """What it is, without where it is."""
@@ -86,6 +89,11 @@ class DenseSpec:
         """
         self.check()
         return _READERS[self.layout](self.path)
+
+
+def dense(layout: str, path: str) -> DenseSpec:
+    """The folder that a user names, in a layout."""
+    return DenseSpec(layout, Path(path))
 
 
 def embedded_source(manifest: Manifest) -> DenseSource:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.dense import OPTIONS, DenseSpec
+from experiments.dense import OPTIONS, DenseSpec, dense
 from experiments.kinds import kinds
+from experiments.options import add_options, as_variables, check_choices, option, options_of, spelled
 from experiments.protocols import PROTOCOLS
 from experiments.rows import rows
 from experiments.runs import Data, Run
 from experiments.scales import PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
 from transmix.common.errors import UserError, unknown_name
-from transmix.common.options import within
 from transmix.common.ranges import Range
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
@@ -26,41 +27,53 @@ MOST = 1200  # rows times seeds: at paper scale 23,000 runs, which are planned i
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
-    """Everything that `make` is told on its command line.
+    """Everything that `make` is told on its command line: each field that is an option is one of make's variables, too.
 
     Attributes:
         scale: the scale.
         rows: rows of Table 1.
+        methods: ways to mix (`transmix.methods`) beside the pair of Table 1; None for the scale's.
         seeds: number of seeds, counted from 0.
         imagenet: images to use instead of the scale's own data.
-        dense: data sets to use for segmentation and detection instead of the scale's own, by layout.
-        changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
-        results: folder of all results.
-        data: folder of all embedded data sets, and of indexes of other data.
-        options: the command-line options that give this study again.
         imagenet_a: class folders of ImageNet-A, or of other hard images of known classes.
         imagenet_o: class folders of ImageNet-O, or of other images of unknown classes.
+        ade20k: a data set to use for segmentation instead of the scale's own, in the layout of that name.
+        coco: the same for detection.
+        pascal_context: the same for segmentation.
         dino: weights of DINO's ViT-S/16, to find the foreground with.
         protocol: of the sweeps (`experiments.protocols.Sweep`); None for the scale's.
-        methods: ways to mix (`transmix.methods`) beside the pair of Table 1; None for the scale's.
+        results: folder of all results.
+        data: folder of all embedded data sets, and of indexes of other data.
+        changed: recipe settings changed for every run, e.g. ``{"epochs": 30}``.
+        options: the command-line options that give this study again.
     """
 
-    scale: Scale
-    rows: tuple[str, ...]
-    seeds: int
-    imagenet: SourceSpec | None
-    dense: dict[str, DenseSpec]
-    changed: dict[str, Any]
-    results: Path
-    data: Path
+    scale: Scale = option("size of models, data and training", "SCALE", default="tiny", choices=lambda: SCALES)
+    rows: tuple[str, ...] = option("rows of Table 1, or 'all'", "ROW,...", known=rows)
+    methods: tuple[str, ...] | None = option(
+        f"ways to mix beside {' and '.join(PAIR)}, or 'all' that can be trained", "METHOD,...", known=methods
+    )
+    seeds: int = option("seeds 0 to N-1", "N", whole=Range(1, MOST))
+    imagenet: SourceSpec | None = option(
+        "class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set (torch/cifar100, wds, hfds, ...)",
+        "[NAME:]PATH",
+        SourceSpec.parse,
+    )
+    imagenet_a: Path | None = option("class folders of ImageNet-A, PATH/<class>/* (Table 5)", "PATH", Path)
+    imagenet_o: Path | None = option("class folders of ImageNet-O, PATH/<class>/* (Table 5)", "PATH", Path)
+    ade20k: DenseSpec | None = option("ADEChallengeData2016, as published", "PATH", partial(dense, "ade20k"))
+    coco: DenseSpec | None = option("COCO, or a set in its format", "PATH", partial(dense, "coco"))
+    pascal_context: DenseSpec | None = option(
+        "VOCdevkit/VOC2010 with Pascal Context, as published", "PATH", partial(dense, "pascal_context")
+    )
+    dino: Path | None = option("DINO ViT-S/16 weights: where the foreground is (occlusion)", "FILE", Path)
+    protocol: str | None = option("protocol of the sweeps (occlusion)", "NAME", choices=lambda: PROTOCOLS)
+    results: Path = option("folder of all results", "DIR", Path, default=Path("results"))
+    data: Path = option("folder of embedded data", "DIR", Path, default=Path("data"))
+    changed: dict[str, Any] = option("recipe settings to change", "SETTING=VALUE", repeated=True, name="set")
     options: tuple[str, ...]
-    imagenet_a: Path | None = None
-    imagenet_o: Path | None = None
-    dino: Path | None = None
-    protocol: str | None = None
-    methods: tuple[str, ...] | None = None
 
     @property
     def classification_data(self) -> Data:
@@ -76,7 +89,7 @@ class Study:
 
     def dense_data(self, layout: str) -> Data:
         """The user's data set in a layout of `experiments.dense` where given, else that of the scale's scenes."""
-        scenes, spec = self.scale.scenes, self.dense.get(layout)
+        scenes, spec = self.scale.scenes, getattr(self, layout)
         if spec is not None:
             return Data(spec.identity, spec, self.data / spec.identity)
         if scenes is None:
@@ -86,7 +99,7 @@ class Study:
 
     def check_data(self) -> None:
         """Raise `UserError` early if one of the user's folders is not there. (A report needs records only.)"""
-        for source in filter(None, (self.imagenet, *self.dense.values())):
+        for source in filter(None, (self.imagenet, *(getattr(self, layout) for layout in OPTIONS))):
             source.check()
         for path in (self.imagenet_a, self.imagenet_o):
             if path is not None and not path.is_dir():
@@ -128,10 +141,7 @@ class Study:
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
-        pairs = list(zip(self.options[::2], self.options[1::2], strict=True))
-        variables = [f"{option[2:].replace('-', '_').upper()}={value}" for option, value in pairs if option != "--set"]
-        changed = " ".join(value for option, value in pairs if option == "--set")
-        return shlex.join(["make", target, *variables, *([f"SET={changed}"] if changed else [])])
+        return shlex.join(["make", target, *as_variables(self.options)])
 
     def find(self, name: str) -> Run:
         """The run of that name or id."""
@@ -178,84 +188,43 @@ class Study:
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     """The options that describe a study."""
-    parser.add_argument("--scale", default="tiny", metavar="SCALE", help=f"{', '.join(SCALES)} (default: tiny)")
-    parser.add_argument("--rows", metavar="ROW,...", help=f"rows of Table 1, or 'all': {', '.join(rows())}")
-    parser.add_argument(
-        "--methods",
-        metavar="METHOD,...",
-        help=f"trained beside {' and '.join(PAIR)}, or 'all' that can be: {', '.join(methods())}",
-    )
-    parser.add_argument("--seeds", action=within(Range(1, MOST)), metavar="N", help="seeds 0 to N-1")
-    parser.add_argument(
-        "--imagenet",
-        type=SourceSpec.parse,
-        metavar="[NAME:]PATH",
-        help="class folders, PATH/{train,val}/<class>/*, or timm's NAME of a data set: torch/cifar100, wds, hfds, ...",
-    )
-    parser.add_argument("--imagenet-a", type=Path, metavar="PATH", help="class folders of ImageNet-A: PATH/<class>/*")
-    parser.add_argument("--imagenet-o", type=Path, metavar="PATH", help="class folders of ImageNet-O: PATH/<class>/*")
-    parser.add_argument("--dino", type=Path, metavar="FILE", help="DINO ViT-S/16 weights: where the foreground is")
-    parser.add_argument("--protocol", metavar="NAME", help=f"of the sweeps: {', '.join(PROTOCOLS)}")
-    for layout, remedy in OPTIONS.items():
-        parser.add_argument(
-            f"--{layout.replace('_', '-')}", type=Path, metavar="PATH", help=f"as published: {remedy.split()[0]}"
-        )
-    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="change a recipe setting")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of embedded data")
+    add_options(parser, Study)
 
 
 def study_from(args: argparse.Namespace) -> Study:
     """The study that parsed options describe; unknown names are errors that name the nearest."""
-    if args.scale not in SCALES:
-        raise unknown_name("scale", args.scale, SCALES)
+    check_choices(args, Study)
     scale = SCALES[args.scale]
-    rows = scale.rows
-    if args.rows:
-        rows = scale.known_rows if args.rows == "all" else tuple(args.rows.split(","))
-    for row in rows:
-        if row not in scale.known_rows:
-            raise unknown_name(f"row at scale {scale.name}", row, scale.known_rows)
     seeds = scale.seeds if args.seeds is None else args.seeds
+    rows = _rows(args.rows, scale)
     if len(rows) * seeds > MOST:
         raise UserError(f"--seeds {seeds} of {len(rows)} rows: at most {MOST:,} in all, ask for fewer of either")
-    options = ["--scale", scale.name]
-    if args.protocol is not None and args.protocol not in PROTOCOLS:
-        raise unknown_name("protocol", args.protocol, PROTOCOLS)
-    for name in ("rows", "methods", "seeds", "imagenet", "imagenet_a", "imagenet_o", *OPTIONS, "dino", "protocol"):
-        if getattr(args, name) is not None:
-            options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    for name in ("results", "data"):
-        if getattr(args, name) != Path(name):
-            options += [f"--{name}", str(getattr(args, name))]
-    for pair in args.set:
-        options += ["--set", pair]
-    changed = parse_settings(args.set)
-    for row in rows:
-        override(scale.recipe(row, PAIR[0]), **changed)  # what is out of range is said before data is looked for
-    dense = {layout: DenseSpec(layout, path) for layout in OPTIONS if (path := getattr(args, layout)) is not None}
-    study = Study(
-        scale=scale,
-        rows=rows,
-        seeds=seeds,
-        imagenet=args.imagenet,
-        dense=dense,
-        changed=changed,
-        results=args.results,
-        data=args.data,
-        options=tuple(options),
-        imagenet_a=args.imagenet_a,
-        imagenet_o=args.imagenet_o,
-        dino=args.dino,
-        protocol=args.protocol,
-    )
+    given = {one.name: getattr(args, one.name) for one in options_of(Study) if one.name != "set"}
+    resolved = {"scale": scale, "rows": rows, "seeds": seeds, "methods": None}
+    study = Study(**(given | resolved), changed=parse_settings(args.set), options=spelled(args, Study))
     if args.methods:
         study = replace(study, methods=_chosen(args.methods, study))
-    known = {option for method in study.trained_by(TABLE2_ROW) for option in methods()[method].options}
-    for option in study.changed.get("mix_options", {}):
-        if option not in known:
-            raise unknown_name("mix_option of the methods that are trained", option, known)
+    known = {name for method in study.trained_by(TABLE2_ROW) for name in methods()[method].options}
+    for name in study.changed.get("mix_options", {}):
+        if not known:
+            raise UserError(f"mix_options.{name}: no method that is trained has options, --methods chooses others")
+        if name not in known:
+            raise unknown_name("mix_option of the methods that are trained", name, known)
+    for row in study.rows:
+        for method in study.trained_by(row):
+            study.recipe(row, method)  # what is out of range is said before data is looked for
     return study
+
+
+def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
+    """Rows by name, all that a scale has, or its usual ones."""
+    if not text:
+        return scale.rows
+    names = scale.known_rows if text == "all" else tuple(text.split(","))
+    for name in names:
+        if name not in scale.known_rows:
+            raise unknown_name(f"row at scale {scale.name}", name, scale.known_rows)
+    return names
 
 
 def _chosen(text: str, study: Study) -> tuple[str, ...]:

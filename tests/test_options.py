@@ -1,0 +1,82 @@
+"""Options of a study: declared once, for the command line, for make and to be said again."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from experiments.options import FRAGMENT, add_options, as_variables, check_choices, fragment, option, spelled
+from experiments.study import Study
+from tests.made_up import make_study
+from transmix.common.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """Every sort of option."""
+
+    size: str = option("how large", "SIZE", default="s", choices=lambda: ("s", "m"))
+    images_a: Path | None = option("some images", "PATH", Path, known=lambda: ("here", "there"))
+    out: Path = option("where to", "DIR", Path, default=Path("out"))
+    changed: list[str] = option("what else", "X=Y", repeated=True, name="set")
+    seen: int = 0
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_options(parser, Example)
+    return parser.parse_args(words)
+
+
+def test_what_is_not_at_its_default_is_said_again_and_the_first_always():
+    assert spelled(parsed(), Example) == ("--size", "s")
+    words = ("--size", "m", "--images-a", "a b", "--out", "o", "--set", "x=1", "--set", "y=2")
+    assert spelled(parsed(*words), Example) == words
+    assert parsed(*words).images_a == Path("a b")
+    assert as_variables(words) == ["SIZE=m", "IMAGES_A=a b", "OUT=o", "SET=x=1 y=2"]
+
+
+def test_a_choice_that_there_is_not_is_named_with_the_nearest():
+    check_choices(parsed("--size", "m"), Example)
+    with pytest.raises(UserError, match="unknown size 'mm': did you mean 'm'"):
+        check_choices(parsed("--size", "mm"), Example)
+
+
+def test_make_passes_variables_on_as_options(tmp_path):
+    text = f'SIZE ?= s\nOUT ?= out\n{fragment(Example)}show:\n\t@echo "$(STUDY)"\n'
+    (tmp_path / "Makefile").write_text(text)
+    assert "## SIZE=s|m  how large\n" in text
+
+    def passed(*variables: str) -> str:
+        command = ["make", "-s", "-C", str(tmp_path), "--no-print-directory", "show", *variables]
+        return " ".join(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    assert passed() == ""
+    assert passed("SIZE=m", "IMAGES_A=/a b", "OUT=o", "SET=x=1 y=2") == (
+        "--size 'm' --images-a '/a b' --out 'o' --set 'x=1' --set 'y=2'"
+    )
+
+
+def test_makes_part_is_up_to_date():
+    assert FRAGMENT.read_text() == fragment(Study), "run 'python -m experiments options'"
+
+
+def test_make_help_lists_every_variable():
+    out = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for line in fragment(Study).splitlines():
+        if line.startswith("## "):
+            assert line.split()[1] in out.split()
+
+
+def test_a_studys_options_give_it_again(tmp_path):
+    given = ("--scale", "lab", "--rows", "all", "--seeds", "2", "--coco", str(tmp_path), "--set", "lr=1e-3")
+    study = make_study(tmp_path / "results", *given)
+    again = make_study(tmp_path / "results", *study.options)
+    assert again == study
+    assert (study.changed, study.seeds, study.coco.path) == ({"lr": 1e-3}, 2, tmp_path)
