@@ -16,7 +16,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from transmix.common.errors import UserError
-from transmix.common.stopping import Stopped, StopRequest
+from transmix.common.stopping import SaveOrStop, StopRequest
 from transmix.training.checkpoints import load_state, save_state
 from transmix.training.distributed import Processes
 
@@ -47,8 +47,9 @@ class SaveState(Hook):
     def __init__(
         self, path: Path, identity: str, processes: Processes, stop: StopRequest, seconds: float = 60.0
     ) -> None:
-        self.path, self.identity, self.processes, self.stop, self.seconds = path, identity, processes, stop, seconds
-        self.last = self.began = time.monotonic()
+        self.path, self.identity, self.processes = path, identity, processes
+        self._checkpoint = SaveOrStop(stop, seconds, self._save_here, processes)
+        self.began = time.monotonic()
         self.loss: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -83,15 +84,12 @@ class SaveState(Hook):
         Raises:
             Stopped: a signal asked one of the processes to stop.
         """
-        self.loss = outputs["loss"]
-        due = self.processes.leads and time.monotonic() - self.last >= self.seconds
-        wish = self.processes.largest(self.stop.signum or int(due))  # 1, or a signal, all of which are larger
-        if wish:
-            self.save(runner, runner.epoch, runner.iter + 1)
-        if wish > 1:
-            where = f"iteration {runner.iter + 1} of {runner.max_iters}"
-            line = f"{self.path.parent.name} stopped in {where}: run the same command again to continue"
-            raise Stopped(line if self.processes.leads else "", wish)
+        self.loss, self._runner = outputs["loss"], runner
+        where = f"iteration {runner.iter + 1} of {runner.max_iters}"
+        self._checkpoint.after_step(f"{self.path.parent.name} stopped in {where}")
+
+    def _save_here(self) -> None:
+        self.save(self._runner, self._runner.epoch, self._runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Save at an epoch's end, and at the end of a training that knows no epochs."""
@@ -113,4 +111,4 @@ class SaveState(Hook):
             "seconds": time.monotonic() - self.began,
         }
         self.processes.lead(lambda: save_state(self.path, state))
-        self.last = time.monotonic()
+        self._checkpoint.last = time.monotonic()

@@ -27,7 +27,7 @@ from transmix.common.errors import UserError
 from transmix.common.progress import progress_bar
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
-from transmix.common.stopping import Stopped, StopRequest
+from transmix.common.stopping import SaveOrStop, StopRequest
 from transmix.data.loaders import eval_loader
 from transmix.data.sources import Images
 from transmix.data.view import View
@@ -129,7 +129,13 @@ def measure(
     )
     targets = None if classes is None else torch.tensor(classes)
     stop, began = StopRequest(), time.monotonic()
-    written = began
+
+    def save() -> None:
+        for subject in subjects:
+            subject.answers.keep_part(processes, time.monotonic() - began)
+
+    # each process has batches of its own
+    checkpoint = SaveOrStop(stop, runtime.checkpoint_seconds, save, processes, together=False)
     with stop, progress_bar(runtime.progress and processes.leads) as bar:
         line = bar.add_task(first.name, total=len(pending), note="")
         for columns, batch in zip(pending, loader, strict=True):
@@ -137,12 +143,7 @@ def measure(
             labels = batch.labels if targets is None else targets[batch.labels]
             ask(subjects, pixels, labels.to(device), columns, sweep, settings, saliency, stop)
             bar.advance(line)
-            if stop.signum or time.monotonic() - written > runtime.checkpoint_seconds:
-                for subject in subjects:
-                    subject.answers.keep_part(processes, time.monotonic() - began)
-                written = time.monotonic()
-            if stop.signum:
-                raise Stopped(f"{first.name} stopped: run the same command again to continue", stop.signum)
+            checkpoint.after_step(f"{first.name} stopped")
     for subject in subjects:
         subject.answers.gather(processes, [column for batch in mine for column in batch])
 

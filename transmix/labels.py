@@ -16,7 +16,12 @@ from transmix.common.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-LABEL_RULES = ("area", "attention", "mean", "oracle")
+LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting, and in words
+    "area": "area",
+    "attention": "attention",
+    "mean": "mean of area and attention",
+    "oracle": "true visible share",
+}
 READ_ATTENTION = ("attention", "mean")  # the rules that need a model's attention
 
 

@@ -7,12 +7,6 @@ from reports.records.collect import RANDOM, Collected
 from transmix.methods import methods, of_table
 
 BASELINE, TRANSMIX = "baseline", "transmix"  # what methods are compared with; the paper's own
-LABEL_RULES = {  # what decides the label of a CutMix image, by the recipe's setting
-    "area": "area",
-    "attention": "attention",
-    "mean": "mean of area and attention",
-    "oracle": "true visible share",
-}
 _HEADS = {
     "segmenter_linear": "Segmenter (linear)",
     "segmenter_mask": "Segmenter (mask)",

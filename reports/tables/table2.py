@@ -9,7 +9,7 @@ from experiments import published
 from experiments.published import PublishedRow, model_name
 from experiments.scales import PAIR, TABLE2_ROW
 from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
-from reports.analysis.names import BASELINE, LABEL_RULES, TRANSMIX
+from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.words import interval_text, number
@@ -17,6 +17,7 @@ from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN,
 from reports.records.collect import Collected
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
 from reports.tables import Numbers, TableSpec
+from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
 
 OWN = "own"  # where a method's own functions decide

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from transmix.common.errors import CommandEnd
+
+if TYPE_CHECKING:
+    from transmix.training.distributed import Processes
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, start the same command again
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -60,6 +66,56 @@ class StopRequest:
         if self.signum == signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = signum
+
+
+class SaveOrStop:
+    """Between two steps of a run: save if it is time to; save and end if a signal asked for it.
+
+    Args:
+        stop: whether a signal came.
+        seconds: time between saves; 0 saves after every step.
+        save: writes what the rest of the run depends on.
+        processes: this process among the run's; the first one says where the run stopped.
+        together: whether they take the same steps, and so save and stop together, by the first one's clock.
+
+    Attributes:
+        last: when was last saved, by the monotonic clock; assign it where the run saves by itself.
+    """
+
+    def __init__(
+        self,
+        stop: StopRequest,
+        seconds: float,
+        save: Callable[[], None],
+        processes: Processes,
+        together: bool = True,
+    ) -> None:
+        self.stop, self.seconds, self._save = stop, seconds, save
+        self._processes, self._together = processes, together
+        self.last = time.monotonic()
+
+    def after_step(self, stopped: str, saved_soon: bool = False) -> None:
+        """Save or stop, where there is reason to.
+
+        Args:
+            stopped: the line about a stop: what stopped, and how far it came.
+            saved_soon: the run saves by itself after this step, so that only a signal is a reason.
+
+        Raises:
+            Stopped: a signal asked one of the processes to stop.
+        """
+        due = not saved_soon and time.monotonic() - self.last >= self.seconds
+        if self._together:
+            due = due and self._processes.leads
+        wish = self.stop.signum or int(due)  # 1, or a signal, all of which are larger
+        if self._together:
+            wish = self._processes.largest(wish)
+        if wish:
+            self._save()
+            self.last = time.monotonic()
+        if wish > 1:
+            line = f"{stopped}: run the same command again to continue"
+            raise Stopped(line if self._processes.leads else "", wish)
 
 
 def outlive_a_stop(_: int) -> None:

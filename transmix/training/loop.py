@@ -23,7 +23,7 @@ from transmix.common.plain import differing, plain
 from transmix.common.progress import progress_bar
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
-from transmix.common.stopping import Stopped, StopRequest
+from transmix.common.stopping import SaveOrStop, StopRequest
 from transmix.data.loaders import Batch, Normalizer, Shard, TrainLoader, eval_loader
 from transmix.data.resident import ResidentLoader
 from transmix.data.sources import ImageSource
@@ -119,7 +119,8 @@ class Trainer:
         self.right: Tensor | None = None  # about which images, when the last line of `history` was written
         self.seconds = 0.0
         self.stop = StopRequest()
-        self._last_save = self._last_tick = time.monotonic()
+        self._checkpoint = SaveOrStop(self.stop, self.runtime.checkpoint_seconds, self.save, processes)
+        self._last_tick = time.monotonic()
         inputs = [] if recipe.teacher is None else [sha256(named_file(recipe.teacher)[1])]
         self.identity = fingerprint([differing(Recipe, plain(recipe)), source.fingerprint, seed, *inputs])
         if (out / STATE).exists():
@@ -127,7 +128,7 @@ class Trainer:
 
     def run(self) -> Trained:
         """Train from the current position to the end, evaluate, write the weights."""
-        self._last_save = self._last_tick = time.monotonic()
+        self._checkpoint.last = self._last_tick = time.monotonic()
         recipe, leads = self.recipe, self.processes.leads
         self._log = EpochLog(self.out, self.epoch) if leads else None
         with self.stop, progress_bar(self.runtime.progress and leads) as self._bar:
@@ -169,7 +170,8 @@ class Trainer:
             self.batch += 1
             if self.batch % 10 == 0:
                 self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
-            self._save_or_stop()
+            where = f"{self.out.name} stopped in epoch {epoch + 1}, step {self.batch} of {self.batches.steps}"
+            self._checkpoint.after_step(where, saved_soon=self.batch == self.batches.steps)
 
     def _train_step(self, micro_batches: Iterator[Batch]) -> None:
         self.optimisation.begin_step(self.epoch, self.step)
@@ -203,16 +205,6 @@ class Trainer:
         self.optimisation.backward(result["loss"])
         self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"])
 
-    def _save_or_stop(self) -> None:
-        due = self.processes.leads and time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds
-        wish = self.processes.largest(self.stop.signum or int(due))  # 1, or a signal, all of which are larger
-        if wish > 1 or (wish and self.batch < self.batches.steps):
-            self.save()
-        if wish > 1:
-            where = f"epoch {self.epoch + 1}, step {self.batch} of {self.batches.steps}"
-            line = f"{self.out.name} stopped in {where}: run the same command again to continue"
-            raise Stopped(line if self.processes.leads else "", wish)
-
     def _close_epoch(self) -> None:
         sums = self.processes.total(self.sums.clone())
         accuracy, self.right = self._evaluate()
@@ -241,7 +233,7 @@ class Trainer:
             raise UserError(f"loss of {self.out.name} not finite in epoch {self.epoch + 1}: lower lr={self.recipe.lr}")
         now = time.monotonic()
         self.seconds += now - self._last_tick
-        self._last_save = self._last_tick = now
+        self._checkpoint.last = self._last_tick = now
         state = {
             "identity": self.identity,
             "epoch": self.epoch,
