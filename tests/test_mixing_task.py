@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def test_a_methods_name_stands_for_its_settings(images):
         MixingTask(small_vit(), 7, "transmx")
     with pytest.raises(UserError, match="unknown setting 'smothing'"):
         MixingTask(small_vit(), 7, smothing=0.0)
+
+
+def test_the_readmes_method_mixes_as_it_says(own_methods, images):
+    text = (Path(transmix.methods.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (own_methods / "spots.py").write_text(code)
+    result = MixingTask(small_vit(), 7, "spots", rng=np.random.default_rng(0))(images, LABELS)
+    cells = result["mix"].pasted[:, ::8, ::8]
+    assert torch.equal(cells.repeat_interleave(8, 1).repeat_interleave(8, 2), result["mix"].pasted)
+    assert not torch.equal(cells[0], cells[1])
+    assert (result["lam"] - result["mix"].lam).abs().max() > 0.01
 
 
 def test_a_method_of_ones_own_mixes_labels_and_adds_a_loss(own_methods, images):
