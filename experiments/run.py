@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,15 @@ import torch
 
 from experiments.dense import DenseSource, DenseSpec, embedded_source
 from experiments.kinds import kinds
-from experiments.records import UnreadableRecord, read_record, write_record
+from experiments.records import (
+    DataInfo,
+    Environment,
+    Record,
+    UnreadableRecord,
+    read_record,
+    rehearse,
+    write_record,
+)
 from experiments.runs import Data, Run
 from experiments.study import Study
 from transmix.common.errors import UserError
@@ -69,27 +77,45 @@ def run(study: Study, args: argparse.Namespace) -> None:
 
 
 def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:
-    """Run it and write its record."""
-    started, clock = datetime.now(timezone.utc), time.monotonic()
+    """Run it and write its record, which is rehearsed before anything takes time."""
+    clock, record = time.monotonic(), blank_record(task, source, processes)
+    processes.lead(lambda: rehearse(task.folder, record))
     if processes.leads:
         print(f"{task.name}: {task.folder}", file=sys.stderr)
     outcome = importlib.import_module(kinds()[task.kind].execute).execute(task, source, processes, runtime)
     if not processes.leads:
         return
     seconds = time.monotonic() - clock if outcome.wall_seconds is None else outcome.wall_seconds
-    record = {
-        "run": describe(task),
-        "settings": task.settings,
-        "data": describe_data(task.data, source),
-        "metrics": outcome.metrics,
-        "environment": with_own_packages(environment(processes), outcome),
-        "files": {name: sha256(task.folder / name) for name in outcome.files},
-        "started": started.isoformat(timespec="seconds"),
-        "wall_seconds": round(seconds, 1),
-        **outcome.extra,
-    }
+    packages = record.environment.packages | outcome.packages
+    record = replace(
+        record,
+        metrics=outcome.metrics,
+        environment=replace(record.environment, packages=packages, operators=outcome.operators),
+        files={name: sha256(task.folder / name) for name in outcome.files},
+        wall_seconds=round(seconds, 1),
+        extra=outcome.extra,
+    )
     write_record(task.folder, record)
     print(f"{task.name}: {headline(outcome.metrics)} ({seconds:.0f} s)")
+
+
+def blank_record(task: Run, source: ImageSource | DenseSource, processes: Processes) -> Record:
+    """All that a run's record says before anything is measured."""
+    return Record(
+        run=task.info,
+        settings=task.settings,
+        data=describe_data(task.data, source),
+        metrics={},
+        environment=environment(processes),
+        files={},
+        started=now(),
+        wall_seconds=0.0,
+    )
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def is_done(task: Run) -> bool:
@@ -127,41 +153,29 @@ def default_workers(processes: Processes) -> int:
     return 0 if processes.device.type == "cpu" else max(1, min(12, cores // processes.world))
 
 
-def describe(task: Run) -> dict[str, Any]:
-    """What identifies a run in its record: its name, id, place in the study, command, and the runs it needs."""
-    names = ("id", "name", "table", "kind", "scale", "row", "part", "method", "seed", "command")
-    return {name: getattr(task, name) for name in names} | {"needs": [need.id for need in task.needs]}
+def describe_data(data: Data, source: ImageSource | DenseSource) -> DataInfo:
+    """The data of a run in its record: name, source, sizes and fingerprint."""
+    return DataInfo(
+        name=data.name,
+        embedded=data.scenes is not None,
+        source=data.source.title,
+        classes=source.num_classes,
+        images=source.counts,
+        fingerprint=source.fingerprint,
+    )
 
 
-def describe_data(data: Data, source: ImageSource | DenseSource) -> dict[str, Any]:
-    """What it ran on."""
-    return {
-        "name": data.name,
-        "embedded": data.scenes is not None,
-        "source": data.source.title,
-        "classes": source.num_classes,
-        "images": source.counts,
-        "fingerprint": source.fingerprint,
-    }
-
-
-def environment(processes: Processes) -> dict[str, Any]:
-    """What it ran with."""
+def environment(processes: Processes) -> Environment:
+    """What it runs with; a kind of run adds the packages that only it uses."""
     cuda = processes.device.type == "cuda"
-    return {
-        "commit": commit(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
-        "threads": torch.get_num_threads(),
-        "processes": processes.world,
-    }
-
-
-def with_own_packages(environment: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """The environment, with what only this kind of run uses."""
-    operators = {"operators": outcome.operators} if outcome.operators else {}
-    return environment | {"packages": environment["packages"] | outcome.packages} | operators
+    return Environment(
+        commit=commit(),
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+        device=torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
+        threads=torch.get_num_threads(),
+        processes=processes.world,
+    )
 
 
 def commit() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.dense import DenseSpec
 from experiments.kinds import kinds
-from experiments.records import UnreadableRecord, read_record
+from experiments.records import Record, RunInfo, UnreadableRecord, read_record
 from transmix.common.errors import UserError
 from transmix.common.plain import differing
 from transmix.data.scenes import ScenesSpec
@@ -106,6 +106,12 @@ class Run:
         """What carries it out."""
         return shlex.join(["python", "-m", "experiments", "run", self.name, *self.options])
 
+    @property
+    def info(self) -> RunInfo:
+        """What its record says of it."""
+        names = ("id", "name", "table", "kind", "scale", "row", "part", "method", "seed", "command")
+        return RunInfo(**{name: getattr(self, name) for name in names}, needs=tuple(need.id for need in self.needs))
+
     def status(self) -> str:
         """``done``, ``started``, ``not run`` or ``unreadable``."""
         try:
@@ -115,7 +121,7 @@ class Run:
             return "unreadable"
         return "started" if self.folder.is_dir() else "not run"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         """The record of this run.
 
         Raises:

@@ -48,8 +48,8 @@ def weights_file(run: Run) -> Path:
         UserError: no record, or weights that are missing or not those of the record; says how to redo that run.
     """
     record = run.record()
-    path = run.folder / record["weights"]
-    if not path.is_file() or sha256(path) != record["files"][path.name]:
+    path = run.folder / record.weights
+    if not path.is_file() or sha256(path) != record.files.get(path.name):
         problem = "is not what its record describes" if path.is_file() else "does not exist"
         raise UserError(f"weights file {path} {problem}: redo just that run with '{run.command} --restart'")
     return path
@@ -63,9 +63,9 @@ def load_trained(run: Run) -> TrainedModel:
     """
     record = run.record()
     try:
-        model, about = load_model(run.folder / record["weights"])
+        model, about = load_model(run.folder / record.weights)
     except UserError as error:
         raise UserError(f"{error}: redo just that run with '{run.command} --restart'") from error
-    recipe = built(Recipe, record["settings"])
+    recipe = built(Recipe, record.settings)
     view = replace(recipe.view, mean=tuple(about["mean"]), std=tuple(about["std"]))
     return TrainedModel(recipe.model, model, view, recipe)

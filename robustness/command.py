@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import defaultdict
-from datetime import datetime, timezone
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,17 @@ from rich.table import Table
 from experiments.kinds.natural import SCORES
 from experiments.kinds.occlusion import ANSWERS, SHEET
 from experiments.protocols import Sweep
-from experiments.records import UnreadableRecord, read_record, write_record
-from experiments.run import default_workers, environment
+from experiments.records import (
+    NAME,
+    DataInfo,
+    Record,
+    RunInfo,
+    UnreadableRecord,
+    read_record,
+    rehearse,
+    write_record,
+)
+from experiments.run import default_workers, environment, now
 from experiments.trained import TrainedModel
 from robustness import natural
 from robustness.answers import Answers
@@ -58,7 +67,7 @@ class Command:
             for name, weights in zip(args.model, args.weights, strict=True)
         ]
         self.classes = [classes_of(trained.model.num_classes, self.folder) for trained in self.models]
-        self.started, self._clock = datetime.now(timezone.utc), time.monotonic()
+        self.environment, self.started, self._clock = environment(processes), now(), time.monotonic()
 
     def out(self, number: int, kind: str, protocol: dict[str, Any]) -> Path:
         """The folder of one model's record: a hash in its name says what it depends on."""
@@ -66,36 +75,54 @@ class Command:
         decides.append(view_of(self.models[number]))
         return self.args.out / f"{self.args.model[number]}.{kind}-{fingerprint(decides)[:8]}"
 
-    def record(
-        self, number: int, folder: Path, kind: str, protocol: dict, metrics: dict, files: tuple, earlier: float = 0.0
+    def blank_record(self, number: int, folder: Path, kind: str, protocol: dict[str, Any]) -> Record:
+        """All that one model's record says before anything is measured; it is rehearsed."""
+        name, path, trained = self.args.model[number], self.args.weights[number], self.models[number]
+        record = Record(
+            run=RunInfo(
+                id=folder.name,
+                name=f"{kind}.{name}",
+                table=kind,
+                kind=kind,
+                scale="own",
+                row=name,
+                method="own",
+                seed=self.args.seed,
+                command=command_line(),
+                needs=(),
+            ),
+            settings=protocol,
+            data=DataInfo(
+                name=str(self.folder),
+                embedded=False,
+                source="class folders",
+                classes=len(self.names),
+                images={"val": self.data["images"]},
+                fingerprint=self.data["fingerprint"],
+            ),
+            metrics={},
+            environment=self.environment,
+            files={},
+            started=self.started,
+            wall_seconds=0.0,
+            extra={
+                "weights": {"path": str(path), "sha256": sha256(path), "taken": trained.taken},
+                "view": view_of(trained),
+            },
+        )
+        self.processes.lead(lambda: rehearse(folder, record))
+        return record
+
+    def finish(
+        self, record: Record, folder: Path, metrics: dict[str, Any], files: tuple[str, ...], earlier: float = 0.0
     ) -> None:
         """Write the record of one model; `earlier` is how many seconds other sessions took."""
-        name = self.args.model[number]
-        run = {"id": folder.name, "name": f"{kind}.{name}", "table": kind, "kind": kind, "scale": "own", "row": name}
-        run |= {"part": "", "method": "own", "seed": self.args.seed, "needs": [], "command": command_line()}
-        weights = self.args.weights[number]
-        about = {
-            "run": run,
-            "settings": protocol,
-            "data": {
-                "name": str(self.folder),
-                "embedded": False,
-                "source": "class folders",
-                "classes": len(self.names),
-                "images": {"val": self.data["images"]},
-                "fingerprint": self.data["fingerprint"],
-            },
-            "metrics": metrics,
-            "environment": environment(self.processes),
-            "files": {file: sha256(folder / file) for file in files},
-            "started": self.started.isoformat(timespec="seconds"),
-            "wall_seconds": round(earlier + time.monotonic() - self._clock, 1),
-            "weights": {"path": str(weights), "sha256": sha256(weights), "taken": self.models[number].taken},
-            "view": view_of(self.models[number]),
-        }
-        write_record(folder, about)
-        print(f"weights: {weights}, {self.models[number].taken}", file=sys.stderr)
-        print(f"record: {folder / 'record.json'}", file=sys.stderr)
+        digests = {file: sha256(folder / file) for file in files}
+        seconds = round(earlier + time.monotonic() - self._clock, 1)
+        write_record(folder, replace(record, metrics=metrics, files=digests, wall_seconds=seconds))
+        weights = record.extra["weights"]
+        print(f"weights: {weights['path']}, {weights['taken']}", file=sys.stderr)
+        print(f"record: {folder / NAME}", file=sys.stderr)
 
 
 def measure_sweep(args: argparse.Namespace, sweep: Sweep) -> None:
@@ -141,27 +168,31 @@ def one_pass(command: Command, sweep: Sweep, grid: Grid, numbers: list[int]) -> 
     outs = [command.out(number, command.args.sweep, decides) for number in numbers]
     found = {}
     with processes.holding(*outs):
+        records = [
+            command.blank_record(number, out, command.args.sweep, protocol | source)
+            for number, out in zip(numbers, outs, strict=True)
+        ]
         subjects = [
             Subject(command.args.model[number], command.models[number], Answers(out, every, indices))
             for number, out in zip(numbers, outs, strict=True)
         ]
         measure(subjects, images, sweep, every, saliency, processes, command.runtime, classes)
-        for number, subject, out in zip(numbers, subjects, outs, strict=True):
+        for number, subject, out, record in zip(numbers, subjects, outs, records, strict=True):
             found[number] = metrics_of(sweep, every, subject.answers, grid)
             if processes.leads:
                 earlier = subject.answers.seconds + seconds_of(out)
                 write_sheet(out / SHEET, subject, images, sweep, every, saliency)
-                about = (command.args.sweep, protocol | source, found[number], (ANSWERS, SHEET), earlier)
-                command.record(number, out, *about)
+                command.finish(record, out, found[number], (ANSWERS, SHEET), earlier)
     return found
 
 
 def seconds_of(folder: Path) -> float:
     """How long it took to make the record that is being extended, if there is one."""
     try:
-        return (read_record(folder) or {"wall_seconds": 0.0})["wall_seconds"]
+        record = read_record(folder)
     except UnreadableRecord:
         return 0.0  # it is about to be written anew
+    return record.wall_seconds if record else 0.0
 
 
 def measure_natural(args: argparse.Namespace) -> None:
@@ -170,16 +201,16 @@ def measure_natural(args: argparse.Namespace) -> None:
         command = Command(args, processes)
         protocol = {"natural": describe_folder(args.imagenet_a), "outliers": describe_folder(args.imagenet_o)}
         for number, trained in enumerate(command.models):
-            known = command.classes[number]
+            known, out = command.classes[number], command.out(number, args.sweep, protocol)
             folders = (args.imagenet_a, args.imagenet_o)
             runtime, names = command.runtime, command.names
-            out = command.out(number, args.sweep, protocol)
             with processes.holding(out):
+                record = command.blank_record(number, out, args.sweep, protocol)
                 scores = natural.measure(trained, known, *folders, command.images, processes, runtime, names)
                 metrics = natural.metrics_of(*scores)
                 if processes.leads:
                     natural.save_scores(out / SCORES, *scores)
-                    command.record(number, out, args.sweep, protocol, metrics, (SCORES,))
+                    command.finish(record, out, metrics, (SCORES,))
             if processes.leads:
                 print(args.model[number])
                 for name, value in metrics.items():

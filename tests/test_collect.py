@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from experiments.correctness import pack, unpack
-from experiments.records import read_record, write_record
 from reports.records.collect import Result, read
-from tests.made_up import VAL_IMAGES, make_study, write_train
+from tests.made_up import VAL_IMAGES, edit, make_study, write_train
 
 RIGHT = np.arange(VAL_IMAGES) < 415
 
@@ -20,16 +19,14 @@ def result(folder: Path, change: Callable[[dict], object]) -> Result:
     """The result of a run at 41.5 %, after a change to its record."""
     run = make_study(folder, "--scale", "tiny").find("table1.deit_t.transmix.seed0")
     write_train(run, 41.5)
-    record = read_record(run.folder)
-    change(record)
-    write_record(run.folder, record)
+    edit(run.folder, change)
     return read(run)
 
 
 def test_a_whole_record_is_taken(tmp_path):
     found = result(tmp_path, lambda record: None)
     assert (found.status, found.problem) == ("done", "")
-    assert np.array_equal(unpack(found.record["right"], VAL_IMAGES), RIGHT)
+    assert np.array_equal(unpack(found.record.right, VAL_IMAGES), RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +37,7 @@ def test_a_whole_record_is_taken(tmp_path):
         (lambda record: record.pop("right"), "lacks 'right'"),
         (lambda record: record["history"][2].pop("lambda"), "lacks 'lambda'"),
         (lambda record: record["metrics"].pop("gmacs"), "lacks 'gmacs'"),
-        (lambda record: record.update(right=None), "is not as a train run writes it"),
+        (lambda record: record.update(right=None), "unexpected value of right"),
         (lambda record: record.update(right=pack(~RIGHT)), "right: 585 of 1000 images where metrics.top1 is 41.5"),
         (lambda record: record["metrics"].update(top1=51.5), "right: 415 of 1000 images where metrics.top1 is 51.5"),
         (lambda record: record["history"][0]["lambda"]["shift"].pop(), "history.lambda.shift: 39 bins instead of 40"),

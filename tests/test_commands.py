@@ -66,11 +66,11 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
     records = {run.name: read_record(run.folder) for run in runs}
     assert len(records) == 15
     for name, record in records.items():
-        assert record["run"]["name"] == name
-        dense = record["run"]["table"] in ("table3", "table4")
-        assert record["data"]["images"] == ({"train": 4, "val": 2} if dense else {"train": 64, "val": 32})
-        for file in record["files"]:
-            assert (done["RESULTS"] / "smoke" / record["run"]["id"] / file).is_file()
+        assert record.run.name == name
+        dense = record.run.table in ("table3", "table4")
+        assert record.data.images == ({"train": 4, "val": 2} if dense else {"train": 64, "val": 32})
+        for file in record.files:
+            assert (done["RESULTS"] / "smoke" / record.run.id / file).is_file()
     segmented = records["table3.deit_t.segmenter_linear.transmix.seed0"]
     assert segmented["metrics"].keys() >= {"mIoU", "mAcc", "aAcc", "mIoU_ms"}
     assert segmented["run"]["part"] == "segmenter_linear"
@@ -100,7 +100,7 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
 def test_lambda_study_knows_the_truth(done):
     runs = study(*options(done)).plan()
     folder = next(run.folder for run in runs if run.kind == "lambda")
-    metrics, examples = read_record(folder)["metrics"], np.load(folder / "examples.npz")
+    metrics, examples = read_record(folder).metrics, np.load(folder / "examples.npz")
     assert metrics["mixes"] == 32
     assert 0 < metrics["error_area"] < 0.5
     box, area = examples["box"][0], examples["lam_area"][0]
@@ -117,7 +117,7 @@ def test_lambda_study_knows_the_truth(done):
 def test_a_run_takes_the_disk_that_the_plan_expects(done, monkeypatch):
     trained = study(*options(done)).plan()[0]
     model, size = trained.settings["model"], trained.settings["image_size"]
-    parameters = trained.record()["metrics"]["parameters"]
+    parameters = trained.record().metrics["parameters"]
     monkeypatch.setattr(estimate, "_costs", lambda: {(model, size): ModelCost(model, size, parameters, 0, 0)})
     bytes_written = sum(path.stat().st_size for path in trained.folder.iterdir() if path.is_file())
     assert bytes_written == pytest.approx(estimate.estimate(trained, estimate.Assumptions()).disk, rel=0.05)
@@ -165,7 +165,7 @@ def test_a_corrupted_record_is_named_and_one_command_redoes_just_that_run(copy, 
     assert str(broken.folder / "record.json") in error
     assert f"{broken.command} --restart" in error
     assert run(monkeypatch, capsys, *broken.command.split()[3:], "--restart")[0] == 0
-    assert read_record(broken.folder)["metrics"] == original["metrics"]
+    assert read_record(broken.folder).metrics == original["metrics"]
     assert (other.folder / "record.json").read_bytes() == untouched
 
 

@@ -19,7 +19,6 @@ from experiments.kinds.occlusion import sweep
 from experiments.makefile import fragment
 from experiments.protocols import FineTuning
 from experiments.published import model_name, table1
-from experiments.records import UnreadableRecord, read_record, write_record
 from experiments.rows import paper_rows, rows
 from experiments.scales import PAIR, SCALES
 from experiments.study import Study, add_study_options, study_from
@@ -429,63 +428,6 @@ def test_the_fragment_has_a_rule_for_every_record():
         assert f"-m experiments run {run.id} --scale tiny --seeds 2" in text
     occlusion = next(run for run in plan.plan() if run.kind == "occlusion")
     assert f"{occlusion.folder}/record.json: {occlusion.needs[0].folder}/record.json |" in text
-
-
-def record() -> dict:
-    keys = ("run", "settings", "data", "metrics", "environment", "files", "started", "wall_seconds")
-    return {key: {} for key in keys}
-
-
-def test_a_record_survives(tmp_path):
-    write_record(tmp_path, record() | {"metrics": {"top1": 12.5}})
-    assert read_record(tmp_path)["metrics"] == {"top1": 12.5}
-    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
-    assert read_record(tmp_path / "nothing") is None
-
-
-def test_a_records_lists_of_numbers_take_a_line_each_and_its_texts_stay(tmp_path):
-    metrics = {
-        "counts": [1, 20],
-        "curve": [[0.5, -1e-8]],
-        "text": "[\n1,\n2\n]",
-        "names": ["a, [ b ]"],
-        "none": [1, None],
-    }
-    path = write_record(tmp_path, record() | {"metrics": metrics})
-    assert ' "counts": [1, 20],\n' in path.read_text()
-    assert "   [0.5, -1e-08]\n" in path.read_text()
-    assert read_record(tmp_path)["metrics"] == metrics
-
-
-def test_a_record_that_is_changed_by_hand_is_not_read(tmp_path):
-    path = write_record(tmp_path, record() | {"metrics": {"top1": 12.5}, "wall_seconds": 1.0})
-    path.write_text(path.read_text().replace("12.5", "13.5"))
-    with pytest.raises(UnreadableRecord, match=r"record .*record\.json was changed after it was written"):
-        read_record(tmp_path)
-    path.write_text(path.read_text().replace("13.5", "12.5"))
-    assert read_record(tmp_path)["metrics"] == {"top1": 12.5}
-
-
-def test_a_record_may_be_laid_out_anew_and_written_again(tmp_path):
-    path = write_record(tmp_path, record() | {"metrics": {"pair": (1, 2), "näme": None}})
-    found = read_record(tmp_path)
-    assert found["metrics"] == {"pair": [1, 2], "näme": None}
-    path.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False), encoding="utf-8")
-    assert read_record(tmp_path) == found
-    write_record(tmp_path, found)
-    assert read_record(tmp_path) == found
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 2}', "null"])
-def test_a_corrupted_record_is_named_with_the_way_to_redo_it(tmp_path, text):
-    run = study("--results", str(tmp_path)).plan()[0]
-    run.folder.mkdir(parents=True)
-    (run.folder / "record.json").write_text(text)
-    with pytest.raises(UnreadableRecord, match=r"record .*record\.json"):
-        read_record(run.folder)
-    assert run.status() == "unreadable"
-    with pytest.raises(UserError, match=f"experiments run {run.name} .*--restart"):
-        run.record()
 
 
 def test_planning_imports_nothing_heavy():

@@ -12,7 +12,6 @@ import pandas
 import pytest
 from PIL import Image
 
-from experiments.records import read_record, write_record
 from experiments.study import Study
 from reports.analysis.names import head_name
 from reports.formats.table import Table
@@ -21,7 +20,7 @@ from reports.page.provenance import cautions
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect, read
 from reports.tables import Shown, tables
-from tests.made_up import fine_tuning_run, make_study, write_fine_tuned
+from tests.made_up import OTHER_DATA, edit, fine_tuning_run, make_study, write_fine_tuned
 
 WEIGHTS = ("random", "baseline", "transmix")
 
@@ -167,8 +166,7 @@ def test_runs_on_different_data_are_not_compared(study):
     collected = measured(study, "table3.deit_t.upernet", {"baseline": [20.0], "transmix": [21.0]})
     run = collected.results[-3].run
     assert run.method == "transmix"
-    data = {"name": "x", "classes": 10, "images": {"train": 1, "val": 1}, "fingerprint": "0" * 16}
-    write_fine_tuned(run, 21.0, data=data)
+    write_fine_tuned(run, 21.0, data=OTHER_DATA)
     table = tables()["table3"].build(Collected(study, tuple(read(result.run) for result in collected.results)))
     assert texts(table)["TransMix − baseline"]["mIoU"] == "not paired"
     assert "TransMix − baseline: Not compared: the records were made on different data" in table.notes[0]
@@ -200,9 +198,7 @@ def test_heads_of_one_row_are_lines_of_their_own(study):
 def test_a_record_that_lacks_what_is_shown_is_unreadable(study, change, reason):
     run = fine_tuning_run(study, "table3.deit_t.upernet.transmix.seed0")
     write_fine_tuned(run, 40.0)
-    record = read_record(run.folder)
-    change(record)
-    write_record(run.folder, record)
+    edit(run.folder, change)
     result = read(run)
     assert result.status == "unreadable"
     assert reason in result.problem

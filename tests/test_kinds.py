@@ -69,7 +69,7 @@ def test_a_kind_of_ones_own_is_one_file(plugins, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["experiments", *run.command.split()[3:], "--device", "cpu"])
     main()
     assert "images 32" in capsys.readouterr().out
-    assert read_record(run.folder)["metrics"] == {"images": 32}
+    assert read_record(run.folder).metrics == {"images": 32}
     assert (run.folder / "counts.txt").read_text() == "32"
     (result,) = collect(study).done("counts", "deit_t", "baseline")
     assert result.metrics == {"images": 32}

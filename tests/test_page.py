@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from experiments.entries import setting_text
-from experiments.records import write_record
+from experiments.records import DataInfo, Environment, write_record
 from experiments.study import Study
 from reports.figures import colours as palette
 from reports.formats.html import TEMPLATES, record_links
@@ -69,9 +70,8 @@ def study(tmp_path_factory) -> Study:
     (run_named(study, "table1.deit_t.baseline.seed1").folder / "record.json").unlink()
     other = run_named(study, "table5.deit_t.transmix.seed1")
     record = record_of(other, collect(study).of("table5", "deit_t", "transmix")[1].metrics)
-    record["environment"] |= {"device": "NVIDIA H100", "processes": 8}
-    record["files"] = {"scores.npz": "ab" * 32}
-    write_record(other.folder, record)
+    environment = replace(record.environment, device="NVIDIA H100", processes=8)
+    write_record(other.folder, replace(record, environment=environment, files={"scores.npz": "ab" * 32}))
     return study
 
 
@@ -153,7 +153,7 @@ def test_what_records_have_in_common_is_there_once(page, collected):
     found = trace(collected)
     assert len(found.entries) == len(collected.results)
     assert len(found.environments) == 2
-    assert [data["name"] for data in found.data[1:]] == ["dense-segmentation", "dense-detection"]
+    assert [data.name for data in found.data[1:]] == ["dense-segmentation", "dense-detection"]
     # two trained rows, two more ways to mix, three fine-tuned configurations, and three protocols
     assert len(found.recipes) == 2 * 2 + 2 + 3 + 3
     assert page.count("<dt>weight_decay</dt>") == 6
@@ -198,18 +198,10 @@ def test_origins_in_words():
         "12 min 05 s",
         "3 h 07 min",
     ]
-    images = {"train": 1_281_167, "val": 50_000}
-    data = {"name": "imagenet", "source": "class folders", "classes": 1000, "images": images}
+    data = DataInfo("imagenet", False, "class folders", 1000, {"train": 1_281_167, "val": 50_000}, "print")
     assert data_set(data) == "imagenet (class folders): 1,000 classes, 1,281,167 training and 50,000 validation images"
-    environment = {
-        "device": "CPU",
-        "processes": 1,
-        "threads": 1,
-        "python": "3.11",
-        "packages": {"torch": "2"},
-        "commit": "",
-    }
-    assert machine(environment | {"operators": "x"}) == "CPU; 1 thread a process; Python 3.11, torch 2; operators: x"
+    environment = Environment("", "3.11", {"torch": "2"}, "CPU", threads=1, processes=1, operators="x")
+    assert machine(environment) == "CPU; 1 thread a process; Python 3.11, torch 2; operators: x"
 
 
 def test_records_are_files_beside_the_report(page, study):

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.records import write_record
 from experiments.runs import Run
 from experiments.study import Study
 from reports.page.report import build, write
 from reports.records import collect as collecting
 from reports.records.collect import Collected, collect
 from reports.tables import tables
-from tests.made_up import make_study, write_fine_tuned, write_natural, write_occlusion, write_train
+from tests.made_up import edit, make_study, put, write_fine_tuned, write_natural, write_occlusion, write_train
 
 H100 = "published runs of this suite: NVIDIA H100"
 WRITERS = {
@@ -39,7 +38,7 @@ def publish(folder: Path, study: Study, values: dict[str, float], device: str = 
         WRITERS[run.kind](run, value)
         record = json.loads((run.folder / "record.json").read_text())
         record["environment"]["device"] = device
-        write_record(folder / "set" / run.id, record)
+        put(folder / "set" / run.id, record)
 
 
 def ours(study: Study, name: str) -> Run:
@@ -128,8 +127,7 @@ def test_runs_on_other_images_of_the_same_name_are_not_compared(study, tmp_path)
         publish(tmp_path, study, {f"table1.deit_t.{run}": top1})
         write_train(ours(study, f"table1.deit_t.{run}"), top1)
     folder = ours(study, "table1.deit_t.transmix.seed0").folder
-    record = json.loads((folder / "record.json").read_text())
-    write_record(folder, record | {"data": record["data"] | {"fingerprint": "other"}})
+    edit(folder, lambda record: record["data"].update(fingerprint="other"))
     note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
     assert note == (
         "Published runs of this suite: NVIDIA H100: 1 of 1 number is equal to ours to the last digit. 1 run on other "

@@ -125,7 +125,7 @@ def test_models_of_one_size_are_drawn_without_a_warning(tmp_path, times):
     for place, row in enumerate(("deit_t", "pvt_t")):
         run = study.find(f"table1.{row}.baseline.seed0")
         write_train(run, 50.0)
-        metrics = run.record()["metrics"]
+        metrics = run.record().metrics
         write_train(run, 50.0, metrics=metrics | {"parameters": metrics["parameters"] * times**place})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -19,7 +19,7 @@ from reports.page.provenance import cautions
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
 from reports.tables import table1, tables
-from tests.made_up import make_study, write_examples, write_lambda, write_study, write_train
+from tests.made_up import OTHER_DATA, make_study, write_examples, write_lambda, write_study, write_train
 
 LINES = ("Runs", "Gain", "Also", "Not run")  # of the summary, without fine-tuning
 
@@ -210,8 +210,7 @@ def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
 def test_runs_on_different_data_are_not_compared(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny")
     write_study(study, (1.0,))
-    data = {"name": "x", "classes": 10, "images": {"train": 1, "val": 1}, "fingerprint": "0" * 16}
-    write_train(run_named(study, "table1.deit_t.transmix.seed0"), 51.0, data=data)
+    write_train(run_named(study, "table1.deit_t.transmix.seed0"), 51.0, data=OTHER_DATA)
     row = cells(collect(study), "table1")
     assert (row["baseline"], row["transmix"], row["gain"]) == ("50.00", "51.00", "not paired")
     assert "Not compared" in tables()["table1"].build(collect(study)).notes[0]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas
 import pytest
 
-from experiments.records import read_record, write_record
 from experiments.study import Study
 from reports.analysis.arms import Comparison
 from reports.analysis.gains import with_baseline
@@ -21,7 +20,7 @@ from reports.page.report import build, report_folder, write
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, collect
 from reports.tables import occlusion, table5, tables
-from tests.made_up import IMAGES, make_study, write_natural, write_occlusion, write_study
+from tests.made_up import IMAGES, edit, make_study, write_natural, write_occlusion, write_study
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +195,11 @@ def test_runs_on_different_images_are_not_compared(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     swept = study.find("occlusion.deit_t.transmix.seed0")
-    record = read_record(swept.folder)
-    write_record(swept.folder, record | {"data": record["data"] | {"fingerprint": "other"}})
+    edit(swept.folder, lambda record: record["data"].update(fingerprint="other"))
     for method in ("baseline", "transmix"):
         run = study.find(f"table5.deit_t.{method}.seed0")
         natural = {"path": "scenes-A", "images": 200, "fingerprint": f"print of {method}"}
-        write_record(run.folder, read_record(run.folder) | {"inputs": {"natural": natural}})
+        edit(run.folder, lambda record, natural=natural: record.update(inputs={"natural": natural}))
     assert {row["gain"] for row in texts(study, "occlusion")} == {"not paired"}
     assert [row["method"] for row in texts(study, "table5")] == ["baseline", "TransMix"]
     for table in ("occlusion", "table5"):

@@ -340,10 +340,10 @@ def test_whole_runs_on_shards(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, capsys, "run", "table1.deit_t.transmix.seed0", *options)[0] == 0
     assert run(monkeypatch, capsys, "run", "lambda.deit_t.transmix.seed0", *options)[0] == 0
     runs = {run.name: run for run in study(*options).plan()}
-    data = read_record(runs["table1.deit_t.transmix.seed0"].folder)["data"]
-    assert (data["source"], data["classes"], data["images"]) == ("wds/tiny", 3, {"train": 48, "val": 18})
-    assert data["name"].startswith("tiny-")
-    assert [path.name.partition("-")[0] for path in (tmp_path / "data" / data["name"]).iterdir()] == ["index"]
+    data = read_record(runs["table1.deit_t.transmix.seed0"].folder).data
+    assert (data.source, data.classes, data.images) == ("wds/tiny", 3, {"train": 48, "val": 18})
+    assert data.name.startswith("tiny-")
+    assert [path.name.partition("-")[0] for path in (tmp_path / "data" / data.name).iterdir()] == ["index"]
     (root / "images-train-0.tar").unlink()
     for path in root.glob("images-val-*"):
         path.unlink()

@@ -16,7 +16,7 @@ from reports.page import summary
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from reports.tables import table2
-from tests.made_up import make_study, write_study, write_train
+from tests.made_up import OTHER_DATA, make_study, write_study, write_train
 from transmix.methods import methods
 from transmix.mixing import MixPolicy, mix_batch
 
@@ -140,8 +140,7 @@ def test_one_seed_of_several_methods_is_one_note(tmp_path):
 
 def test_runs_on_different_data_are_not_compared(tmp_path):
     study = make_records(tmp_path, {"baseline": [50.0], "transmix": [51.0]})
-    data = {"name": "x", "classes": 10, "images": {"train": 1, "val": 1}, "fingerprint": "0" * 16}
-    write_train(study.find("table1.deit_t.transmix.seed0"), 51.0, data=data)
+    write_train(study.find("table1.deit_t.transmix.seed0"), 51.0, data=OTHER_DATA)
     table = table2.build(collect(study))
     assert texts(table)["TransMix"]["difference"] == "not paired"
     assert any("TransMix: Not compared" in note for note in table.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from reports.__main__ import main, parser
 from reports.records.found import find_records, readable
 from reports.records.publish import LIMIT, copy_records, own_folders
 from reports.records.verify import check_all, verify
-from tests.made_up import COMMIT, make_study, write_study
+from tests import made_up
+from tests.made_up import COMMIT, fine_tuning_run, make_study, write_fine_tuned, write_study
 from transmix.common.errors import CommandEnd, UserError
 from transmix.common.files import sha256
 from transmix.data.scenes import ScenesSpec
@@ -37,10 +39,7 @@ def study(tmp_path) -> Study:
 
 def edit(study: Study, name: str, change) -> None:
     """Change a record as a program would: its digest is right again."""
-    folder = study.find(name).folder
-    record = read_record(folder)
-    change(record)
-    write_record(folder, record)
+    made_up.edit(study.find(name).folder, change)
 
 
 def wrong(study: Study) -> list[str]:
@@ -79,7 +78,7 @@ def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
         (TRAINED, lambda record: record["run"].update(seed=1), "its name is table1.deit_t.transmix.seed0, its table"),
         (TRAINED, lambda record: record["metrics"].update(parameters=None), "unexpected value of metrics.parameters"),
         (TRAINED, lambda record: record["history"].pop(0), "unexpected value of history"),
-        (TRAINED, lambda record: record.update(history=None), "its metrics cannot be computed again"),
+        (TRAINED, lambda record: record.update(history=[]), "its metrics cannot be computed again"),
         (SWEPT, lambda record: record["metrics"]["curves"]["salient"].update(area=31.0), "curves.salient.area is 31.0"),
         (SWEPT, lambda record: record["metrics"].update(clean=54.0), "metrics.curves.random.area is"),
         ("table5.deit_t.transmix.seed0", lambda record: record["metrics"].update(natural_top1=26.0), "it is 25.0"),
@@ -151,20 +150,23 @@ def test_data_is_read_back(tmp_path):
     def checked():
         return check_all(find_records(run.folder), tmp_path)
 
-    def claim(fingerprint: str, kind: str):
-        record = read_record(run.folder)
-        record["data"]["fingerprint"], record["run"]["kind"] = fingerprint, kind
-        write_record(run.folder, record)
+    def claim(fingerprint: str):
+        made_up.edit(run.folder, lambda record: record["data"].update(fingerprint=fingerprint))
 
-    claim(first, "train")
+    claim(first)
     assert (checked().wrong, checked().checked["data fingerprints"]) == ([], 1)
-    write_record(run.folder, read_record(run.folder) | {"inputs": {"natural": {"path": "a", "fingerprint": "b"}}})
+    inputs = {"natural": {"path": "a", "fingerprint": "b"}}
+    made_up.edit(run.folder, lambda record: record.update(inputs=inputs))
     assert "not checked: 1 records’ further images" in checked().summary
-    claim(dense, "train")
+    claim(dense)
     assert f"it was made on data with fingerprint {dense}, that of {run.data.name} is {first}" in checked().wrong[0]
-    claim(dense, "segmentation")
-    assert not any("fingerprint" in line for line in checked().wrong)
-    claim(first, "train")
+    claim(first)
+    tuned = fine_tuning_run(study, "table3.deit_t.upernet.transmix.seed0")
+    data = {"name": run.data.name, "embedded": True, "fingerprint": dense}
+    write_fine_tuned(tuned, 40.0)
+    made_up.edit(tuned.folder, lambda record: record["data"].update(data))
+    tally = check_all(find_records(tuned.folder), tmp_path)
+    assert (tally.wrong, tally.checked["data fingerprints"]) == ([], 1)
     image = next(folder.glob("coco/val2017/*.jpg"))
     image.write_bytes(image.read_bytes()[:-1] + b"?")
     (line,) = checked().wrong
@@ -180,11 +182,11 @@ def test_records_of_a_users_own_model_are_verified_and_shown(study, tmp_path, ca
     weights = tmp_path / "resnet18.pth"
     weights.write_bytes(b"weights")
     record = read_record(study.find(SWEPT).folder)
-    del record["run"]["part"]
-    record["run"] |= {"id": own.name, "name": "occlusion.resnet18", "row": "resnet18", "method": "own", "scale": "own"}
-    record["run"]["needs"] = []
-    record["data"] = {"name": "photos", "embedded": False, "classes": 10}
-    write_record(own, record | {"weights": {"path": str(weights), "sha256": sha256(weights)}})
+    run = replace(record.run, id=own.name, name="occlusion.resnet18", row="resnet18", scale="own", needs=())
+    data = replace(record.data, name="photos", embedded=False)
+    extra = {"weights": {"path": str(weights), "sha256": sha256(weights)}}
+    write_record(own, replace(record, run=run, data=data, extra=extra))
+    made_up.edit(own, lambda content: content["run"].pop("part"))  # as the first of them were written
     tally = check_all(find_records(own), tmp_path)
     assert (tally.wrong, tally.checked["files"], tally.skipped["ids of a user’s own models"]) == ([], 1, 1)
     weights.write_bytes(b"others")
@@ -267,10 +269,11 @@ def test_folders_of_the_machine_are_pointed_out(study, tmp_path):
     (result,) = readable(study.find("table5.deit_t.baseline.seed0").folder)[0]
     assert own_folders(result) == [str(study.results), str(study.data)]  # --results and --data of its command
     inputs = {"natural": {"path": "data/scenes-A"}, "outliers": {"path": "/data/imagenet-o"}}
+    inputs = {name: found | {"fingerprint": ""} for name, found in inputs.items()}
     edit(study, result.run.name, lambda record: record.update(inputs=inputs))
     edit(study, result.run.name, lambda record: record["run"].update(command="run x --imagenet torch/cifar100:/data/c"))
-    (result,) = readable(result.run.folder)[0]
+    (result,) = readable(result.folder)[0]
     assert own_folders(result) == ["/data/c", "/data/imagenet-o"]
     edit(study, result.run.name, lambda record: record.update(weights={"path": "/home/me/w.pth", "sha256": ""}))
-    (result,) = readable(result.run.folder)[0]
+    (result,) = readable(result.folder)[0]
     assert own_folders(result) == ["/data/c", "/data/imagenet-o", "/home/me/w.pth"]

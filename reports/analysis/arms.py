@@ -83,7 +83,7 @@ class Arm:
     @property
     def model(self) -> str | None:
         """The model that was trained, by its timm name."""
-        return self.results[0].record["settings"]["model"] if self.results else None
+        return self.results[0].record.settings["model"] if self.results else None
 
     @property
     def parameters(self) -> int | None:
@@ -172,14 +172,8 @@ class Comparison:
     @cached_property
     def _data_apart(self) -> list[str]:
         """Fingerprints of the data sets, if they are not the same one."""
-        prints = {fingerprints(result.record) for arm in self.arms for result in arm.results}
+        prints = {result.record.fingerprints for arm in self.arms for result in arm.results}
         return sorted(prints) if len(prints) > 1 else []
-
-
-def fingerprints(record: dict[str, Any]) -> str:
-    """What tells the data of a record from other data: of its data set, and of what else it was measured on."""
-    inputs = (found.get("fingerprint", "") for found in record.get("inputs", {}).values())
-    return " ".join([record["data"]["fingerprint"], *inputs]).strip()
 
 
 def _over_images(found: ImageInterval | None) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from experiments.protocols import CORRUPTIONS
 from reports.records import answers
 from reports.records.answers import Values
-from reports.records.collect import SEGMENTATION_METRICS, Result
+from reports.records.checks import SEGMENTATION_METRICS
+from reports.records.collect import Result
 
 Metrics = dict[str, Any]  # what a record holds under that key
 LINES = {  # what is done to images, and the curves whose mean says how a model bears it

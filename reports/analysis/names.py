@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from experiments.published import model_name
-from reports.records.collect import RANDOM, Collected
+from reports.records.checks import RANDOM
+from reports.records.collect import Collected
 from transmix.methods import methods, of_table
 
 BASELINE, TRANSMIX = "baseline", "transmix"  # what methods are compared with; the paper's own

@@ -66,20 +66,20 @@ def collect_own(folder: Path) -> list[list[Result]]:
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=_written):  # the first model was first
         record = result.record
-        if "curves" in record["metrics"]:
-            alike = [result.run.kind, record["data"]["fingerprint"], record["settings"], record["metrics"]["grid"]]
+        if "curves" in record.metrics:
+            alike = [result.run.kind, record.data.fingerprint, record.settings, record.metrics["grid"]]
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(result)
     return list(groups.values())
 
 
 def _written(result: Result) -> int:
-    return (result.run.folder / NAME).stat().st_mtime_ns
+    return (result.folder / NAME).stat().st_mtime_ns
 
 
 def names_of(results: list[Result]) -> list[str]:
     """What each model is called: by its weights file where two are of one architecture."""
     rows = [result.run.row for result in results]
-    files = [Path(result.record["weights"]["path"]).name for result in results]
+    files = [Path(result.record.weights).name for result in results]
     return [row if rows.count(row) == 1 else f"{row}, {file}" for row, file in zip(rows, files, strict=True)]
 
 
@@ -102,7 +102,7 @@ def picture(name: str, results: list[Result]) -> bytes:
                 axes.plot(found.x, found.top1, color=colour, linewidth=1.3, marker="o", markersize=2, label=label)
             axes.set_ylim(0)
             axes.set_title(curve.replace("_", " "))
-            axes.set_xlabel(axis_of(curve, results[0].record["settings"]["protocol"]))
+            axes.set_xlabel(axis_of(curve, results[0].record.settings["protocol"]))
             if curve in OCCLUSION:
                 axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
             elif curve == "shuffle":

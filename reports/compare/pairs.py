@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments.scales import TABLES
-from reports.analysis.arms import fingerprints
 from reports.analysis.metrics import EXACT, Metric, metrics_of
 from reports.analysis.statistics import Estimate, mean_interval, paired_difference
 from reports.records.answers import ImageInterval, image_difference
@@ -48,7 +47,7 @@ class Pair:
     @cached_property
     def same_data(self) -> bool:
         """Whether the runs of each seed saw the same images."""
-        return all(fingerprints(one.record) == fingerprints(other.record) for one, other in self.both)
+        return all(one.record.fingerprints == other.record.fingerprints for one, other in self.both)
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -198,19 +197,17 @@ def settings_apart(pairs: Iterable[Pair]) -> dict[tuple[str, str, str], list[str
 def _described(result: Result) -> Iterator[tuple[str, str]]:
     """Everything but the metrics that two runs of one name may differ in, as text."""
     record = result.record
-    environment = record["environment"]
-    packages = environment.get("packages", {})
     yield "scale", result.run.scale
-    for name, value in record["settings"].items():
+    for name, value in record.settings.items():
         yield f"setting {name}", _text(value)
     for name in ("name", "images", "classes", "fingerprint"):
-        yield f"data {name}", _text(record["data"].get(name))
+        yield f"data {name}", _text(getattr(record.data, name))
+    environment = record.content()["environment"]
     for name, value in environment.items():
         if name not in ("packages", "commit"):
             yield name, _text(value)
-    commit = environment.get("commit", "unknown")
-    yield "commit", short_commit(commit)
-    for name, value in packages.items():
+    yield "commit", short_commit(record.environment.commit)
+    for name, value in record.environment.packages.items():
         yield f"package {name}", _text(value)
 
 

@@ -115,7 +115,7 @@ def find_examples(
         try:
             items = read_examples(result)
         except _UNREADABLE as error:
-            problems.append(unreadable_file("archive", result.run.folder / EXAMPLES, error, result.run))
+            problems.append(unreadable_file("archive", result.folder / EXAMPLES, error, result.run))
             continue
         if items:
             title = f"{with_method(result.run.row, result.run.method)}, seed {result.run.seed}"
@@ -129,7 +129,7 @@ def read_examples(result: Result) -> tuple[Example, ...]:
     Raises:
         one of `_UNREADABLE`: the file is not as the run wrote it.
     """
-    path, classes = result.run.folder / EXAMPLES, result.record["classes"]
+    path, classes = result.folder / EXAMPLES, result.record.classes
     if path.exists() and not zipfile.is_zipfile(path):
         raise ValueError("not a numpy archive")
     with np.load(path, allow_pickle=False) as file:

@@ -86,7 +86,7 @@ def _places(result: Result, curve: str) -> np.ndarray:
     places = np.array([np.prod(severity) for severity in found["severities"]], float)
     if curve in OCCLUSION:
         rows, columns = result.metrics["grid"]
-        by_count = result.record["settings"]["protocol"] == "per_image" or curve == "random"
+        by_count = result.record.settings["protocol"] == "per_image" or curve == "random"
         places = np.array(found["patches"]) / (rows * columns) if by_count else places / 10
     return np.concatenate([[1.0 if curve == "shuffle" else 0.0] * found["starts_clean"], places])
 
@@ -120,7 +120,7 @@ def _looks(done: Done) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _by_patch(done: Done) -> bool:
-    return all(result.record["settings"]["protocol"] == "per_image" for results in done.values() for result in results)
+    return all(result.record.settings["protocol"] == "per_image" for results in done.values() for result in results)
 
 
 def _ends(lines: dict[str, Line]) -> str:

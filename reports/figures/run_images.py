@@ -90,13 +90,13 @@ def read_images(
         try:
             found.append(_read(one, exact))
         except UNREADABLE as error:
-            path = one.result.run.folder / one.file
+            path = one.result.folder / one.file
             problems.append(unreadable_file("picture", path, error, one.result.run))
     return tuple(found), tuple(problems)
 
 
 def _read(wanted: Wanted, exact: bool) -> RunImage:
-    path = wanted.result.run.folder / wanted.file
+    path = wanted.result.folder / wanted.file
     with Image.open(path, formats=["PNG"]) as file:
         picture = file.convert("RGB")
     content, media_type = path.read_bytes(), "image/png"

@@ -62,7 +62,7 @@ def training_curves(collected: Collected) -> list[Gallery]:
 
 def _trained(collected: Collected, row: str) -> Trained:
     found = {method: arm(collected, row, method).results for method in methods_in(collected, "table1")}
-    return {method: results for method, results in found.items() if results and results[0].record["history"]}
+    return {method: results for method, results in found.items() if results and results[0].record.history}
 
 
 def _accuracy(row: str, done: Trained, size: tuple[float, float]) -> Picture:
@@ -79,7 +79,7 @@ def _top1(epoch: dict) -> float:
 
 def _history(name: str, title: str, done: Trained, size: tuple[float, float], read: Reader, digits: int) -> Picture:
     lines = {
-        method: np.array([[read(epoch) for epoch in result.record["history"]] for result in results])
+        method: np.array([[read(epoch) for epoch in result.record.history] for result in results])
         for method, results in done.items()
     }
     ends = {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()}
@@ -143,7 +143,7 @@ def lambda_curves(collected: Collected) -> list[Gallery]:
 
 def read_shifts(collected: Collected, row: str, method: str = TRANSMIX) -> Shifts | None:
     """The histograms of a row's runs by a method; None without any CutMix image."""
-    histories = [result.record["history"] for result in arm(collected, row, method).results]
+    histories = [result.record.history for result in arm(collected, row, method).results]
     if not histories or not histories[0]:
         return None
     counts = np.sum([[epoch["lambda"]["shift"] for epoch in history] for history in histories], axis=0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from experiments.published import model_name
+from experiments.records import DataInfo, Environment, Record
 from reports.analysis.names import head_name
 from reports.formats.html import group_key
 from reports.records.collect import Collected, Result
@@ -111,8 +112,8 @@ class Provenance:
 
     groups: list[Group]
     recipes: list[Recipe]
-    environments: list[dict[str, Any]]
-    data: list[dict[str, Any]]
+    environments: list[Environment]
+    data: list[DataInfo]
 
     @property
     def entries(self) -> list[Entry]:
@@ -153,8 +154,8 @@ def trace(collected: Collected) -> Provenance:
             known["command"] += " --restart" if result.problem else ""
         else:
             known |= _measured(record)
-            known["environment"] = environments.number(fingerprint(record["environment"]), record["environment"])
-            known["data"] = data.number(fingerprint(record["data"]), record["data"])
+            known["environment"] = environments.number(fingerprint(asdict(record.environment)), record.environment)
+            known["data"] = data.number(fingerprint(asdict(record.data)), record.data)
         key = group_key(run.id)
         groups.setdefault(key, Group(key, _title(result), [])).entries.append(Entry(**known))
     order = {name: place for place, name in enumerate(tables())}
@@ -162,15 +163,15 @@ def trace(collected: Collected) -> Provenance:
     return Provenance(by_table, recipes.values, environments.values, data.values)
 
 
-def _measured(record: dict[str, Any]) -> dict[str, Any]:
-    environment = record["environment"]
+def _measured(record: Record) -> dict[str, Any]:
+    environment = record.environment
     return {
         "device": machine_name(environment),
-        "commit": short_commit(environment["commit"]),
-        "seconds": record["wall_seconds"],
-        "memory": record["metrics"].get("peak_memory_mib"),
-        "started": record["started"],
-        "files": record["files"],
+        "commit": short_commit(environment.commit),
+        "seconds": record.wall_seconds,
+        "memory": record.metrics.get("peak_memory_mib"),
+        "started": record.started,
+        "files": record.files,
     }
 
 
@@ -184,20 +185,20 @@ def _title(result: Result) -> str:
 def cautions(collected: Collected) -> list[str]:
     """What sets the records apart from one another besides what the study varies."""
     found = []
-    commits = {record["environment"]["commit"] for record in collected.records}
+    commits = {record.environment.commit for record in collected.records}
     if len(commits) > 1:
         found.append(f"The records were made with {len(commits)} different states of the code.")
     if any(commit.endswith("+") or commit == "unknown" for commit in commits):
         found.append("Some records were made with code that is in no commit (marked + or unknown).")
-    devices = {record["environment"]["device"] for record in collected.records}
+    devices = {record.environment.device for record in collected.records}
     if len(devices) > 1:
         found.append(f"The records were made on different devices: {', '.join(sorted(devices))}.")
     prints: dict[tuple[str, ...], set[str]] = {}
     for result in collected.results:
         if result.record is not None:
-            run, data = result.run, result.record["data"]
-            group = (run.table, data["name"]) if run.part else ()  # fine-tuning has data of its own
-            prints.setdefault(group, set()).add(data["fingerprint"])
+            run, data = result.run, result.record.data
+            group = (run.table, data.name) if run.part else ()  # fine-tuning has data of its own
+            prints.setdefault(group, set()).add(data.fingerprint)
     for different in prints.values():
         if len(different) > 1:
             found.append(f"The records were made on different data (fingerprints {', '.join(sorted(different))}).")

@@ -48,14 +48,14 @@ def _runs(collected: Collected) -> str:
 
 
 def _data(collected: Collected) -> str:
-    classified = [result.record["data"] for result in collected.results if result.record and not result.run.part]
+    classified = [result.record.data for result in collected.results if result.record and not result.run.part]
     if not classified:
         return f"Data: {collected.study.classification_data.name}; nothing has been measured on it yet."
     data = classified[0]
-    images = data["images"]
-    kind = "embedded synthetic scenes" if data.get("embedded") else data.get("source", "class folders")
+    images = data.images
+    kind = "embedded synthetic scenes" if data.embedded else data.source
     return (
-        f"Data: {data['name']} ({kind}): {data['classes']:,} classes, {images['train']:,} training and "
+        f"Data: {data.name} ({kind}): {data.classes:,} classes, {images['train']:,} training and "
         f"{images['val']:,} validation images."
     )
 

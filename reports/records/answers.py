@@ -60,7 +60,7 @@ class Answers:
 def right(result: Result) -> Values | None:
     """In percent, which validation images a trained model got right; None where the record does not say it."""
     try:
-        found = unpack(result.record["right"], result.metrics["val_images"])
+        found = unpack(result.record.right, result.metrics["val_images"])
     except (KeyError, TypeError, ValueError):
         return None
     return np.arange(len(found)), 100.0 * found
@@ -69,7 +69,7 @@ def right(result: Result) -> Values | None:
 def natural(result: Result) -> Values | None:
     """In percent, which hard images of known classes a model got right; None without ``scores.npz``."""
     try:
-        with np.load(result.run.folder / SCORES, allow_pickle=False) as file:
+        with np.load(result.folder / SCORES, allow_pickle=False) as file:
             correct = file["natural_correct"]
     except UNREADABLE:
         return None
@@ -85,7 +85,7 @@ def areas(result: Result, curves: tuple[str, ...]) -> Values | None:
 def sweep(result: Result) -> Sweep | None:
     """What a sweep keeps beside its record; None if the file is missing, or not as the run wrote it."""
     try:
-        with np.load(result.run.folder / ANSWERS, allow_pickle=False) as file:
+        with np.load(result.folder / ANSWERS, allow_pickle=False) as file:
             rows, images = dict(zip(file["keys"].tolist(), file["right"], strict=True)), file["indices"]
         points = {}
         for name, curve in result.metrics["curves"].items():

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from experiments.correctness import unpack
-from experiments.records import NAME, UnreadableRecord, read_record
+from experiments.records import NAME, Record, RunInfo, UnreadableRecord, read_record
 from experiments.runs import Run
 from experiments.study import Study
 from reports.formats.table import NOT_RUN, UNREADABLE, Source
-from transmix.training.log import LAMBDA_BINS
+from reports.records.checks import check
 
 DONE = "done"
 PUBLISHED_RUNS = Path(__file__).parents[1] / "published_runs"  # SET/<run id>/record.json
-RANDOM = "random"  # the method of fine-tuning without a checkpoint
-# in percent, as the records name them; None where the data or the run leaves one out
-SEGMENTATION_METRICS = ("mIoU", "mAcc", "aAcc", "mIoU_ms")
-DETECTION_METRICS = tuple(f"{what}_AP{which}" for what in ("box", "mask") for which in ("", "50", "75", "s", "m", "l"))
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A planned run and what became of it. (Compared by identity, so that what is read of it can be kept.)
+    """A run and what became of it. (Compared by identity, so that what is read of it can be kept.)
 
     Attributes:
-        run: the run.
+        run: as it is planned; as its record describes it where records were looked for without a plan.
+        folder: where its record is, or would be.
         status: ``done``, ``not run`` or ``unreadable``.
         record: its record, if it is done.
         problem: what is wrong with an unreadable record, in one line with the remedy.
     """
 
-    run: Run
+    run: Run | RunInfo
+    folder: Path
     status: str
-    record: dict[str, Any] | None = None
+    record: Record | None = None
     problem: str = ""
 
     @property
     def metrics(self) -> dict[str, Any]:
         """What was measured; only for a run that is done."""
-        return self.record["metrics"]
+        return self.record.metrics
 
     @property
     def source(self) -> Source:
@@ -110,7 +103,7 @@ class Collected:
         return [result.problem for results in every for result in results if result.problem]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """All records there are."""
         return [result.record for result in self.results if result.record is not None]
 
@@ -121,7 +114,7 @@ class PublishedSet:
 
     Attributes:
         name: its folder's.
-        collected: what they hold; a run's ``folder`` is still where this study's own record would be.
+        collected: what they hold.
     """
 
     name: str
@@ -145,7 +138,9 @@ def published_sets(study: Study, plan: list[Run], folder: Path) -> tuple[Publish
     sets = []
     for path in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ():
         there = {entry.name for entry in path.iterdir()}
-        results = tuple(read(run, path / run.id) if run.id in there else Result(run, NOT_RUN) for run in plan)
+        results = tuple(
+            read(run, path / run.id) if run.id in there else Result(run, path / run.id, NOT_RUN) for run in plan
+        )
         if any(result.status != NOT_RUN for result in results):
             sets.append(PublishedSet(path.name, Collected(study, results)))
     return tuple(sets)
@@ -157,139 +152,22 @@ def read(run: Run, published: Path | None = None) -> Result:
     try:
         record = read_record(folder)
         if record is None:
-            return Result(run, NOT_RUN)
-        check(record, run, folder)
+            return Result(run, folder, NOT_RUN)
+        if record.run.id != run.id:
+            raise UnreadableRecord(f"record {folder / NAME} is the record of another run, {record.run.id}")
+        check(record, folder)
     except UnreadableRecord as error:
         remedy = redo(run) if published is None else f"restore this published record, or remove {folder}"
-        return Result(run, UNREADABLE, problem=f"{error}: {remedy}")
-    return Result(run, DONE, record)
+        return Result(run, folder, UNREADABLE, problem=f"{error}: {remedy}")
+    return Result(run, folder, DONE, record)
 
 
-def redo(run: Run) -> str:
+def redo(run: Run | RunInfo) -> str:
     """The remedy for a broken file of a run."""
     return f"redo just this run with '{run.command} --restart'"
 
 
-def unreadable_file(what: str, path: Path, error: Exception, run: Run) -> str:
+def unreadable_file(what: str, path: Path, error: Exception, run: Run | RunInfo) -> str:
     """One line about a file beside a record that cannot be read, with the remedy."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"{what} {path} is not readable ({reason}): {redo(run)}"
-
-
-def check(record: dict[str, Any], run: Run, folder: Path | None = None) -> None:
-    """Raise `UnreadableRecord` if a record, of a run's folder or of the one given, is another run's or lacks a part."""
-    path = (folder or run.folder) / NAME
-    try:
-        if record["run"]["id"] != run.id:
-            raise UnreadableRecord(f"record {path} is the record of another run, {record['run']['id']}")
-        for part, names in _TEXTS.items():
-            for name in names:
-                _need(isinstance(record[part][name], str), f"{part}.{name}")
-        counts = [record["data"]["classes"], *(record["data"]["images"][split] for split in ("train", "val"))]
-        _need(all(_is_number(count) and count > 0 for count in counts), "data.classes or data.images")
-        counts = [record["environment"][name] for name in ("processes", "threads")]
-        _need(all(map(_is_number, counts)), "environment.processes or environment.threads")
-        for texts in (record["environment"]["packages"], record["files"]):
-            _need(all(isinstance(text, str) for text in texts.values()), "environment.packages or files")
-        _need(_is_number(record["metrics"].get("peak_memory_mib", 0)), "metrics.peak_memory_mib")
-        _need(_is_number(record["wall_seconds"]), "wall_seconds")
-        _need(isinstance(record["started"], str), "started")
-        if run.kind in _CHECKS:  # of a kind of one's own only what all records have is known
-            _CHECKS[run.kind](record)
-    except UnreadableRecord:
-        raise
-    except KeyError as error:
-        raise UnreadableRecord(f"record {path} lacks {error}") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UnreadableRecord(f"record {path} is not as a {run.kind} run writes it ({error})") from error
-
-
-_TEXTS = {"environment": ("commit", "device", "python"), "data": ("name", "fingerprint")}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _need(condition: bool, name: str) -> None:
-    if not condition:
-        raise ValueError(f"unexpected value of {name}")
-
-
-def _check_train(record: dict[str, Any]) -> None:
-    metrics = record["metrics"]
-    _need(_is_number(metrics["parameters"]), "metrics.parameters")
-    _need(_is_number(metrics["gmacs"]), "metrics.gmacs")
-    _need(_is_number(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
-    _need(_is_number(metrics["top1"]) and 0 <= metrics["top1"] <= 100, "metrics.top1")
-    settings = record["settings"]
-    _need(isinstance(settings["model"], str), "settings.model")
-    _need(len(record["history"]) == settings["epochs"] + settings["cooldown_epochs"], "history")
-    for epoch in record["history"]:
-        values = (epoch["epoch"], epoch["loss"], epoch["accuracy"]["top1"])
-        _need(all(map(_is_number, values)), "history")
-        _check_lambda_counts(epoch["lambda"])
-    right = unpack(record["right"], metrics["val_images"])
-    agrees = math.isclose(100 * right.mean(), metrics["top1"])
-    _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")
-
-
-def _check_lambda_counts(counts: dict[str, list[int]]) -> None:
-    for name, bins in LAMBDA_BINS.items():
-        _need(len(counts[name]) == bins, f"history.lambda.{name}: {len(counts[name])} bins instead of {bins}")
-        _need(all(type(count) is int and count >= 0 for count in counts[name]), f"history.lambda.{name}")
-    images = [sum(counts[name]) for name in LAMBDA_BINS]
-    _need(len(set(images)) == 1, f"history.lambda: its histograms count {images} images")
-
-
-def _check_occlusion(record: dict[str, Any]) -> None:
-    metrics = record["metrics"]
-    _need(isinstance(record["settings"]["protocol"], str), "settings.protocol")
-    for name in ("clean", "images"):
-        _need(_is_number(metrics[name]), f"metrics.{name}")
-    _need(len(metrics["grid"]) == 2 and all(map(_is_number, metrics["grid"])), "metrics.grid")
-    for name, curve in metrics["curves"].items():
-        top1 = np.array(curve["top1"], dtype=float)
-        _need(top1.ndim == 2 and top1.shape[1] == len(curve["severities"]), f"metrics.curves.{name}.top1")
-        _need(_is_number(curve["area"]), f"metrics.curves.{name}.area")
-        _need(isinstance(curve["starts_clean"], bool), f"metrics.curves.{name}.starts_clean")
-
-
-def _check_natural(record: dict[str, Any]) -> None:
-    metrics = record["metrics"]
-    for name in ("natural_top1", "rms_calibration_error", "aurra", "aupr"):
-        _need(_is_number(metrics[name]), f"metrics.{name}")
-    published = metrics["rms_calibration_error_published"]
-    _need(published is None or _is_number(published), "metrics.rms_calibration_error_published")
-
-
-def _check_lambda(record: dict[str, Any]) -> None:
-    metrics = record["metrics"]
-    for name in ("mixes", "label_shift"):
-        _need(_is_number(metrics[name]), f"metrics.{name}")
-    for name in ("error_area", "error_attention", "error_mean"):
-        _need(metrics[name] is None or _is_number(metrics[name]), f"metrics.{name}")
-    _need(all(isinstance(name, str) for name in record["classes"]), "classes")
-
-
-def _check_fine_tuned(record: dict[str, Any], names: tuple[str, ...]) -> None:
-    metrics = record["metrics"]
-    for name in names:
-        value = metrics[name]
-        _need(value is None or (_is_number(value) and 0 <= value <= 100), f"metrics.{name}")
-    _need(_is_number(metrics["parameters"]), "metrics.parameters")
-    weights = record["weights_report"]
-    if record["run"]["method"] == RANDOM:
-        _need(weights is None, "weights_report")
-    else:  # a checkpoint of which nothing fits would be random weights under another name
-        _need(_is_number(weights["loaded"]) and weights["loaded"] > 0, "weights_report.loaded")
-
-
-_CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "train": _check_train,
-    "occlusion": _check_occlusion,
-    "natural": _check_natural,
-    "lambda": _check_lambda,
-    "segmentation": partial(_check_fine_tuned, names=SEGMENTATION_METRICS),
-    "detection": partial(_check_fine_tuned, names=DETECTION_METRICS),
-}

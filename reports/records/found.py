@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from experiments.records import NAME, UnreadableRecord, read_record
-from reports.records.collect import DONE, Result
+from reports.records.checks import check_types
+from reports.records.collect import DONE, Result, redo
 from transmix.common.errors import UserError
-
-
-@dataclass(frozen=True)
-class RecordedRun:
-    """A run as its record describes it; the attributes mean what those of `experiments.runs.Run` mean."""
-
-    id: str
-    name: str
-    kind: str
-    table: str
-    row: str
-    part: str
-    method: str
-    scale: str
-    seed: int
-    command: str
-    needs: tuple[str, ...]
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -37,7 +19,7 @@ class Found:
     Attributes:
         path: of the file.
         result: the run and its record; None if the file cannot be used.
-        problem: why it cannot, in one line.
+        problem: why it cannot, in one line with the remedy.
     """
 
     path: Path
@@ -61,28 +43,16 @@ def find_records(folder: Path) -> list[Found]:
 
 def read_found(path: Path) -> Found:
     """One record file; what is wrong with it is kept, not raised."""
+    folder, remedy = path.parent, "restore the file, or redo its run with --restart"
     try:
-        record = read_record(path.parent)
+        record = read_record(folder)
         if record is None:
             raise UnreadableRecord(f"record {path} does not exist")
-        return Found(path, Result(_recorded(record, path), DONE, record))
+        remedy = redo(record.run)
+        check_types(record, folder)
     except UnreadableRecord as error:
-        return Found(path, None, str(error))
-
-
-def _recorded(record: dict[str, Any], path: Path) -> RecordedRun:
-    for part in _PARTS:
-        if not isinstance(record[part], dict):
-            raise UnreadableRecord(f"record {path} is not as a run writes it ({part} is no object)")
-    run = {"part": ""} | record["run"]  # runs of a user's own model have no parts
-    for name, kind in _TYPES.items():
-        if not isinstance(run.get(name), kind):
-            raise UnreadableRecord(f"record {path} is not as a run writes it (unexpected value of run.{name})")
-    return RecordedRun(**{name: run[name] for name in _TYPES} | {"needs": tuple(run["needs"]), "folder": path.parent})
-
-
-_PARTS = ("run", "settings", "data", "metrics", "environment", "files")
-_TYPES = {field.name: str for field in fields(RecordedRun) if field.name != "folder"} | {"seed": int, "needs": list}
+        return Found(path, None, f"{error}: {remedy}")
+    return Found(path, Result(record.run, folder, DONE, record))
 
 
 def readable(folder: Path) -> tuple[list[Result], list[str]]:
@@ -98,7 +68,7 @@ def readable(folder: Path) -> tuple[list[Result], list[str]]:
         raise UserError(f"no record in {folder} can be read, e.g.: {problems[0]}")
     by_id: dict[str, Path] = {}
     for result in results:
-        other = by_id.setdefault(result.run.id, result.run.folder)
-        if other != result.run.folder:
-            raise UserError(f"run {result.run.id} is in {folder} twice, {other} and {result.run.folder}: remove one")
+        other = by_id.setdefault(result.run.id, result.folder)
+        if other != result.folder:
+            raise UserError(f"run {result.run.id} is in {folder} twice, {other} and {result.folder}: remove one")
     return results, problems

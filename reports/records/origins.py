@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from experiments.records import DataInfo, Environment
 from reports.analysis.words import plural
 
 COMMIT_DIGITS = 10
-_NAMED = ("commit", "device", "processes", "threads", "python", "packages")
 
 
-def data_set(data: dict[str, Any]) -> str:
+def data_set(data: DataInfo) -> str:
     """A record's data: ``imagenet (class folders): 1,000 classes, 1,281,167 training and 50,000 validation images``."""
-    kind = f" ({data['source']})" if "source" in data else ""
-    images = data["images"]
+    images = data.images
     return (
-        f"{data['name']}{kind}: {data['classes']:,} classes, {images['train']:,} training and "
+        f"{data.name} ({data.source}): {data.classes:,} classes, {images['train']:,} training and "
         f"{images['val']:,} validation images"
     )
 
 
-def machine(environment: dict[str, Any]) -> str:
+def machine(environment: Environment) -> str:
     """A record's environment but its commit: the device, processes and threads, Python and packages."""
-    versions = {"Python": environment["python"], **environment["packages"]}
-    rest = [f"{name}: {value}" for name, value in environment.items() if name not in _NAMED]
+    versions = {"Python": environment.python, **environment.packages}
     parts = [
         machine_name(environment),
-        f"{plural(environment['threads'], 'thread')} a process",
+        f"{plural(environment.threads, 'thread')} a process",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
-        *rest,
+        *([f"operators: {environment.operators}"] if environment.operators else []),
     ]
     return "; ".join(parts)
 
 
-def machine_name(environment: dict[str, Any]) -> str:
+def machine_name(environment: Environment) -> str:
     """A record's device, and the number of processes if there were several: ``NVIDIA H100 × 8``."""
-    processes = environment["processes"]
-    return environment["device"] + (f" × {processes}" if processes > 1 else "")
+    return environment.device + (f" × {environment.processes}" if environment.processes > 1 else "")
 
 
 def short_commit(commit: str) -> str:

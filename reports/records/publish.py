@@ -34,7 +34,9 @@ def publish(args: argparse.Namespace) -> None:
 
 def own_folders(result: Result) -> list[str]:
     """Absolute paths in a record: where the user's data, weights or results lie."""
-    texts = _texts({key: value for key, value in result.record.items() if key != "right"})  # base64 may begin with /
+    texts = _texts(
+        {key: value for key, value in result.record.content().items() if key != "right"}
+    )  # base64 may begin with /
     return list(dict.fromkeys(path for text in texts for path in _ABSOLUTE.findall(text)))
 
 
@@ -42,7 +44,7 @@ def _texts(value: Any) -> Iterator[str]:
     """Every text in a record."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _texts(item)
 
@@ -67,7 +69,7 @@ def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLIS
     for result in results:
         _check(result)
     destination = root / (_slug(name) if name else default_name(results, folder))
-    texts = {result.run.id: (result.run.folder / NAME).read_bytes() for result in results}
+    texts = {result.run.id: (result.folder / NAME).read_bytes() for result in results}
     missing = [run for run, text in texts.items() if not _same(destination / run / NAME, text)]
     for run in missing:
         with replacing(destination / run / NAME) as file:
@@ -78,7 +80,7 @@ def copy_records(folder: Path, name: str | None, data: Path, root: Path = PUBLIS
 def _check(result: Result) -> None:
     if not is_planned(result.run):
         raise UserError(f"nothing published: {result.run.id} is of a model of your own, which no report would show")
-    path, commit = result.run.folder / NAME, result.record["environment"].get("commit", "unknown")
+    path, commit = result.folder / NAME, result.record.environment.commit
     if commit == "unknown" or commit.endswith("+"):
         code = "of no commit" if commit == "unknown" else f"uncommitted, {commit[:10]}+"
         raise UserError(
@@ -107,7 +109,7 @@ def default_name(results: list[Result], folder: Path) -> str:
     Raises:
         UserError: the runs are of several scales or devices.
     """
-    names = {f"{result.run.scale}-{result.record['environment'].get('device', 'unknown')}" for result in results}
+    names = {f"{result.run.scale}-{result.record.environment.device}" for result in results}
     if len(names) > 1:
         raise UserError(
             f"{folder} has runs of {len(names)} scales or devices ({', '.join(sorted(names))}): "

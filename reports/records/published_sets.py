@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reports.analysis.arms import Arm, Comparison, Measure, fingerprints
+from experiments.records import Record
+from reports.analysis.arms import Arm, Comparison, Measure
 from reports.analysis.words import gain_text, number, plural
 from reports.formats.table import UNREADABLE, Cell, Column, missing
 from reports.records.collect import DONE, Collected, PublishedSet
@@ -38,12 +39,12 @@ def set_key(place: int, key: str) -> str:
     return f"set{place}_{key}"
 
 
-def _records(there: PublishedSet, tables: Iterable[str]) -> list[dict]:
+def _records(there: PublishedSet, tables: Iterable[str]) -> list[Record]:
     return [result.record for result in there.collected.results if result.record and result.run.table in tables]
 
 
 def _devices(there: PublishedSet, tables: Iterable[str]) -> str:
-    return ", ".join(sorted({record["environment"]["device"] for record in _records(there, tables)}))
+    return ", ".join(sorted({record.environment.device for record in _records(there, tables)}))
 
 
 def published_mean(arm: Arm) -> Cell:
@@ -74,7 +75,7 @@ def agreement_notes(collected: Collected, measure: Measure, *tables: str) -> tup
             for ours, theirs in zip(collected.results, there.results, strict=True)
             if ours.run.table in tables and ours.status == theirs.status == DONE
         ]
-        same = [pair for pair in both if len({fingerprints(result.record) for result in pair}) == 1]
+        same = [pair for pair in both if len({result.record.fingerprints for result in pair}) == 1]
         values = [[measure.read(result.metrics) for result in pair] for pair in same]
         apart = [abs(ours - theirs) for ours, theirs in values if None not in (ours, theirs)]
         parts = [_agreement(apart)] if apart else []

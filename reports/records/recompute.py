@@ -27,7 +27,7 @@ def _nothing(result: Result) -> Claims:
 
 
 def _train(result: Result) -> Claims:
-    metrics, last = result.metrics, result.record["history"][-1]["accuracy"]
+    metrics, last = result.metrics, result.record.history[-1]["accuracy"]
     yield "metrics.top1", metrics["top1"], last["top1"]
     yield "metrics.val_images", metrics["val_images"], last["images"]
     found = answers.right(result)

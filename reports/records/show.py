@@ -61,23 +61,23 @@ def print_record(console: Console, found: Found) -> None:
         UserError: the record cannot be used.
     """
     if found.result is None:
-        raise UserError(f"{found.problem}: restore the file, or redo its run with --restart")
+        raise UserError(found.problem)
     result, record = found.result, found.result.record
     run = result.run
     _print_pairs(console, run.name, dict(_who(result)))
     _print_pairs(console, "What it measured", dict(_measured(result)))
     origin = f"Where these are from: {_origin(result)}; {found.path}"
     console.print(f"[dim]{escape(origin)}[/dim]\n", soft_wrap=True)
-    if "curves" in record["metrics"]:
-        _print_curves(console, record["metrics"])
-    if record.get("history"):
-        _print_history(console, record["history"])
-    _print_pairs(console, "Recipe" if run.kind == "train" else "Protocol", record["settings"])
-    data = record["data"] | {"images": _counts(record["data"].get("images"))}
-    _print_pairs(console, "Data", data)
-    environment = dict(record["environment"])
-    packages = environment.pop("packages", {})
-    _print_pairs(console, "Environment", environment | packages)
+    if "curves" in record.metrics:
+        _print_curves(console, record.metrics)
+    if record.history:
+        _print_history(console, record.history)
+    _print_pairs(console, "Recipe" if run.kind == "train" else "Protocol", record.settings)
+    content = record.content()
+    images = ", ".join(f"{count:,} {split}" for split, count in record.data.images.items())
+    _print_pairs(console, "Data", content["data"] | {"images": images})
+    packages = content["environment"].pop("packages")
+    _print_pairs(console, "Environment", content["environment"] | packages)
     _print_pairs(console, "Files", dict(_files(result)))
     _print_pairs(console, "How to make it again", {"Command": f"{run.command} --restart"})
 
@@ -89,15 +89,15 @@ def _who(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Scale", run.scale
     yield "Seed", run.seed
     for need in run.needs:
-        there = (run.folder.parent / need / NAME).is_file()
+        there = (result.folder.parent / need / NAME).is_file()
         yield "Needs", f"{need} ({'there' if there else 'no record'})"
-    yield "Started", record["started"]
-    yield "Wall time", duration(record["wall_seconds"])
+    yield "Started", record.started
+    yield "Wall time", duration(record.wall_seconds)
 
 
 def _measured(result: Result) -> Iterator[tuple[str, Any]]:
     """The numbers that tables show, as they show them; then all others that are single numbers."""
-    metrics = result.record["metrics"]
+    metrics = result.metrics
     shown = metrics_of(result.run.kind)
     for metric in shown:
         value = metric.of(metrics)
@@ -110,16 +110,12 @@ def _measured(result: Result) -> Iterator[tuple[str, Any]]:
 
 def _origin(result: Result) -> str:
     text = ORIGINS.get(result.run.kind, "as the run wrote them")
-    return text.format(weights=result.record.get("weights", "its weights"))
-
-
-def _counts(images: Any) -> str:
-    return ", ".join(f"{count:,} {split}" for split, count in images.items()) if isinstance(images, dict) else ""
+    return text.format(weights=result.record.weights or "its weights")
 
 
 def _files(result: Result) -> Iterator[tuple[str, str]]:
-    for name, digest in result.record["files"].items():
-        path = result.run.folder / name
+    for name, digest in result.record.files.items():
+        path = result.folder / name
         size = plural(path.stat().st_size, "byte") if path.is_file() else "not there"
         yield name, f"{size}, SHA-256 {digest}"
 

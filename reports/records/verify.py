@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from experiments.kinds import kinds
-from experiments.records import NAME, UnreadableRecord
+from experiments.records import NAME, RunInfo, UnreadableRecord
 from experiments.runs import run_id, run_name
 from reports.analysis.words import plural
-from reports.records.collect import PUBLISHED_RUNS, Result, check, redo
+from reports.records.checks import check
+from reports.records.collect import PUBLISHED_RUNS, Result, redo
 from reports.records.data_folders import DataFolders
-from reports.records.found import Found, RecordedRun, find_records, read_found
+from reports.records.found import Found, find_records, read_found
 from reports.records.recompute import claims
 from transmix.common.errors import CommandEnd, UserError
 from transmix.common.files import sha256
@@ -104,11 +105,11 @@ def check_all(found: list[Found], data: Path) -> Tally:
 def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
     """A line for each claim of a record that does not hold: the file, the claim, the remedy."""
     if entry.result is None:
-        yield f"{entry.problem}: restore the file, or redo its run with --restart"
+        yield entry.problem
         return
     run, result = entry.result.run, entry.result
-    if run.folder.name != run.id:
-        yield f"{entry.path}: lies in a folder called {run.folder.name}, its run is {run.id}: rename the folder back"
+    if result.folder.name != run.id:
+        yield f"{entry.path}: lies in a folder called {result.folder.name}, its run is {run.id}: rename the folder back"
     try:
         yield from (f"{entry.path}: {problem}" for problem in _needs(result, tally))
         problems = [*_identity(result, tally), *_files(result, tally), *_metrics(result, tally)]
@@ -118,12 +119,12 @@ def _wrong(entry: Found, folders: DataFolders, tally: Tally) -> Lines:
     yield from (f"{entry.path}: {problem}: {redo(run)}" for problem in problems)
     if not problems and is_planned(run):
         try:
-            check(result.record, run)
+            check(result.record, result.folder)
         except UnreadableRecord as error:
             yield f"{error}: {redo(run)}"
 
 
-def is_planned(run: RecordedRun) -> bool:
+def is_planned(run: RunInfo) -> bool:
     """Whether it is of a kind that studies plan, not a measurement of a user's own model."""
     return run.kind in kinds() and run.scale != "own"
 
@@ -138,7 +139,7 @@ def _identity(result: Result, tally: Tally) -> Lines:
     name = run_name(run.table, run.row, run.part, run.method, run.seed)
     if run.name != name:
         yield f"its name is {run.name}, its table, row, method and seed say {name}"
-    expected = run_id(run.name, run.kind, record["settings"], record["data"].get("name"), run.seed, list(run.needs))
+    expected = run_id(run.name, run.kind, record.settings, record.data.name, run.seed, list(run.needs))
     if run.id != expected:
         yield f"its id is {run.id}, its kind, settings, data, seed and needs give {expected}"
 
@@ -147,19 +148,19 @@ def _needs(result: Result, tally: Tally) -> Lines:
     """What it was made from has a record, which is not newer."""
     for need in result.run.needs:
         tally.checked["needs"] += 1
-        path = result.run.folder.parent / need / NAME
+        path = result.folder.parent / need / NAME
         if not path.is_file():
             yield f"it was made from {need}, which has no record beside it: put that folder back, or make the run again"
-        elif (made := read_found(path).result) and made.record["started"] > result.record["started"]:
-            started = made.record["started"]
+        elif (made := read_found(path).result) and made.record.started > result.record.started:
+            started = made.record.started
             yield f"it was made from {need}, which has been made again since ({started}): {redo(result.run)}"
 
 
 def _files(result: Result, tally: Tally) -> Lines:
-    folder = result.run.folder
+    folder = result.folder
     alone = all(path.name == NAME for path in folder.iterdir())  # as published: nothing but records
-    files = {folder / name: digest for name, digest in result.record["files"].items()}
-    given = result.record.get("weights")
+    files = {folder / name: digest for name, digest in result.record.files.items()}
+    given = result.record.extra.get("weights")
     if isinstance(given, dict):  # of a user's own model, which may lie anywhere
         files[Path(given["path"])] = given["sha256"]
     for path, digest in files.items():
@@ -175,19 +176,19 @@ def _files(result: Result, tally: Tally) -> Lines:
 
 
 def _data(result: Result, folders: DataFolders, tally: Tally) -> Lines:
-    data = result.record["data"]
-    if result.record.get("inputs"):
+    data = result.record.data
+    if result.record.inputs:
         tally.skipped["records’ further images"] += 1
-    if not data.get("embedded"):
+    if not data.embedded:
         tally.skipped["records’ data that is not embedded"] += 1
         return
-    found = folders.fingerprint(data["name"], result.run.kind)
+    found = folders.fingerprint(data.name, result.run.kind)
     if found is None:
         tally.skipped["records’ data that is not there or not whole"] += 1
         return
     tally.checked["data fingerprints"] += 1
-    if found != data["fingerprint"]:
-        yield f"it was made on data with fingerprint {data['fingerprint']}, that of {data['name']} is {found}"
+    if found != data.fingerprint:
+        yield f"it was made on data with fingerprint {data.fingerprint}, that of {data.name} is {found}"
 
 
 def _metrics(result: Result, tally: Tally) -> Lines:

@@ -16,7 +16,8 @@ from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers
 from reports.analysis.words import gains_text, number
 from reports.formats.table import NOT_RECORDED, Cell, Column, Table, missing
-from reports.records.collect import DONE, RANDOM, Collected, Result
+from reports.records.checks import RANDOM
+from reports.records.collect import DONE, Collected, Result
 from reports.records.published_sets import (
     agreement_notes,
     published_gain,
@@ -202,10 +203,10 @@ def _steps(found: list[Setup], task: Task) -> list[Step]:
 
 def _data(found: list[Setup]) -> list[str]:
     """One sentence for each data set that the records were measured on."""
-    data = (result.record["data"] for setup in found for result in setup.results)
+    data = (result.record.data for setup in found for result in setup.results)
     sentences = (
-        f"Measured on {of['name']}: {of['classes']:,} classes, {of['images']['train']:,} training and "
-        f"{of['images']['val']:,} validation images."
+        f"Measured on {of.name}: {of.classes:,} classes, {of.images['train']:,} training and "
+        f"{of.images['val']:,} validation images."
         for of in data
     )
     return list(dict.fromkeys(sentences))
@@ -272,7 +273,7 @@ def figures(collected: Collected, task: Task) -> Shown:
 def _pictured(setup: Setup) -> Result | None:
     """The first run that has a picture, the last weights first."""
     results = [result for arm in reversed(setup.arms.values()) for result in arm.results]
-    return next((result for result in results if PICTURE in result.record["files"]), None)
+    return next((result for result in results if PICTURE in result.record.files), None)
 
 
 def _whose(setup: Setup, result: Result) -> str:
@@ -286,7 +287,7 @@ def _alt(setup: Setup, task: Task, result: Result) -> str:
         if result.metrics[metric] is not None
     )
     return (
-        f"Validation images of {result.record['data']['name']}, one a line: the image, the truth, and the {task.drawn} "
+        f"Validation images of {result.record.data.name}, one a line: the image, the truth, and the {task.drawn} "
         f"that {setup.name} predicts, fine-tuned from {method_name(result.run.method)} weights"
         + (f" ({scores} over all images)." if scores else ".")
     )

@@ -188,7 +188,7 @@ def figures(collected: Collected) -> Shown:
     curves = tuple(robustness_curves(collected))
     done = (result for result in collected.results if result.run.kind == "occlusion" and result.record)
     caption = "What the settings do to one image, in their first draw"
-    wanted = (Wanted(result, SHEET, caption, _alt(result)) for result in done if (result.run.folder / SHEET).exists())
+    wanted = (Wanted(result, SHEET, caption, _alt(result)) for result in done if (result.folder / SHEET).exists())
     sheets, problems = read_images(wanted, most=1, exact=True)
     return Shown((*([Panel(curves)] if curves else []), *([Album("", sheets)] if sheets else [])), problems)
 

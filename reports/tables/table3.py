@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.formats.table import MEASURED, Column
-from reports.records.collect import SEGMENTATION_METRICS
+from reports.records.checks import SEGMENTATION_METRICS
 from reports.tables import _fine_tuning
 
 TASK = _fine_tuning.Task(
