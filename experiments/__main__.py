@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from textwrap import indent
 
 from experiments import options
 from experiments.entries import chosen, listed
@@ -15,11 +16,12 @@ from experiments.plan import plan_lines
 from experiments.rows import rows
 from experiments.scales import SCALES
 from experiments.study import Study, add_study_options, study_from
-from transmix.common.errors import exit_on_user_error
+from transmix.common.errors import exit_on_user_error, unknown_name
 from transmix.common.files import write_text
 from transmix.common.options import within
 from transmix.common.ranges import Range
 from transmix.common.stopping import stop_when_asked
+from transmix.methods import methods
 
 
 def main() -> None:
@@ -29,6 +31,10 @@ def main() -> None:
     commands.add_parser("list", help="rows and scales")
     commands.add_parser("options", help="write make's variables, after the options of a study have changed")
     commands.add_parser("ledger", help="where the sources disagree, what is done here, and what else SET= can choose")
+    cards = commands.add_parser("methods", help="the ways to mix: a card each")
+    cards.add_argument("names", nargs="*", metavar="METHOD", help="only these")
+    cards.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw a picture of each instead")
+    cards.add_argument("--weights", type=Path, metavar="FILE", help="of the model that looks on in the picture")
     plan = commands.add_parser("plan", help="every run of a study, its status, its cost and its command")
     add_estimate_options(plan)
     data = commands.add_parser("data", help="write the embedded data of a study")
@@ -60,6 +66,8 @@ def main() -> None:
         return update(options.FRAGMENT, options.fragment(Study))
     if args.command == "ledger":
         return print_ledger()
+    if args.command == "methods":
+        return print_cards(args.names) if args.sheet is None else draw_cards(args.sheet, args.weights)
     if args.command == "check-paper":
         from experiments.check_paper import run as check_paper
 
@@ -89,6 +97,32 @@ def print_list() -> None:
     print("scales")
     for scale in SCALES.values():
         print(f"  {scale.name:8} rows {', '.join(scale.rows)}; {scale.seeds} seed(s); {scale.purpose}")
+
+
+def print_cards(names: list[str]) -> None:
+    """What is declared and written of methods, of all where none is named."""
+    for name in names:
+        if name not in methods():
+            raise unknown_name("method", name, methods())
+    for name in names or methods():
+        method = methods()[name]
+        print(f"{name}: {method.title} ({', '.join(method.tables)})\n\n{indent(method.card, '  ')}\n")
+        lines = {
+            "settings": method.settings,
+            "options": {key: method.choices.get(key, value) for key, value in method.options.items()},
+        }
+        for what, values in lines.items():
+            if values:
+                print(f"  {what}: {', '.join(f'{key}={value}' for key, value in values.items())}")
+        print(f"  cost beside CutMix: {method.passes or 'no pass'}\n")
+
+
+def draw_cards(path: Path, weights: Path | None) -> None:
+    """The contact sheet of the methods."""
+    from experiments.method_sheet import write_sheet
+
+    write_sheet(path, weights)
+    print(f"wrote {path}")
 
 
 def print_ledger() -> None:
