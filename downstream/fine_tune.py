@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from contextlib import redirect_stdout
 from copy import deepcopy
@@ -19,10 +20,11 @@ from rich.progress import Progress, TaskID
 from torch import nn
 from torch.utils.data import Dataset
 
+from downstream.checking import check_data
 from downstream.draws import count_draws
 from downstream.openmmlab import prepare, quiet
 from downstream.precision import check_precision
-from downstream.reading import name_unreadable_files
+from downstream.reading import name_unreadable_files, readable
 from downstream.resume import STATE, SaveState, bare
 from downstream.runner import DeviceRunner
 from downstream.weights import KeyReport
@@ -81,6 +83,7 @@ def fine_tune(
     processes: Processes,
     runtime: Runtime | None = None,
     multi_scale: bool = False,
+    cache: Path | None = None,
 ) -> FineTuned:
     """Train `config` to its end, or continue that, then evaluate once.
 
@@ -96,16 +99,21 @@ def fine_tune(
         processes: this process among the run's.
         runtime: how it is carried out.
         multi_scale: evaluate a segmentation once more, by the ``tta_pipeline`` of `config`.
+        cache: where it is kept that the data was found whole; by default in `out`.
 
     Raises:
-        UserError: no such data, weights of another model, a state of another run, or a broken image.
+        UserError: no such data, or anything wrong with it; weights of another model, or a state of another run.
         Stopped: a signal asked to stop while it trained; its state is written.
     """
     runtime, stop = runtime or Runtime(), StopRequest()
     library = config.default_scope
     with quiet(), redirect_stdout(Nowhere()):
         prepare(library)
-        runner = DeviceRunner.from_cfg(_runnable(config, weights, data, out, seed, processes, runtime))
+        runnable = _runnable(config, weights, data, out, seed, processes, runtime)
+        _check(runnable, out if cache is None else cache, processes, told=cache is not None)
+        name_unreadable_files(runnable)
+        count_draws(runnable, seed)
+        runner = DeviceRunner.from_cfg(runnable)
         identity = fingerprint([config.to_dict(), weights and sha256(weights), str(data), seed, processes.world])
         saving = SaveState(out / STATE, identity, processes, stop, runtime.checkpoint_seconds)
         runner.register_hook(saving)
@@ -135,7 +143,7 @@ def _in_per_cent(measured: dict[str, float], library: str) -> dict[str, float | 
 def _test_multi_scale(runner: Runner, config: Config) -> dict[str, float]:
     """Evaluate a trained segmentation with the mean of its predictions on several views of an image."""
     loader = deepcopy(runner.cfg.test_dataloader)
-    loader.dataset.pipeline = config.tta_pipeline
+    loader.dataset.pipeline = readable(config.tta_pipeline, config.default_scope)
     single, runner.model = runner.model, MODELS.build({"type": "SegTTAModel", "module": bare(runner.model)})
     try:
         return TestLoop(runner, loader, runner.cfg.test_evaluator).run()
@@ -191,9 +199,18 @@ def _runnable(
     config.visualizer.pop("name")  # then it is the experiment's
     config.visualizer.vis_backends = []
     config.experiment_name = f"{out.name}-{next(_runs)}"  # mmengine keeps loggers and the like by this name
-    name_unreadable_files(config)
-    count_draws(config, seed)
     return config
+
+
+def _check(config: Config, cache: Path, processes: Processes, told: bool) -> None:
+    """Check the data, one process first: what it has found whole, the others do not look at."""
+    if processes.leads:
+        for note in check_data(config, cache):
+            if not told:  # whoever gave a cache has read the data, and said so
+                print(f"note: {note}", file=sys.stderr)
+    processes.wait()
+    if not processes.leads:
+        check_data(config, cache)
 
 
 def point_at(config: Config, data: Path) -> None:

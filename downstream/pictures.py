@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from downstream.openmmlab import quiet
+from transmix.data.opening import read_pixels, to_rgb
 
 ROWS = 4  # validation images, evenly spaced, so that every run of a data set shows the same
 SIDE = 256  # longer side of a picture, in pixels
@@ -50,7 +51,7 @@ def predictions(model: nn.Module, images: Dataset) -> Image.Image:
 @torch.inference_mode()
 def _row(model: nn.Module, item: dict, names: Sequence[str], segments: bool) -> list[Image.Image]:
     (sample,) = model.test_step(pseudo_collate([item]))
-    photo = Image.open(sample.img_path).convert("RGB")
+    photo = to_rgb(read_pixels(sample.img_path))
     scale = SIDE / max(photo.size)
     photo = photo.resize([round(side * scale) for side in photo.size], Image.Resampling.BICUBIC)
     marks = _segments(sample, names) if segments else _objects(sample, names)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
-from PIL import Image
 
+from experiments.dense.label_maps import NONE, read_labels
 from transmix.common.errors import UserError
-
-FILES = {"LoadImageFromFile": "img_path", "LoadAnnotations": "seg_map_path"}  # steps, and where they find the path
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # how JPEG and PNG begin and end; inside, they hold no end
-TAIL = 1024  # bytes at the end of a file in which the end is looked for
+from transmix.data.opening import UnreadableImage, read_header
 
 
 class UnreadableFile(UserError):
@@ -47,29 +45,49 @@ class ReadFile:
             ) from error
 
 
+@TRANSFORMS.register_module()
+class ReadLabels:
+    """A label map as `experiments.dense.label_maps` reads it; as in mmseg, classes from 0 on and 255 for none."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """`results` with ``gt_seg_map``, (H, W) uint8."""
+        path = results["seg_map_path"]
+        try:
+            labels = read_labels(path)
+        except UnreadableImage as error:
+            raise UnreadableFile(f"{path} {error}, then run the same command again") from error
+        if results["reduce_zero_label"]:
+            labels = np.where((labels == 0) | (labels == NONE), NONE, labels - 1).astype(np.uint8)
+        results["gt_seg_map"] = labels
+        results["seg_fields"].append("gt_seg_map")
+        return results
+
+
 def check_whole(path: str | os.PathLike[str]) -> None:
     """Raise if an image file is truncated, which OpenCV would fill with grey.
 
     Raises:
-        OSError: it is, or it is no image. Pillow decides, but is not asked where the file ends as it should.
+        OSError: it is, or it is no image of the kind that its name says.
     """
-    with open(path, "rb") as file:
-        begin = file.read(2)
-        file.seek(max(0, os.path.getsize(path) - TAIL))
-        if begin in ENDS and ENDS[begin] in file.read():
-            return
-    with Image.open(path) as image:
-        image.load()
+    read_header(path)
 
 
 def name_unreadable_files(config: Config) -> None:
-    """Put `ReadFile` around the loading steps of `config`."""
-    segments = config.default_scope == "mmseg"  # mmdet's annotations are in memory
+    """Put `ReadFile` around the loading steps of `config`, and `ReadLabels` in the place of mmseg's."""
     for name in ("train_dataloader", "test_dataloader"):
-        dataset = config[name].dataset
-        dataset.pipeline = [
-            {"type": "ReadFile", "step": step, "path": FILES[step["type"]]}
-            if step["type"] == "LoadImageFromFile" or (segments and step["type"] in FILES)
-            else step
-            for step in dataset.pipeline
-        ]
+        config[name].dataset.pipeline = readable(config[name].dataset.pipeline, config.default_scope)
+
+
+def readable(pipeline: list[Any], library: str) -> list[Any]:
+    """A pipeline whose loading steps, also those inside of others, name a file that they cannot read."""
+    return [_readable(step, library) for step in pipeline]
+
+
+def _readable(step: Any, library: str) -> Any:
+    if isinstance(step, list | tuple):
+        return [_readable(inner, library) for inner in step]
+    if step["type"] == "LoadImageFromFile":
+        return {"type": "ReadFile", "step": step, "path": "img_path"}
+    if step["type"] == "LoadAnnotations" and library == "mmseg":  # mmdet's annotations are in memory
+        return {"type": "ReadLabels"}
+    return {**step, "transforms": _readable(step["transforms"], library)} if "transforms" in step else step

@@ -36,7 +36,15 @@ def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtim
     weights = weights_file(run.needs[0]) if run.needs else None
     multi_scale = run.settings["multi_scale"]
     tuned = fine_tune(
-        config, weights, run.data.source.path, run.folder, run.seed, processes, runtime, multi_scale=multi_scale
+        config,
+        weights,
+        run.data.source.path,
+        run.folder,
+        run.seed,
+        processes,
+        runtime,
+        multi_scale=multi_scale,
+        cache=run.data.folder,
     )
     if processes.leads:
         with replacing(run.folder / PICTURE) as file:

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -140,11 +141,12 @@ def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:
         manifest = check_complete(data.folder, data.scenes)
         if isinstance(data.source, DenseSpec):
             return embedded_source(manifest)
-    if isinstance(data.source, DenseSpec):
-        return data.source.read()
-    source = read_source(data.source, data.folder) if processes.leads else None
-    processes.wait()  # what the first process has indexed, the others find
-    return source or read_source(data.source, data.folder)
+    reader = data.source.read if isinstance(data.source, DenseSpec) else partial(read_source, data.source)
+    source = reader(data.folder) if processes.leads else None
+    for note in source.notes if source else ():
+        print(f"note: {note}", file=sys.stderr)
+    processes.wait()  # what the first process has looked at and indexed, the others find
+    return source or reader(data.folder)
 
 
 def default_workers(processes: Processes) -> int:

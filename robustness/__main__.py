@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE", help="one a model")
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="class folders, or a folder with val/")
     parser.add_argument("--sweep", required=True, metavar="NAME", help=SWEEP_HELP)
+    parser.add_argument(
+        "--own-classes", action="store_true", help="a 1,000-class model was trained on these folders, not on ImageNet"
+    )
     sweep = parser.add_argument_group("what a sweep does")
     sweep.add_argument("--protocol", default=default.protocol, help=f"{' or '.join(PROTOCOLS)} (default: per_image)")
     sweep.add_argument("--saliency", default=default.saliency, help="attention (default), dino or objects")

@@ -56,20 +56,36 @@ def imagenet_a_classes() -> tuple[str, ...]:
     return tuple(imagenet_classes()[int(index)] for index in indices)
 
 
-def classes_of(outputs: int, folder: Path) -> tuple[str, ...]:
+def classes_of(outputs: int, folder: Path, own: bool = False) -> tuple[str, ...]:
     """The names of a model's classes, as far as its number of outputs and the folders to be classified tell.
+
+    Args:
+        outputs: how many classes the model tells apart.
+        folder: of class folders.
+        own: with as many classes as ImageNet has, the model's are nevertheless these folders in their order.
 
     Raises:
         UserError: the folders are not the model's classes, nor some of ImageNet's if the model may be one of ImageNet.
     """
     names = class_names(folder)
-    if len(names) == outputs:
-        return names
     if outputs == len(imagenet_classes()) and set(names) <= set(imagenet_classes()):
         return imagenet_classes()
+    if len(names) == outputs:
+        if outputs == len(imagenet_classes()) and not own and not numbered(names):
+            raise UserError(
+                f"the {outputs:,} class folders in {folder} are not called by ImageNet's WordNet ids ({names[0]!r}), "
+                "so their order says nothing about an ImageNet model's classes: rename them to ids, or say "
+                "--own-classes for a model that was trained on these folders"
+            )
+        return names
     raise UserError(
         f"{folder} has {len(names)} class folders and the model {outputs} classes: give the data that it was trained on"
     )
+
+
+def numbered(names: Sequence[str]) -> bool:
+    """Whether class folders are called by their labels, ``0`` (or ``0000``), ``1``, ..."""
+    return all(name.isdecimal() and int(name) == label for label, name in enumerate(names))
 
 
 def positions(names: Sequence[str], known: Sequence[str], folder: Path) -> list[int]:

@@ -66,7 +66,7 @@ class Command:
             load_trained_model(name, weights, args.precision, args.batch_size)
             for name, weights in zip(args.model, args.weights, strict=True)
         ]
-        self.classes = [classes_of(trained.model.num_classes, self.folder) for trained in self.models]
+        self.classes = [classes_of(trained.model.num_classes, self.folder, args.own_classes) for trained in self.models]
         self.environment, self.started, self._clock = environment(processes), now(), time.monotonic()
 
     def out(self, number: int, kind: str, protocol: dict[str, Any]) -> Path:

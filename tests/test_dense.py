@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from experiments import dense
 from experiments.dense import DenseSpec
 from transmix.common.errors import UserError
 
 COUNTS = {"train": 3, "val": 2}
+SIZE = (40, 32)
 OBJECT = {
     "id": 1,
     "image_id": 0,
@@ -23,8 +25,14 @@ OBJECT = {
 
 
 def write(path: Path, text: str = "") -> None:
+    """A text file, or a small picture: grey, or of label 3."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    if path.suffix == ".txt" or path.suffix == ".json":
+        path.write_text(text)
+    elif path.suffix == ".png":
+        Image.new("L", SIZE, 3).save(path)
+    else:
+        Image.new("RGB", SIZE).save(path)
 
 
 @pytest.fixture
@@ -55,7 +63,8 @@ def pascal_context(tmp_path) -> Path:
 def coco(tmp_path) -> Path:
     root = tmp_path / "coco"
     for split, count in COUNTS.items():
-        images = [{"id": number, "file_name": f"{number:012d}.jpg", "width": 8, "height": 8} for number in range(count)]
+        names = [f"{number:012d}.jpg" for number in range(count)]
+        images = [{"id": id_, "file_name": name, "width": 40, "height": 32} for id_, name in enumerate(names)]
         for image in images:
             write(root / f"{split}2017" / image["file_name"])
         listed = {"images": images, "annotations": [OBJECT], "categories": [{"id": 9, "name": "cat"}]}
@@ -87,7 +96,7 @@ def test_a_whole_data_set_is_counted(request, layout, classes):
         ("pascal_context", "JPEGImages/2008_val1.jpg", "JPEGImages has 1 of the 2 .jpg files that ImageSets/"),
         ("pascal_context", "SegmentationClassContext/2008_train0.png", "Context has 2 of the 3 .png files"),
         ("pascal_context", "ImageSets/SegmentationContext/val.txt", "Context/val.txt is missing"),
-        ("coco", "train2017/000000000002.jpg", "train2017 has 2 of the 3 image files that annotations/instances_train"),
+        ("coco", "train2017/000000000002.jpg", "train2017/000000000002.jpg is not there: copy it, or remove it from"),
         ("coco", "annotations/instances_val2017.json", "instances_val2017.json is missing"),
     ],
 )
@@ -114,10 +123,10 @@ def test_ade20k_with_an_image_whose_annotation_is_another_ones(ade20k):
     ("change", "message"),
     [
         ({"categories": [{"id": 9, "name": "dog"}]}, "different categories"),
-        ({"categories": [{"id": 9}]}, "no list of COCO's format (KeyError: 'name')"),
-        ({"images": []}, "no list of COCO's format (ValueError: no images)"),
-        ({"images": [{"id": 0, "file_name": "0.jpg"}]}, "no list of COCO's format (KeyError: 'width')"),
-        ({"annotations": [OBJECT | {"segmentation": []}]}, "(ValueError: annotation 1 has no mask)"),
+        ({"categories": [{"id": 9}]}, "category 9: name is missing or no text: write one"),
+        ({"images": []}, "images: there are none: give a list that has some"),
+        ({"images": [{"id": 0, "file_name": "0.jpg"}]}, "image 0: width is missing: write a whole number from 1 on"),
+        ({"annotations": [OBJECT | {"segmentation": []}]}, "annotation 1: its segmentation is empty"),
     ],
 )
 def test_lists_that_do_not_hold_together(coco, change, message):
@@ -129,7 +138,7 @@ def test_lists_that_do_not_hold_together(coco, change, message):
 def test_a_broken_list(coco):
     path = coco / "annotations" / "instances_val2017.json"
     path.write_text(path.read_text()[:-9])
-    refused("coco", coco, "instances_val2017.json is no list of COCO's format (JSONDecodeError")
+    refused("coco", coco, "instances_val2017.json is no list of COCO's format (Expecting")
 
 
 def test_other_content_is_other_data(coco):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from transmix.data.opening import open_image
 from transmix.data.scenes.classes import scene_class
 from transmix.data.scenes.spec import ScenesSpec
 
@@ -24,7 +25,7 @@ def draw_sheet(spec: ScenesSpec, out: Path) -> Image.Image:
         name, top = scene_class(row).name, _GAP + row * (_TILE + _GAP)
         pen.text((_GAP * 2, top + _TILE // 2), name, fill="black", font=font, anchor="lm")
         for column, index in enumerate(range(row, spec.train, spec.classes)[:SAMPLES]):
-            with Image.open(out / "imagenet" / "train" / name / f"train_{index:08d}.JPEG") as photo:
+            with open_image(out / "imagenet" / "train" / name / f"train_{index:08d}.JPEG") as photo:
                 tile = photo.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
             sheet.paste(tile, (_NAME_WIDTH + column * (_TILE + _GAP), top))
     return sheet

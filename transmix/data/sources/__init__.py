@@ -7,9 +7,10 @@ Nothing is downloaded. Standard library only, until a source is read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from transmix.data.sources.source import Images, ImageSource, check_class_order
+from transmix.data.sources.source import Images, ImageSource, check_class_order, note_on_classes
 from transmix.data.sources.spec import SourceSpec
 
 __all__ = ["ImageSource", "Images", "SourceSpec", "read_source"]
@@ -20,7 +21,7 @@ def read_source(spec: SourceSpec, cache: Path) -> ImageSource:
 
     Args:
         spec: which one, and where.
-        cache: folder for what is worth keeping between runs: the index of shards.
+        cache: folder for what is worth keeping between runs: the index of shards, and what was found whole.
 
     Raises:
         UserError: what is missing, damaged or contradicts itself, in one line.
@@ -41,6 +42,6 @@ def read_source(spec: SourceSpec, cache: Path) -> ImageSource:
     else:
         from transmix.data.sources.folders import read_folders
 
-        source = read_folders(spec.path)
+        source = read_folders(spec.path, cache)
     check_class_order(spec.path, source.classes)
-    return source
+    return replace(source, notes=source.notes + note_on_classes(spec.path, source.classes))

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, BinaryIO
 
+from timm.data.readers.reader import Reader
+
+from transmix.common.progress import progress_bar
+from transmix.data.faults import Faults
+from transmix.data.opening import UnreadableImage, check_regular, read_header
+from transmix.data.remembered import listing_key, remembered
 from transmix.data.sources.images import StrictImages
-from transmix.data.sources.listing import list_folders, split_folder
-from transmix.data.sources.source import ImageSource
+from transmix.data.sources.listing import ascii_path, class_images, labelled_files, list_folders, split_folder
+from transmix.data.sources.source import SPLITS, ImageSource
+
+AT_ONCE = 8  # threads: on a network drive, headers are mostly waited for
 
 
-def read_folders(root: Path | str) -> ImageSource:
+def read_folders(root: Path | str, cache: Path | None = None) -> ImageSource:
     """List and check ``root/{train,val}/<class>/<image>``; the fingerprint covers all split, class and file names.
 
+    Args:
+        root: of the splits.
+        cache: where it is kept that all images were looked at.
+
     Raises:
-        UserError: a split is missing, a class folder has no images, or the splits differ in classes.
+        UserError: a split is missing, a class folder has no images, the splits differ in classes, or a file is none.
     """
     root = Path(root)
     listing = list_folders(root)
@@ -21,12 +36,72 @@ def read_folders(root: Path | str) -> ImageSource:
     def open_split(split: str) -> FolderImages:
         return FolderImages(split_folder(root, split))
 
-    return ImageSource(listing.classes, listing.counts, listing.fingerprint, open_split)
+    for split in SPLITS:
+        folder = split_folder(root, split)
+        check_images(folder, class_images(folder), cache, split)
+    return ImageSource(listing.classes, listing.counts, listing.fingerprint, open_split, listing.notes)
 
 
 class FolderImages(StrictImages):
     """The images of a folder of class folders in timm's order, class by class."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(str(folder))
+        super().__init__(str(folder), reader=FolderReader(folder))
         self.folder = folder
+
+
+class FolderReader(Reader):
+    """What `StrictImages` asks for. timm's own reader numbers classes of one `natural_key` by chance.
+
+    Args:
+        folder: of class folders.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = str(folder)
+        self.files = labelled_files(folder)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[BinaryIO, int]:
+        name, label = self.files[index]
+        path = os.path.join(self.folder, name)
+        check_regular(path)
+        return open(path, "rb"), label
+
+    def _filename(self, index: int, basename: bool = False, absolute: bool = False) -> str:
+        name = self.files[index][0]
+        return os.path.basename(name) if basename else os.path.join(self.folder, name) if absolute else name
+
+
+def check_images(folder: Path, found: dict[str, list[str]], cache: Path | None, name: str) -> None:
+    """Look at the header and the end of every image of class folders, once for as long as they do not change.
+
+    Raises:
+        UserError: names the first file that cannot be read as an image, with how many more there are.
+    """
+    paths = [os.path.join(folder, label, image) for label, images in found.items() for image in images]
+
+    def check() -> dict[str, Any]:
+        faults = Faults()
+        with ThreadPoolExecutor(AT_ONCE) as pool, progress_bar() as bar:
+            line = bar.add_task(f"looking at {folder}", total=len(paths), note="")
+            for path, fault in zip(paths, pool.map(image_fault, paths, chunksize=64), strict=True):
+                if fault:
+                    faults.add(f"{ascii_path(path)} {fault}: replace it or remove it")
+                bar.advance(line)
+        faults.check()
+        return {"images": len(paths)}
+
+    remembered(cache, name, listing_key(paths), check)
+
+
+def image_fault(path: str) -> str:
+    """Why an image cannot be used; empty if it can."""
+    try:
+        read_header(path)
+    except UnreadableImage as error:
+        return str(error)
+    return ""

@@ -47,12 +47,14 @@ class ImageSource:
         counts: images in each split, ``train`` and ``val``.
         fingerprint: tells it from other data; the kinds say over what.
         open: the images of a split.
+        notes: what was left out, and what else a person should know about it.
     """
 
     classes: tuple[str, ...]
     counts: dict[str, int]
     fingerprint: str
     open: Callable[[str], Images]
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -66,8 +68,10 @@ def find_split(split: str, names: Collection[str]) -> str | None:
 
 
 def natural_key(name: str) -> list[int | str]:
-    """Sorts as timm does: without case, and ``c2`` before ``c10``."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
+    """Sorts as timm does: without case, and ``c2`` before ``c10``. Names that differ may have the same key."""
+    parts: list[int | str] = [*re.split(r"(\d+)", name.lower())]
+    parts[1::2] = map(int, parts[1::2])  # every other one is a number
+    return parts
 
 
 def digest(*parts: Any) -> str:
@@ -101,6 +105,18 @@ def check_labels(where: Path | str, classes: Sequence[str], labels: Mapping[str,
         raise UserError(f"{where}: class {classes[unseen[0]]!r} has no training image: every class needs one")
 
 
+def maybe_imagenet(classes: Sequence[str]) -> bool:
+    """Whether there are as many classes as ImageNet-1k has."""
+    return len(classes) == 1000
+
+
+def note_on_classes(where: Path | str, classes: Sequence[str]) -> tuple[str, ...]:
+    """A line about 1,000 classes without WordNet ids, so that nobody takes their labels for ImageNet's."""
+    if not maybe_imagenet(classes) or any(WORDNET_ID.fullmatch(name) for name in classes):
+        return ()
+    return (f"{where}: 1,000 classes without WordNet ids ({classes[0]!r}, ...): their labels are not ImageNet's",)
+
+
 def check_class_order(where: Path | str, classes: Sequence[str]) -> None:
     """If these are ImageNet's 1,000 classes by WordNet id, they must be timm's, in timm's order.
 
@@ -109,7 +125,7 @@ def check_class_order(where: Path | str, classes: Sequence[str]) -> None:
     Raises:
         UserError: names the first class that is missing, and the one that is too many or in the wrong place.
     """
-    if len(classes) != 1000 or not all(WORDNET_ID.fullmatch(name) for name in classes):
+    if not maybe_imagenet(classes) or not all(WORDNET_ID.fullmatch(name) for name in classes):
         return
     from timm.data import ImageNetInfo
 

@@ -1,16 +1,14 @@
 """Data sets of segmentation and detection: the layouts as published, and whether all files are there.
 
-Standard library only. What the files hold is mmseg's and mmdet's business.
+Standard library only, until a data set is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transmix.common.errors import UserError
 from transmix.data.scenes.spec import ADE_SPLITS, COCO_SPLITS, Manifest
@@ -23,11 +21,6 @@ OPTIONS = {  # the layouts, and how the user says where each is
 }
 ADE_IMAGES = {"train": 20_210, "val": 2_000}
 ADE_CLASSES, PASCAL_CONTEXT_CLASSES = 150, 60
-_COCO_FIELDS = {  # what mmdet reads
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "area", "segmentation"),
-    "categories": ("id", "name"),
-}
 
 
 @dataclass(frozen=True)
@@ -39,12 +32,14 @@ class DenseSource:
         class_names: their names in label order; None where the library's data set has them.
         counts: images in each split, ``train`` and ``val``.
         fingerprint: tells it from other data: the names of all files, and COCO's annotations.
+        notes: what was mended or left out.
     """
 
     num_classes: int
     class_names: tuple[str, ...] | None
     counts: dict[str, int]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,14 +76,17 @@ class DenseSpec:
             if not (self.path / name).exists():
                 raise UserError(f"{self.path} is not laid out as {self.layout}: {name} is missing")
 
-    def read(self) -> DenseSource:
+    def read(self, cache: Path | None = None) -> DenseSource:
         """List and check the data set.
 
+        Args:
+            cache: where it is kept that lists and images were found whole, and a list in which things were mended.
+
         Raises:
-            UserError: names the folder that lacks files, with how many there are and should be.
+            UserError: names what is missing or wrong, the remedy, and how many more there are.
         """
         self.check()
-        return _READERS[self.layout](self.path)
+        return _READERS[self.layout](self.path, cache)
 
 
 def dense(layout: str, path: str) -> DenseSpec:
@@ -103,8 +101,10 @@ def embedded_source(manifest: Manifest) -> DenseSource:
     return DenseSource(len(names), names, counts, manifest.sha256[:16])
 
 
-def _ade20k(root: Path) -> DenseSource:
-    digest = hashlib.sha256()
+def _ade20k(root: Path, cache: Path | None) -> DenseSource:
+    from experiments.dense.label_maps import check_label_maps
+
+    digest, pairs = hashlib.sha256(), {}
     for split, expected in ADE_IMAGES.items():
         for kind, suffix in (("images", ".jpg"), ("annotations", ".png")):
             names = _names(root / kind / ADE_SPLITS[split], suffix)
@@ -115,11 +115,17 @@ def _ade20k(root: Path) -> DenseSource:
         if unlike := sorted(set(images) ^ set(stems)):
             raise UserError(f"{root}: {unlike[0]} is only one of image and annotation: copy {kind} again")
         digest.update("\n".join([split, *images, ""]).encode())
+        folders = [root / kind / ADE_SPLITS[split] for kind in ("images", "annotations")]
+        pairs[split] = [(f"{folders[0]}/{name}.jpg", f"{folders[1]}/{name}.png") for name in images]
+    for split, found in pairs.items():
+        check_label_maps(found, ADE_CLASSES, True, cache, split)
     return DenseSource(ADE_CLASSES, None, dict(ADE_IMAGES), digest.hexdigest()[:16])
 
 
-def _pascal_context(root: Path) -> DenseSource:
-    digest, counts = hashlib.sha256(), {}
+def _pascal_context(root: Path, cache: Path | None) -> DenseSource:
+    from experiments.dense.label_maps import check_label_maps
+
+    digest, counts, pairs = hashlib.sha256(), {}, {}
     for split in ("train", "val"):
         listed = _pascal_list(split)
         names = (root / listed).read_text(encoding="utf-8").split()
@@ -128,46 +134,33 @@ def _pascal_context(root: Path) -> DenseSource:
             _expect(root / folder, suffix, len(found), len(names), f"{listed} lists")
         counts[split] = len(names)
         digest.update("\n".join([split, *names, ""]).encode())
+        folders = [root / folder for folder in ("JPEGImages", "SegmentationClassContext")]
+        pairs[split] = [(f"{folders[0]}/{name}.jpg", f"{folders[1]}/{name}.png") for name in names]
+    for split, found in pairs.items():
+        check_label_maps(found, PASCAL_CONTEXT_CLASSES, False, cache, split)
     return DenseSource(PASCAL_CONTEXT_CLASSES, None, counts, digest.hexdigest()[:16])
 
 
-def _coco(root: Path) -> DenseSource:
+def _coco(root: Path, cache: Path | None) -> DenseSource:
     """COCO itself, or a set with other classes in its layout: they are read from its lists."""
-    digest, counts, classes = hashlib.sha256(), {}, {}
+    from experiments.dense.coco import prepare_list
+
+    lists, digest = {}, hashlib.sha256()
     for split, folder in COCO_SPLITS.items():
-        path = root / _coco_list(split)
-        text = path.read_bytes()
-        digest.update(text)
-        listed = _parse_coco(path, text)
-        images = {image["file_name"] for image in listed["images"]}
-        found = sum((root / folder / name).is_file() for name in images)
-        _expect(root / folder, "image", found, len(images), f"{_coco_list(split)} lists")
-        counts[split] = len(images)
-        classes[split] = tuple(category["name"] for category in listed["categories"])
-    if classes["train"] != classes["val"]:
+        content = (root / _coco_list(split)).read_bytes()
+        digest.update(content)
+        lists[split] = prepare_list(root / _coco_list(split), root / folder, cache, split == "train", content)
+    classes = lists["train"].classes
+    if classes != lists["val"].classes:
         raise UserError(f"{root}: the lists in annotations/ name different categories, or in a different order")
-    if repeated := {name for name in classes["train"] if classes["train"].count(name) > 1}:
-        raise UserError(f"{root}: category {min(repeated)!r} comes more than once in annotations/: rename one")
-    return DenseSource(len(classes["train"]), classes["train"], counts, digest.hexdigest()[:16])
-
-
-def _parse_coco(path: Path, text: bytes) -> dict[str, Any]:
-    try:
-        listed = json.loads(text)
-        for key, fields in _COCO_FIELDS.items():
-            if not listed[key]:
-                raise ValueError(f"no {key}")
-            for name in fields:
-                _ = [entry[name] for entry in listed[key]]
-        if bare := [entry["id"] for entry in listed["annotations"] if not entry["segmentation"]]:
-            raise ValueError(f"annotation {bare[0]} has no mask")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no list of COCO's format ({type(error).__name__}: {error})") from None
-    return listed
+    counts = {split: found.images for split, found in lists.items()}
+    notes = tuple(note for found in lists.values() for note in found.notes)
+    return DenseSource(len(classes), classes, counts, digest.hexdigest()[:16], notes)
 
 
 def _names(folder: Path, suffix: str) -> set[str]:
-    return {name for name in os.listdir(folder) if name.endswith(suffix)}
+    """Files of a suffix; what macOS keeps beside them (``._name``) is none, and mmseg does not see it either."""
+    return {name for name in os.listdir(folder) if name.endswith(suffix) and not name.startswith(".")}
 
 
 def _expect(folder: Path, suffix: str, found: int, expected: int, by: str) -> None:
