@@ -3,6 +3,15 @@
 #   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   JOBS=n   PYTHON=python3.x
 #   PLUGINS=/my/folder (its methods/*.py, rows/*.py, tables/*.py, kinds/*.py: docs/adding.md)
 
+include experiments/options.mk
+# What is typed is text: neither make nor the shell acts on a $ or a quote in it.
+define newline
+
+
+endef
+$(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(findstring $(newline),$(value $(name))),$(error $(name) has a line break in it)))
+$(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))))
+
 SCALE ?= tiny
 PYTHON ?= python3
 VENV := .venv/requirements.lock
@@ -16,8 +25,6 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif
 
-include experiments/options.mk
-PLAN := $(RESULTS)/$(SCALE)/plan.mk
 export PLUGINS
 
 # A table is a file, here or in a folder of PLUGINS; its name is the target, its docstring's first line the help.
@@ -31,7 +38,7 @@ TABLES := $(patsubst %_,%,$(basename $(notdir $(TABLE_FILES))))
 
 help:  ## this list
 	@{ grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'; $(foreach file,$(TABLE_FILES),\
-	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' '$(file)';) sed -n 's/^## \([^ ]*\)  /\1\t/p' experiments/options.mk; } | expand -t 28
+	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' $(call quoted,file);) sed -n 's/^## \([^ ]*\)  /\1\t/p' experiments/options.mk; } | expand -t 28
 
 report: $(VENV)  ## run what is missing, then write and print the whole report
 $(TABLES): $(VENV)
@@ -40,10 +47,10 @@ plan:  ## every run of the scale: its status, its command, and at paper scale it
 	@$(PYTHON) -m experiments plan $(STUDY)
 
 verify: $(VENV)  ## every record, its files and its data against what it claims
-	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(RESULTS)) --data '$(DATA)'
+	$(PY) -m reports verify $(if $(filter-out results,$(RESULTS)),$(call quoted,RESULTS)) --data $(call quoted,DATA)
 
 check-paper: $(VENV)  ## build and try the paper's twelve models and what they are fine-tuned as (minutes)
-	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(ROWS))
+	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(call quoted,ROWS))
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
@@ -70,15 +77,16 @@ $(VENV): requirements.lock
 	  .venv/bin/uv pip sync -q --compile-bytecode --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
-ifneq ($(filter report $(TABLES) $(RESULTS)/%,$(MAKECMDGOALS)),)
-ifneq ($(shell PLUGINS='$(PLUGINS)' $(PYTHON) -m experiments makefile $(STUDY) --out $(PLAN) && echo planned),planned)
+ifneq ($(filter report $(TABLES) %/record.json,$(MAKECMDGOALS)),)
+PLAN := $(shell PLUGINS=$(call quoted,PLUGINS) $(PYTHON) -m experiments makefile $(STUDY))
+ifeq ($(PLAN),)
 $(error there is nothing to make, see the line above)
 endif
 include $(PLAN)
 
 report: $(RECORDS_report)
 	$(PY) -m reports $(STUDY)
-$(foreach table,$(TABLES),$(eval $(table): $(RECORDS_$(table))))
+$(foreach table,$(TABLES),$(eval $(table): $$(RECORDS_$(table))))
 $(TABLES):
 	@$(PY) -m reports $(STUDY) --table $@
 endif

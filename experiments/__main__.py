@@ -11,7 +11,7 @@ from experiments import options
 from experiments.entries import chosen, listed
 from experiments.estimate import add_estimate_options, assumptions_from
 from experiments.ledger import LEDGER, SOURCES
-from experiments.makefile import fragment
+from experiments.makefile import write_plan
 from experiments.plan import plan_lines
 from experiments.rows import rows
 from experiments.scales import SCALES
@@ -55,8 +55,7 @@ def main() -> None:
     check = commands.add_parser("check-paper", help="build, count and try the paper's models")
     check.add_argument("--rows", metavar="ROW,...", help="only these")
     check.add_argument("--write-costs", action="store_true", help="write model_costs.csv instead of comparing with it")
-    makefile = commands.add_parser("makefile", help="write the makefile fragment of a study")
-    makefile.add_argument("--out", type=Path, required=True)
+    makefile = commands.add_parser("makefile", help="write the makefile fragment of a study, and print its name")
     for command in (plan, data, run, makefile):
         add_study_options(command)
     args = parser.parse_args()
@@ -77,7 +76,7 @@ def main() -> None:
     if args.command == "plan":
         return print("\n".join(plan_lines(study, assumptions_from(args))))
     if args.command == "makefile":
-        return update(args.out, fragment(study))
+        return print(write_plan(study))
     if args.command == "data":
         return write_data(study)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second

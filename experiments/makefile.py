@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
+from pathlib import Path
 
 from experiments.records import NAME
-from experiments.runs import Run
 from experiments.scales import TABLES
 from experiments.study import Study
+from transmix.common.errors import UserError
+from transmix.common.files import write_text
+from transmix.data.scenes.spec import MANIFEST
+
+PLANS = Path(".venv", "plans")  # beside the environment: make can read no file whose path has a space in it
+_TOO_MUCH = re.compile(r"[;=|*?\[\\\x00-\x1f\x7f]|^~")  # make takes them for its own, whatever stands before them
+
+
+def write_plan(study: Study) -> Path:
+    """Write the study's `fragment`, under a name that depends on its content; returns its path.
+
+    Raises:
+        UserError: make cannot carry the name of a folder.
+        Unwritable: no room for it.
+    """
+    text = fragment(study)
+    path = PLANS / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.mk"
+    if not path.exists():
+        write_text(path, text)
+    return path
 
 
 def fragment(study: Study) -> str:
@@ -19,21 +41,40 @@ def fragment(study: Study) -> str:
     runs = study.plan()
     lines = ["# Written by 'python -m experiments makefile'; it is written anew by every make."]
     for table in dict.fromkeys((*TABLES, *(run.table for run in runs), "report")):
-        records = [record_path(run) for run in study.shown_in(table)]
+        records = [needed(run.folder / NAME) for run in study.shown_in(table)]
         lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
     folders = {run.data.folder for run in runs if run.data.scenes}
     for folder in sorted(folders):
         # order-only everywhere: a data folder's name is a hash of its content, so newer never means other
-        write = shlex.join(["experiments", "data", *study.options])
-        lines += ["", f"{folder}/manifest.json: | $(VENV)", f"\t$(PY) -m {write}"]
+        write = command(["experiments", "data", *study.options])
+        lines += ["", f"{made(folder / MANIFEST)}: | $(VENV)", f"\t$(PY) -m {write}"]
     for run in runs:
-        needs = " ".join(record_path(need) for need in run.needs)
-        first = " ".join(["$(VENV)"] + ([f"{run.data.folder}/manifest.json"] if run.data.scenes else []))
-        command = shlex.join(["experiments", "run", run.id, *run.options])
-        lines += ["", f"{record_path(run)}: {needs} | {first}", f"\t$(LAUNCH) -m {command}"]
+        needs = " ".join(needed(need.folder / NAME) for need in run.needs)
+        first = " ".join(["$(VENV)"] + ([needed(run.data.folder / MANIFEST)] if run.data.scenes else []))
+        carry_out = command(["experiments", "run", run.id, *run.options])
+        lines += ["", f"{made(run.folder / NAME)}: {needs} | {first}", f"\t$(LAUNCH) -m {carry_out}"]
     return "\n".join(lines) + "\n"
 
 
-def record_path(run: Run) -> str:
-    """Where the run's record goes, as make spells it."""
-    return str(run.folder / NAME).replace(" ", "\\ ")
+def needed(path: Path) -> str:
+    """A path as make spells it among a target's prerequisites.
+
+    Raises:
+        UserError: make has no spelling for it.
+    """
+    if _TOO_MUCH.search(str(path)):
+        raise UserError(
+            f"make cannot carry the folder {str(path.parent)!r}, for one of ; = | * ? [ \\ or a control character in "
+            "it, or ~ before it: choose another"
+        )
+    return re.sub(r"([ #:])", r"\\\1", str(path)).replace("$", "$$")
+
+
+def made(path: Path) -> str:
+    """A path as make spells it as a target, where per cent signs mean patterns."""
+    return needed(path).replace("%", r"\%")
+
+
+def command(words: list[str]) -> str:
+    """A command line as make spells it."""
+    return shlex.join(words).replace("$", "$$")

@@ -14,18 +14,21 @@
 ## RESULTS=DIR  folder of all results
 ## DATA=DIR  folder of embedded data
 ## SET=SETTING=VALUE  recipe settings to change
-STUDY := $(if $(filter-out tiny,$(SCALE)),--scale '$(SCALE)') \
-  $(if $(ROWS),--rows '$(ROWS)') \
-  $(if $(METHODS),--methods '$(METHODS)') \
-  $(if $(SEEDS),--seeds '$(SEEDS)') \
-  $(if $(IMAGENET),--imagenet '$(IMAGENET)') \
-  $(if $(IMAGENET_A),--imagenet-a '$(IMAGENET_A)') \
-  $(if $(IMAGENET_O),--imagenet-o '$(IMAGENET_O)') \
-  $(if $(ADE20K),--ade20k '$(ADE20K)') \
-  $(if $(COCO),--coco '$(COCO)') \
-  $(if $(PASCAL_CONTEXT),--pascal-context '$(PASCAL_CONTEXT)') \
-  $(if $(DINO),--dino '$(DINO)') \
-  $(if $(PROTOCOL),--protocol '$(PROTOCOL)') \
-  $(if $(filter-out results,$(RESULTS)),--results '$(RESULTS)') \
-  $(if $(filter-out data,$(DATA)),--data '$(DATA)') \
-  $(foreach one,$(SET),--set '$(one)')
+VARIABLES := SCALE ROWS METHODS SEEDS IMAGENET IMAGENET_A IMAGENET_O ADE20K COCO PASCAL_CONTEXT DINO PROTOCOL RESULTS DATA SET
+quoted = '$(subst ','\'',$($1))'
+STUDY = \
+  $(if $(filter-out tiny,$(SCALE)),--scale $(call quoted,SCALE)) \
+  $(if $(ROWS),--rows $(call quoted,ROWS)) \
+  $(if $(METHODS),--methods $(call quoted,METHODS)) \
+  $(if $(SEEDS),--seeds $(call quoted,SEEDS)) \
+  $(if $(IMAGENET),--imagenet $(call quoted,IMAGENET)) \
+  $(if $(IMAGENET_A),--imagenet-a $(call quoted,IMAGENET_A)) \
+  $(if $(IMAGENET_O),--imagenet-o $(call quoted,IMAGENET_O)) \
+  $(if $(ADE20K),--ade20k $(call quoted,ADE20K)) \
+  $(if $(COCO),--coco $(call quoted,COCO)) \
+  $(if $(PASCAL_CONTEXT),--pascal-context $(call quoted,PASCAL_CONTEXT)) \
+  $(if $(DINO),--dino $(call quoted,DINO)) \
+  $(if $(PROTOCOL),--protocol $(call quoted,PROTOCOL)) \
+  $(if $(filter-out results,$(RESULTS)),--results $(call quoted,RESULTS)) \
+  $(if $(filter-out data,$(DATA)),--data $(call quoted,DATA)) \
+  $(foreach one,$(SET),--set $(call quoted,one))

@@ -16,6 +16,9 @@ from transmix.common.options import within
 from transmix.common.ranges import Range
 
 FRAGMENT = Path(__file__).parent / "options.mk"
+# A variable as the shell takes it, whatever is in it. `STUDY` is expanded where it is used, when all variables are set.
+_STUDY = """quoted = '$(subst ','\\'',$($1))'
+STUDY ="""
 _HEADER = "# Written by 'python -m experiments options' from the fields of experiments.study.Study; a test compares."
 
 
@@ -116,12 +119,14 @@ def fragment(kind: type) -> str:
     options = options_of(kind)
     values = ["|".join(one.choices()) if one.choices else one.metavar for one in options]
     helps = [f"## {one.variable}={value}  {one.help}" for one, value in zip(options, values, strict=True)]
-    parts = [f"STUDY := {_passed(options[0])}", *(f"  {_passed(one)}" for one in options[1:])]
-    return "\n".join([_HEADER, *helps, " \\\n".join(parts), ""])
+    parts = [_STUDY, *map(_passed, options)]
+    return "\n".join(
+        [_HEADER, *helps, f"VARIABLES := {' '.join(one.variable for one in options)}", " \\\n".join(parts), ""]
+    )
 
 
 def _passed(one: Option) -> str:
     if one.repeated:
-        return f"$(foreach one,$({one.variable}),{one.flag} '$(one)')"
+        return f"  $(foreach one,$({one.variable}),{one.flag} $(call quoted,one))"
     given = f"$(filter-out {one.default},$({one.variable}))" if one.default is not None else f"$({one.variable})"
-    return f"$(if {given},{one.flag} '$({one.variable})')"
+    return f"  $(if {given},{one.flag} $(call quoted,{one.variable}))"

@@ -1,0 +1,103 @@
+"""make carries folders and settings as they were typed, and refuses in one line what it cannot carry."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_experiments import study
+
+from experiments.makefile import needed
+from transmix.common.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+NAMES = [
+    "my results",
+    "it's",
+    'a "quoted" one',
+    "a$b",
+    "$HOME",
+    "$(shell touch made)",
+    "`touch made`",
+    "a#b",
+    "100%",
+    "%",
+    "a:b",
+    "Größe ∞",
+    "a&b (c)",
+    "- -n",
+    "x' & touch made & '",
+]
+REFUSED = ["a;b", "a=b", "a|b", "a*", "a?", "[a]", "a\\b"]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    """Planning takes no environment but the system's Python."""
+    return subprocess.run(["make", "-C", ROOT, "--no-print-directory", *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folders_go_through_make_as_they_are(tmp_path, name):
+    folders = {variable: tmp_path / variable / name for variable in ("RESULTS", "DATA", "IMAGENET")}
+    for split in ("train", "val"):
+        for label in "ab":
+            (folders["IMAGENET"] / split / label).mkdir(parents=True)
+    given = [f"{variable}={folder}" for variable, folder in folders.items()]
+    out = make("-n", "table1", "SCALE=smoke", *given)
+    assert (out.returncode, out.stderr) == (0, "")
+    commands = [shlex.split(line) for line in out.stdout.splitlines() if " run " in line]
+    assert len(commands) == 2
+    for command in commands:
+        options = dict(zip(command[5::2], command[6::2], strict=True))
+        found = [options[f"--{variable.lower()}"] for variable in folders]
+        assert found == [str(folder) for folder in folders.values()]
+    options = [word for variable, folder in folders.items() for word in (f"--{variable.lower()}", str(folder))]
+    planned = study("--scale", "smoke", *options)
+    for run in planned.shown_in("table1"):
+        run.folder.mkdir(parents=True)
+        (run.folder / "record.json").write_text("{}")
+    assert " run " not in make("-n", "table1", "SCALE=smoke", *given).stdout  # make found them
+    assert not list(tmp_path.glob("**/made"))
+    assert not (ROOT / "made").exists()
+
+
+@pytest.mark.parametrize("variable", ["SCALE", "ROWS", "SEEDS", "IMAGENET", "DINO", "PROTOCOL", "SET", "COCO", "JOBS"])
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_nothing_that_is_given_is_run(tmp_path, monkeypatch, variable, way):
+    sign = tmp_path / "made"
+    for text in (f"$(shell touch {sign})", f"`touch {sign}`", f"'; touch {sign}; '", f"$(touch {sign})"):
+        if way == "argument":
+            out = make("-n", "plan", f"{variable}={text}")
+        else:
+            monkeypatch.setenv(variable, text)
+            out = make("-n", "plan")
+        assert not sign.exists()
+        assert variable == "JOBS" or out.returncode == 0
+    out = make("plan", f"{variable}=a\ntouch {sign}")
+    assert (out.returncode, not sign.exists()) == (2, True)
+    assert f"{variable} has a line break in it" in out.stderr
+    assert len(out.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_make_cannot_carry_is_refused_in_one_line(tmp_path, name):
+    out = make("-n", "table1", "SCALE=smoke", f"RESULTS={tmp_path / name}")
+    assert out.returncode == 2
+    first, *rest = out.stderr.splitlines()
+    assert first.startswith("error: make cannot carry the folder ")
+    assert len(rest) == 1  # make's own
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_make_would_expand_or_break_is_none():
+    for name in ("~/results", "a\nb", "a\tb"):
+        with pytest.raises(UserError, match="make cannot carry the folder"):
+            needed(Path(name, "record.json"))
+
+
+def test_one_record_is_a_target(tmp_path):
+    run = study("--scale", "smoke", "--results", str(tmp_path)).plan()[0]
+    out = make("-n", str(run.folder / "record.json"), "SCALE=smoke", f"RESULTS={tmp_path}")
+    assert out.stdout.count(" run ") == 1
