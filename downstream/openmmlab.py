@@ -20,6 +20,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import MMLogger
 from mmengine.utils import is_installed
 
+from downstream.checkpoints import read_data_only
 from downstream.ops import provide_ops
 from transmix.common.errors import UserError, unknown_name
 
@@ -71,6 +72,7 @@ def prepare(library: str) -> str:
     if library not in LIBRARIES:
         raise unknown_name("library", library, LIBRARIES)
     allow_library_configs()
+    read_data_only()
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # they tell which optional packages are not there
         warnings.simplefilter("ignore")
         MMLogger.get_instance("mmengine", log_level="ERROR")

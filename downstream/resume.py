@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from transmix.common.errors import UserError
 from transmix.common.stopping import SaveOrStop, StopRequest
-from transmix.training.checkpoints import load_state, save_state
+from transmix.training.checkpoints import check_position, check_shapes, load_state, restoring, save_state
 from transmix.training.distributed import Processes
 
 STATE = "state.pt"
@@ -61,22 +61,30 @@ class SaveState(Hook):
         if not self.path.exists():
             return
         state = load_state(self.path)
-        if state["identity"] != self.identity:
+        if state.get("identity") != self.identity:
             raise UserError(
                 f"checkpoint {self.path} was made by another configuration, data set, seed or number of processes: "
                 "start this run afresh with --restart"
             )
-        bare(runner.model).load_state_dict(state["model"])
-        runner.optim_wrapper.load_state_dict(state["optimizer"])
-        for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(values)
-        loop, epoch, iteration = runner.train_loop, state["epoch"], state["iteration"]
-        loop._epoch, loop._iter = epoch, iteration
-        if isinstance(loop, EpochBasedTrainLoop):  # the other loop skips what it has had by itself
-            loop.dataloader.batch_sampler.taken = iteration - epoch * len(loop.dataloader)
-        self.began -= state["seconds"]
+        with restoring(self.path):
+            self._restore(runner, state)
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
         runner.logger.info(f"continued from iteration {runner.iter}")
+
+    def _restore(self, runner: Runner, state: dict[str, Any]) -> None:
+        bare(runner.model).load_state_dict(state["model"])
+        runner.optim_wrapper.load_state_dict(state["optimizer"])
+        check_shapes(runner.optim_wrapper.optimizer)
+        for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(values)
+        loop = runner.train_loop
+        epoch = check_position("epoch", state["epoch"], runner.max_epochs)
+        iteration = check_position("iteration", state["iteration"], runner.max_iters)
+        loop._epoch, loop._iter = epoch, iteration
+        if isinstance(loop, EpochBasedTrainLoop):  # the other loop skips what it has had by itself
+            taken = iteration - epoch * len(loop.dataloader)
+            loop.dataloader.batch_sampler.taken = check_position("batch", taken, len(loop.dataloader))
+        self.began -= float(state["seconds"])
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Save, if it is time to, or the last chance.

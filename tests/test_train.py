@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -19,7 +20,7 @@ from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.data.sources.folders import read_folders
 from transmix.models import create_model
-from transmix.training.checkpoints import load_model, load_state, save_weights
+from transmix.training.checkpoints import load_model, load_state, save_state, save_weights
 from transmix.training.distributed import Processes
 from transmix.training.log import NAME as LOG
 from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Trainer
@@ -221,3 +222,84 @@ def test_weights_of_another_model_are_refused(tmp_path):
     save_weights(model, tmp_path / WEIGHTS, {})
     with pytest.raises(UserError, match="does not say which model it holds"):
         load_model(tmp_path / WEIGHTS)
+
+
+def test_one_flipped_bit_of_a_state_is_noticed(shared_folders, tmp_path):
+    """At 200 places all over the file; where nothing lies but padding, the state is the one that was written."""
+    trainer(shared_folders, tmp_path).save()
+    path = tmp_path / STATE
+    whole, data = load_state(path), path.read_bytes()
+    noticed, rng = 0, np.random.default_rng(0)
+    for place in [*rng.integers(len(data), size=150), *range(len(data) - 500, len(data), 10)]:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :])
+        try:
+            found = load_state(path)
+        except UserError:
+            noticed += 1
+            continue
+        assert equal(found, whole)
+    assert noticed > 150
+
+
+def equal(one, other) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": -5}, "epoch is -5, the run has 3"),
+        ({"epoch": 99}, "epoch is 99, the run has 3"),
+        ({"batch": 99}, "batch is 99, the run has 3"),
+        ({"batch": "1"}, "batch is '1'"),
+        ({"seconds": float("nan")}, "nan seconds"),
+        ({"history": [{}]}, "history is 1, the run has 0"),
+        ({"history": None}, "has no len"),
+        ({"model": {}}, "Missing key"),
+        ({"optimisation": {}}, "optimizer"),
+        ({"sums": torch.zeros(1, 2)}, "does not fit this run"),
+        ({"sums": 3}, "does not fit this run"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_one_line(shared_folders, tmp_path, change, message):
+    trainer(shared_folders, tmp_path).save()
+    save_state(tmp_path / STATE, load_state(tmp_path / STATE) | change)
+    with pytest.raises(UserError) as caught:
+        trainer(shared_folders, tmp_path)
+    assert message in str(caught.value)
+    assert str(caught.value).endswith("start this run afresh with --restart")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["identity", "epoch", "batch", "model", "optimisation", "sums", "history", "seconds"])
+def test_a_state_that_lacks_something_is_one_line(shared_folders, tmp_path, name):
+    trainer(shared_folders, tmp_path).save()
+    state = load_state(tmp_path / STATE)
+    del state[name]
+    save_state(tmp_path / STATE, state)
+    with pytest.raises(UserError, match="start this run afresh with --restart"):
+        trainer(shared_folders, tmp_path)
+
+
+def test_moments_of_other_shapes_are_one_line(shared_folders, tmp_path):
+    run = trainer(shared_folders, tmp_path)
+    for group in run.optimisation.optimizer.param_groups:
+        for parameter in group["params"]:
+            zero = torch.zeros_like(parameter)
+            run.optimisation.optimizer.state[parameter] = {
+                "step": torch.tensor(1.0),
+                "exp_avg": zero,
+                "exp_avg_sq": zero,
+            }
+    run.save()
+    state = load_state(tmp_path / STATE)
+    state["optimisation"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+    save_state(tmp_path / STATE, state)
+    with pytest.raises(UserError, match=r"exp_avg has shape \(3,\), its parameter"):
+        trainer(shared_folders, tmp_path)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -70,6 +73,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise UserError(f"weights file {path} {error}") from error
     _check_values(path, tensors)
     return Checkpoint(path, tensors, taken, about)
+
+
+def read_anything(path: Path, device: Any = "cpu", real: Iterable[tuple[Any, str]] = ()) -> Any:
+    """All that a checkpoint holds, for those who continue from it: not its model's tensors alone.
+
+    Args:
+        path: PyTorch's, or safetensors, whose tensors are given as a state dict.
+        device: where tensors go.
+        real: see `transmix.training.pickles.read_pickled`.
+
+    Raises:
+        UserError: the file is missing, unreadable, would run code, or its state dict holds values that are not finite.
+    """
+    held = _read_safetensors(path)[0] if _is_safetensors(opening(path)) else read_pickled(path, device, real)
+    tensors = held.get("state_dict", held) if isinstance(held, dict) else {}
+    if isinstance(tensors, dict):
+        _check_values(path, {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)})
+    return held
 
 
 def _is_safetensors(head: bytes) -> bool:
@@ -179,21 +200,63 @@ def first_reason(error: Exception) -> str:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state (tensors, numbers, strings, lists, dicts) atomically."""
+    """Write a training state (tensors, numbers, strings, lists, dicts) atomically; torch adds a sum to each part."""
     with replacing(path) as file:
         torch.save({"format": FORMAT, **state}, file)
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote, onto the CPU.
+    """Read what `save_state` wrote, onto the CPU, to the bit.
 
     Raises:
-        UserError: truncated, corrupted or of another format.
+        UserError: truncated, changed since it was written, or of another format.
     """
     try:
+        with zipfile.ZipFile(path) as file:
+            changed = file.testzip()  # torch itself does not look at the sums
+        if changed is not None:
+            raise ValueError(changed)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler fails on broken bytes in every way there is
         raise UserError(f"checkpoint {path} is not readable: start this run afresh with --restart") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"checkpoint {path} has another format: start this run afresh with --restart")
     return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """While a state is put to use: whatever does not fit is one line that says so.
+
+    Raises:
+        UserError: something is missing, or of another shape or type than the run has.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"checkpoint {path} does not fit this run ({first_reason(error)}): start this run afresh with --restart"
+        ) from error
+
+
+def check_position(name: str, value: Any, most: int) -> int:
+    """A counter of a state.
+
+    Raises:
+        ValueError: it is no whole number from 0 to `most`.
+    """
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{name} is {value!r}, the run has {most}")
+    return value
+
+
+def check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Check what torch does not where an optimizer's state is loaded.
+
+    Raises:
+        ValueError: the state is of parameters of other shapes.
+    """
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")

@@ -32,7 +32,7 @@ from transmix.models.teacher import load_teacher, named_file
 from transmix.recipe import Recipe, fingerprint
 from transmix.task import MixingTask
 from transmix.training.batchnorm import RunningStatistics
-from transmix.training.checkpoints import load_state, save_state, save_weights
+from transmix.training.checkpoints import check_position, load_state, restoring, save_state, save_weights
 from transmix.training.distributed import Processes
 from transmix.training.epoch_sums import SIZE, micro_batch_sums, summary
 from transmix.training.evaluate import Accuracy, evaluate
@@ -251,12 +251,21 @@ class Trainer:
     def restore(self) -> None:
         """Continue from the state in the run's folder."""
         state = load_state(self.out / STATE)
-        if state["identity"] != self.identity:
+        if state.get("identity") != self.identity:
             raise UserError(
                 f"checkpoint {self.out / STATE} was made by another recipe, data set or seed: "
                 "start this run afresh with --restart"
             )
-        self.epoch, self.batch = state["epoch"], state["batch"]
+        with restoring(self.out / STATE):
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.epoch = check_position("epoch", state["epoch"], self.recipe.total_epochs)
+        self.batch = check_position("batch", state["batch"], self.batches.steps)
+        self.history, self.right, self.seconds = state["history"], state["right"], float(state["seconds"])
+        check_position("history", len(self.history), self.epoch)
+        if len(self.history) < self.epoch or not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"{len(self.history)} lines of history, {self.seconds:g} seconds")
         self.model.load_state_dict(state["model"])
         if self.task.head is not None:
             self.task.head.load_state_dict(state["head"])
@@ -265,4 +274,3 @@ class Trainer:
         sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)
         if self.processes.rank < len(sums):
             self.sums.copy_(sums[self.processes.rank])
-        self.history, self.right, self.seconds = state["history"], state["right"], state["seconds"]

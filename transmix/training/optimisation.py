@@ -12,6 +12,7 @@ from timm.task import TrainingTask
 from torch import Tensor, nn
 
 from transmix.recipe import Recipe
+from transmix.training.checkpoints import check_shapes
 
 
 class Optimisation:
@@ -96,6 +97,7 @@ class Optimisation:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
+        check_shapes(self.optimizer)
         self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
