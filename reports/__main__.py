@@ -25,6 +25,8 @@ def main() -> None:
         from reports.records.verify import verify as act
     elif args.command == "compare":
         from reports.compare.runs import compare as act
+    elif args.command == "frame":
+        from reports.records.frame import frame as act
     elif args.command == "publish":
         from reports.records.publish import publish as act
     elif args.command == "own":
@@ -44,7 +46,9 @@ def parse(words: list[str]) -> argparse.Namespace:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports", description=__doc__.replace("``", ""), formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m reports",
+        description=(__doc__ or "").replace("``", ""),
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -66,6 +70,16 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("a", type=Path, metavar="A", help="a folder of runs: results/tiny, a copy of it, ...")
     compare.add_argument("b", type=Path, metavar="B", help="the other one; differences are B minus A")
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/comparisons/A-vs-B")
+
+    frame = _command(
+        commands, "frame", "all records as one table for pandas: a line each, settings and metrics as columns"
+    )
+    frame.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR", help="default: results and the published runs of this suite"
+    )
+    file = frame.add_mutually_exclusive_group()
+    file.add_argument("--csv", type=Path, metavar="FILE", help="write this file; default: CSV to standard output")
+    file.add_argument("--parquet", type=Path, metavar="FILE", help="the same as Parquet; needs pyarrow")
 
     publish = _command(commands, "publish", "copy verified records, without weights, to where every report shows them")
     publish.add_argument("folder", type=Path, metavar="DIR", help="a folder of runs, such as results/tiny")

@@ -204,7 +204,7 @@ def test_folders_without_records_are_one_line(study, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"^no records in .*empty: 'make report' makes some"):
         find_records(tmp_path / "empty")
     monkeypatch.chdir(tmp_path / "empty")
-    monkeypatch.setattr("reports.records.verify.PUBLISHED_RUNS", Path("none"))
+    monkeypatch.setattr("reports.records.found.PUBLISHED_RUNS", Path("none"))
     with pytest.raises(UserError, match=r"^no records in results or none: 'make report' makes some"):
         verify(parser().parse_args(["verify"]))
     run = study.find(TRAINED)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.records import NAME, UnreadableRecord, read_record
 from reports.records.checks import check_types
-from reports.records.collect import DONE, Result, redo
+from reports.records.collect import DONE, PUBLISHED_RUNS, Result, redo
 from transmix.common.errors import UserError
 
 
@@ -25,6 +25,18 @@ class Found:
     path: Path
     result: Result | None
     problem: str = ""
+
+
+def default_folders() -> list[Path]:
+    """Where records are if nobody says so: the results here, and the published runs of this suite.
+
+    Raises:
+        UserError: there are none.
+    """
+    folders = [folder for folder in (Path("results"), PUBLISHED_RUNS) if next(folder.glob(f"**/{NAME}"), None)]
+    if not folders:
+        raise UserError(f"no records in results or {PUBLISHED_RUNS}: 'make report' makes some")
+    return folders
 
 
 def find_records(folder: Path) -> list[Found]:

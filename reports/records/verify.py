@@ -15,11 +15,11 @@ from experiments.records import NAME, RunInfo, UnreadableRecord
 from experiments.runs import run_id, run_name
 from reports.analysis.words import plural
 from reports.records.checks import check
-from reports.records.collect import PUBLISHED_RUNS, Result, redo
+from reports.records.collect import Result, redo
 from reports.records.data_folders import DataFolders
-from reports.records.found import Found, find_records, read_found
+from reports.records.found import Found, default_folders, find_records, read_found
 from reports.records.recompute import claims
-from transmix.common.errors import CommandEnd, UserError
+from transmix.common.errors import CommandEnd
 from transmix.common.files import sha256
 from transmix.common.progress import progress_bar
 
@@ -66,20 +66,13 @@ def verify(args: argparse.Namespace) -> None:
         UserError: a folder that is not there or holds no records.
         CommandEnd: something does not match.
     """
-    found = [entry for folder in args.folders or _default_folders() for entry in find_records(folder)]
+    found = [entry for folder in args.folders or default_folders() for entry in find_records(folder)]
     tally = check_all(found, args.data)
     for line in tally.missing + tally.wrong:
         print(line)
     if tally.wrong:
         raise CommandEnd(tally.summary)
     print(tally.summary)
-
-
-def _default_folders() -> list[Path]:
-    folders = [folder for folder in (Path("results"), PUBLISHED_RUNS) if next(folder.glob(f"**/{NAME}"), None)]
-    if not folders:
-        raise UserError(f"no records in results or {PUBLISHED_RUNS}: 'make report' makes some")
-    return folders
 
 
 def check_all(found: list[Found], data: Path) -> Tally:
