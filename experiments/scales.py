@@ -16,6 +16,7 @@ from transmix.recipe import Recipe
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
 RANDOM = "random"  # fine-tuning that starts from no weights
 TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
+OWN_BASELINE = "baseline"  # as a teacher: what the row's baseline of Table 1 has become, by the same seed
 TABLE2_ROW = "deit_t"
 
 

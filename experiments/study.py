@@ -15,7 +15,7 @@ from experiments.options import add_options, as_variables, check_choices, option
 from experiments.protocols import PROTOCOLS
 from experiments.rows import rows
 from experiments.runs import Data, Run
-from experiments.scales import PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
+from experiments.scales import OWN_BASELINE, PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.ranges import Range
 from transmix.data.sources import SourceSpec
@@ -156,6 +156,8 @@ class Study:
         own, changed = methods()[method].settings, _concerning(method, self.changed)
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
+        if "teacher" in methods()[method].reads or settings.get("attention_of") == "teacher":
+            settings.setdefault("teacher", OWN_BASELINE)
         return override(self.scale.recipe(row, "baseline"), **settings)
 
     def run(

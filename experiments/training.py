@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
+from experiments.scales import OWN_BASELINE
 from transmix.common.plain import built
 from transmix.common.runtime import Runtime
 from transmix.data.sources import ImageSource
@@ -18,6 +21,8 @@ from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Trainer
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:
     """Train (or continue) and report the accuracy of the weights that the recipe reports."""
     recipe = built(Recipe, run.settings)
+    if recipe.teacher == OWN_BASELINE:
+        recipe = replace(recipe, teacher=str(run.needs[0].folder / WEIGHTS))
     trainer = Trainer(recipe, source, run.folder, run.seed, processes, runtime, {"run": run.id})
     trained = trainer.run()
     files = (WEIGHTS, LOG) if recipe.ema_decay is None else (WEIGHTS, EMA_WEIGHTS, LOG)

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, Assumptions, Work, model_cost
 from experiments.kinds import Kind
 from experiments.runs import Run
-from experiments.scales import table_of
+from experiments.scales import OWN_BASELINE, table_of
 from experiments.study import Study
 from transmix.common.plain import plain
 from transmix.recipe import Recipe
 
 
 def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterator[Run]:
+    made: dict[str, Run] = {}
     for method in study.trained_by(row):
-        yield study.run("train", table_of(method), row, method, seed, plain(study.recipe(row, method)))
+        recipe = study.recipe(row, method)
+        needs = (made["baseline"],) if recipe.teacher == OWN_BASELINE else ()
+        made[method] = study.run("train", table_of(method), row, method, seed, plain(recipe), needs)
+        yield made[method]
 
 
 def _work(run: Run, given: Assumptions) -> Work | None:

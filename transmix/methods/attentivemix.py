@@ -7,11 +7,11 @@ Beta(alpha, alpha) once a batch with alpha 2, at least one. Its documentation sa
 ``SET=mix_options.beta=8``. ``variant=official`` (xden2331/attentive_cutmix@55e133e, attentive_transform.py): the last
 channel alone, k 6.
 
-Differs from both: the teacher is in eval mode (there BatchNorm sees batch statistics) and gets images as normalised for
-it; the partner comes from the batch (official: from the whole set). A convolutional teacher's map is a CAM-like grid
-of 7 x 7 at 224 pixels; a vision transformer's is its patch tokens.
-Teacher: a weights file, ``SET=teacher=resnet50:FILE``, or a run of Table 1. A ResNet-50 of ImageNet makes CIFAR numbers
-no longer from scratch.
+Differs from both: the teacher is in eval mode (there BatchNorm sees batch statistics) and gets images as normalised
+for it; the partner comes from the batch (official: from the whole set). A convolutional teacher's map is a CAM-like
+grid of 7 x 7 at 224 pixels; a vision transformer's is its patch tokens. Teacher: a weights file,
+``SET=teacher=resnet50:FILE``; by default the baseline of Table 1, by the same seed. A ResNet-50 of ImageNet makes
+CIFAR numbers no longer from scratch.
 
 Cost: a forward pass of the teacher. Expected: ImageNet top-1 of DeiT-T 74.07, DeiT-S 80.32, DeiT-B 82.42, PVT-T 74.98,
 PVT-S 79.84 (openmixup, docs/en/mixup_benchmarks/Mixup_imagenet.md). ``make table2 METHODS=cutmix,attentivemix``.

@@ -8,10 +8,10 @@ targets. ``SET=mix_options.blocks=false`` pastes single tokens at random.
 
 The published code makes label maps offline, on whole images, by NFNet-F6 at 576 pixels, and gives an image whose
 share is below smoothing/2 a negative target (``SET=as_published=true``). Here no class gets less than the smoothing,
-and the teacher (``SET=teacher=NAME:FILE``, or a run of Table 1) reads the augmented crop itself: its classifier at
-each place of its last feature map, among the five best classes as there. The grid is the student's, where the code
-has 14 x 14. Its BCE loss is not offered. openmixup's method of this name is another one, without a teacher, and
-weights the images the wrong way round; it is not built.
+and the teacher (``SET=teacher=NAME:FILE``, or by default the baseline of Table 1) reads the augmented crop itself:
+its classifier at each place of its last feature map, among the five best classes as there. The grid is the student's,
+where the code has 14 x 14. Its BCE loss is not offered. openmixup's method of this name is another one, without a
+teacher, and weights the images the wrong way round; it is not built.
 
 Cost: a forward pass of the teacher on TokenMix batches. Expected: ImageNet top-1 of DeiT-T 73.2, DeiT-S 80.8, DeiT-B
 82.9 (Sense-X/TokenMix README). ``make table2 METHODS=cutmix,tokenmix``.

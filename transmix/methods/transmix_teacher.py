@@ -1,7 +1,8 @@
 """TransMix by the class attention of a frozen, trained model: how much a student's young attention costs.
 
-Teacher: a weights file, ``SET=teacher=NAME:FILE``, or a run of Table 1. A public implementation is not known. Costs a
-forward pass of the teacher on CutMix batches. ``make table7 METHODS=transmix,transmix_teacher``.
+Teacher: a weights file, ``SET=teacher=NAME:FILE``; by default the baseline of Table 1, by the same seed. A public
+implementation is not known. Costs a forward pass of the teacher on CutMix batches. ``make table7
+METHODS=transmix,transmix_teacher``.
 """
 
 from __future__ import annotations

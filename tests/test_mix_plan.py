@@ -1,0 +1,41 @@
+"""A method that needs a teacher is planned after the baseline of Table 1, which is one unless a file is named."""
+
+from __future__ import annotations
+
+import pytest
+from made_up import make_study
+
+from transmix.methods import of_table
+
+TAUGHT = ("attentivemix", "tokenmix", "transmix_teacher")
+
+
+def planned(study) -> dict[str, list]:
+    found: dict[str, list] = {}
+    for run in study.plan():
+        if run.kind == "train":
+            found.setdefault(run.method, []).append(run)
+    return found
+
+
+def test_those_with_a_teacher_need_the_baseline_of_their_own_seed(tmp_path):
+    runs = planned(make_study(tmp_path, "--scale", "smoke", "--methods", ",".join(("cutmix", *TAUGHT)), "--seeds", "2"))
+    for name in TAUGHT:
+        assert [run.needs for run in runs[name]] == [(baseline,) for baseline in runs["baseline"]]
+        assert {run.settings["teacher"] for run in runs[name]} == {"baseline"}
+    assert all(run.needs == () for run in runs["cutmix"])
+
+
+def test_a_teacher_from_a_file_needs_no_run(tmp_path):
+    study = make_study(
+        tmp_path, "--scale", "smoke", "--methods", "attentivemix,fmix", "--set", "teacher=resnet50:r50.pth"
+    )
+    runs = planned(study)
+    assert [run.settings["teacher"] for run in runs["attentivemix"]] == ["resnet50:r50.pth"]
+    assert runs["attentivemix"][0].needs == ()
+    assert runs["fmix"][0].settings["teacher"] is None
+
+
+@pytest.mark.parametrize("name", [name for name in of_table("table2") if name != "oracle"])
+def test_each_method_of_table_2_is_planned_at_tiny(name, tmp_path):
+    assert name in planned(make_study(tmp_path, "--scale", "tiny", "--methods", name))
