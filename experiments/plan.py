@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total
 from experiments.kinds import kinds
+from experiments.options import as_variables
 from experiments.protocols import FineTuning
 from experiments.runs import Run
-from experiments.study import Study
+from experiments.study import Study, why_not
+from transmix.methods import methods
 
 Costs = list[tuple[Run, Estimate | None]]
 
@@ -26,6 +28,10 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
         yield _line(status[run.id], *([_numbers(cost)] if known else []), f"{run.name:{width}}", run.command)
     done = sum(state == "done" for state in status.values())
     yield f"{done} of {len(costs)} runs done at scale {study.scale.name} ({study.scale.purpose})"
+    if "METHODS=all" in as_variables(study.options):
+        left_out = {name: why_not(name, study) for name in methods()}
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items() if reason)
+        yield from _wrapped([f"Ways to mix that this study cannot train: {reasons or 'none'}."])
     if known:
         yield ""
         yield from _totals(costs, [(run, cost) for run, cost in costs if status[run.id] != "done"], given)

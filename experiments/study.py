@@ -22,7 +22,7 @@ from transmix.data.sources import SourceSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe, override, parse_settings
 
-OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs", "teacher")  # settings
+OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs")  # settings
 MOST = 1200  # rows times seeds: at paper scale 23,000 runs, which are planned in seconds
 IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
@@ -232,29 +232,33 @@ def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
 def _chosen(text: str, study: Study) -> tuple[str, ...]:
     """Methods by name, or all that a study can train."""
     if text == "all":
-        return tuple(name for name in methods() if _possible(name, study))
+        return tuple(name for name in methods() if not why_not(name, study))
     for name in text.split(","):
         if name not in methods():
             raise unknown_name("method", name, methods())
         if _needs_masks(name) and not study.masked:
             raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
+        if not any(name in trained_by(row, (name,)) for row in study.rows):
+            raise UserError(f"--methods {name} trains none of the study's rows: add --rows {TABLE2_ROW}, Table 2's")
     return tuple(text.split(","))
 
 
-def _possible(method: str, study: Study) -> bool:
+def why_not(method: str, study: Study) -> str:
+    """Why a study cannot train by a method, in a few words; empty where it can."""
     try:
         study.recipe(TABLE2_ROW, method)
-    except UserError:
-        return False
-    return study.masked or not _needs_masks(method)
+    except UserError as error:
+        return str(error)
+    return "the data have no object masks" if _needs_masks(method) and not study.masked else ""
 
 
 def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
     """Of changed settings those that concern a method: the others would make other runs of it, with the same result."""
     declared = methods()[method]
     left_out = set() if reads_attention(method) else {*OF_ATTENTION}
-    if "teacher" in declared.reads:
-        left_out.discard("teacher")
+    labels_by = "" if left_out else (changed | declared.settings).get("attention_of")
+    if "teacher" not in (*declared.reads, labels_by):
+        left_out.add("teacher")
     options = {name: value for name, value in changed.get("mix_options", {}).items() if name in declared.options}
     kept = {name: value for name, value in changed.items() if name not in left_out and name != "mix_options"}
     return kept | ({"mix_options": options} if options else {})

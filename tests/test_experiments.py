@@ -14,9 +14,11 @@ import pytest
 import timm
 import torch
 
+from experiments.estimate import Assumptions
 from experiments.kinds.natural import folders
 from experiments.kinds.occlusion import sweep
 from experiments.makefile import fragment
+from experiments.plan import plan_lines
 from experiments.protocols import FineTuning
 from experiments.published import model_name, table1
 from experiments.rows import paper_rows, rows
@@ -114,6 +116,10 @@ def test_all_methods_are_those_that_a_study_can_train(tmp_path):
     ):
         trained = study(*options, "--methods", "all").trained_by("deit_t")
         assert [name for name in trained if name in ("none", "cutmix", "oracle")] == known
+    said = " ".join(plan_lines(study("--scale", "tiny", "--methods", "all"), Assumptions()))
+    assert "oracle (label_rule=oracle needs the object masks that resident=True reads: set both)" in said
+    with pytest.raises(UserError, match="--methods cutmix trains none of the study's rows: add --rows deit_t"):
+        study("--rows", "pvt_t", "--methods", "cutmix")
     with pytest.raises(UserError, match="--methods oracle needs object masks"):
         study("--scale", "lab", "--imagenet", str(tmp_path), "--methods", "oracle")
 
@@ -349,6 +355,8 @@ def test_settings_of_attention_and_of_a_method_change_no_other_runs(plugins):
 
     assert changed("mix_options.holes=20") == {"far_d"}
     assert changed("attention_block=-2", "label_warmup_epochs=3") == {"transmix"}
+    assert not changed("teacher=weights.safetensors")
+    assert changed("attention_of=teacher", "teacher=weights.safetensors") == {"transmix"}
     assert changed("lr=1e-3") == {"baseline", "transmix", "none", "far_d"}
     with pytest.raises(UserError, match="unknown mix_option of the methods that are trained 'hole': did you mean 'hol"):
         study(*options, "--set", "mix_options.hole=1")
