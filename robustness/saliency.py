@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from experiments.protocols import SALIENT, Sweep
 from experiments.trained import TrainedModel
-from robustness.masks import open_masks
+from robustness.masks import check_masks, open_masks
 from robustness.patches import Grid
 from transmix.attention import ClassAttention, token_grid
 from transmix.common.errors import UserError
@@ -101,7 +101,10 @@ def find_saliency(
         raise UserError(f"saliency 'objects' needs masks, and {where} has none beside it: choose attention or dino")
     names = [images.filename(index) for index in range(len(images))]
     view = trained.view
-    return Objects(open_masks(masks, names, view.image_size, view.crop, view.crop_mode), grid)
+    found = open_masks(masks, names, view.image_size, view.crop, view.crop_mode)
+    if images.folder is not None:
+        check_masks(found, [images.filename(index, absolute=True) for index in range(len(images))])
+    return Objects(found, grid)
 
 
 def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None) -> Tensor:

@@ -148,5 +148,5 @@ def test_the_oracle_needs_a_resident_set():
 
 def test_a_missing_mask_is_named(masked):
     (masked.parent / "images_masks" / "train" / "c1" / "3.png").unlink()
-    with pytest.raises(UserError, match=r"c1/3\.png cannot be read: write the data again"):
+    with pytest.raises(UserError, match=r"c1/3\.png .*: write the data again"):
         batches(small_recipe(**PLAIN, label_rule="oracle"), masked / "train")

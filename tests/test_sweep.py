@@ -21,7 +21,7 @@ from experiments.protocols import Sweep
 from experiments.trained import TrainedModel
 from robustness import sweep as sweep_module
 from robustness.answers import Answers
-from robustness.masks import Instances, LabelMaps, open_masks
+from robustness.masks import Instances, LabelMaps, OwnMasks, open_masks
 from robustness.models import load_trained_model
 from robustness.saliency import DinoAttention, Objects, OwnAttention, find_saliency
 from robustness.settings import settings_of
@@ -32,7 +32,6 @@ from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.common.stopping import Stopped
 from transmix.data.loaders import Normalizer, Samples, eval_transform
-from transmix.data.objects import ObjectMasks
 from transmix.data.sources.folders import FolderImages
 from transmix.data.view import View
 from transmix.models import create_model
@@ -328,9 +327,9 @@ def test_masks_in_the_layouts_of_ade20k_and_coco(tmp_path):
     with pytest.raises(UserError, match="no masks at"):
         open_masks(tmp_path / "nowhere", ["cat/b.jpg"], 64, 1.0)
     (tmp_path / "instances.json").write_text("[]")
-    with pytest.raises(UserError, match="not a list of COCO instances"):
+    with pytest.raises(UserError, match="no list of COCO's format"):
         open_masks(tmp_path / "instances.json", ["cat/b.jpg"], 64, 1.0)
-    assert type(open_masks(tmp_path, ["./b.jpg"], 64, 1.0)) is ObjectMasks
+    assert type(open_masks(tmp_path, ["./b.jpg"], 64, 1.0)) is OwnMasks
 
 
 def test_objects_need_masks(shared_folders):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from transmix.common.errors import UserError
+from transmix.data.opening import PNG, UnreadableImage, read_pixels
 from transmix.data.sources import Images
 
 
@@ -33,7 +34,12 @@ class ObjectMasks(Dataset):
         image_size: pixels.
         crop: as `Recipe.eval_crop`.
         crop_mode: timm's.
+
+    Attributes:
+        remedy: what to do about a mask that cannot be read.
     """
+
+    remedy = "write the data again"
 
     def __init__(
         self, folder: Path, images: Sequence[str], image_size: int, crop: float, crop_mode: str = "center"
@@ -49,16 +55,18 @@ class ObjectMasks(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         return self._transform(self.picture(index))[0] > 127
 
+    def path(self, index: int) -> Path:
+        """Of the mask of image `index`."""
+        return self.folder / Path(self.images[index]).with_suffix(".png")
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(width, height) of the mask of image `index`, which is read for it."""
+        return self.picture(index).size
+
     def picture(self, index: int) -> Image.Image:
         """The mask of image `index` as it lies on disk: white where the object is."""
-        return self.read(Path(self.images[index]).with_suffix(".png"))
-
-    def read(self, name: Path) -> Image.Image:
-        """A picture in the folder of masks."""
-        path = self.folder / name
+        path = self.path(index)
         try:
-            with Image.open(path) as mask:
-                mask.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"object mask {path} cannot be read: write the data again") from error
-        return mask
+            return read_pixels(path, PNG)
+        except UnreadableImage as error:
+            raise UserError(f"object mask {path} {error}: {self.remedy}") from error
