@@ -44,7 +44,12 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:
-    """Run a command-line entry point; a `CommandEnd` becomes its line on stderr and its exit status."""
+    """Run a command-line entry point; a `CommandEnd` becomes its line on stderr and its exit status.
+
+    Characters that the output's encoding lacks are written as escapes, ``\\xd7``.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except CommandEnd as end:
