@@ -1,0 +1,242 @@
+"""The paper's claims one by one: what was run here, the effect, and whether it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from experiments.published import model_name
+from reports.analysis.arms import Arm, arm_of, metric
+from reports.analysis.gains import GainRow, gain_rows
+from reports.analysis.names import BASELINE, TRANSMIX
+from reports.analysis.statistics import Estimate, estimate_numbers, mean_interval
+from reports.analysis.verdicts import NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge
+from reports.analysis.words import estimate_text, number, plural
+from reports.formats.table import NOT_RUN, Cell, Column, Source, Table, missing
+from reports.records.collect import Collected
+from reports.tables import Numbers, TableSpec, occlusion, table3, table4, table5
+from reports.tables._fine_tuning import Task, setups
+
+NO_NUMBER = "yes, in its abstract; no number in the slides"
+CAPTION = (
+    "What the paper claims and what the runs of this study, scale {scale}, say of it. Effects are TransMix minus the "
+    "baseline (of λ: area’s error minus attention’s), paired by seed, mean ± 95 % interval over seeds, of several "
+    "models the mean over them; above zero they support the claim. A claim is shown where a two-sided paired t-test is "
+    "below 5 % after Holm’s correction for all claims tested on this page, and one about every model where each of "
+    "them shows it; where it is not shown, the seeds are those that would show the published effect, else the one seen "
+    "here, in 80 % of studies, if the spread is what these few show."
+)
+COLUMNS = (
+    Column("claim", "Claim", align="left"),
+    Column("paper", "The paper says", align="left"),
+    Column("here", "Run here", align="left"),
+    Column("effect", "Effect"),
+    Column("verdict", "Verdict", align="left"),
+    Column("where", "More", align="left"),
+)
+Pair = tuple[Arm, Arm]  # what is compared with, and what is compared
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a study has about a claim.
+
+    Attributes:
+        pairs: baseline and TransMix by model, or whatever is compared, those without any record left out.
+        unit: of the effect.
+        sign: -1 where a smaller value supports the claim.
+        digits: of the effect, after the point.
+        expected: the published effect, in the unit; None where the slides give none.
+        every: whether the claim is about each model for itself.
+        exact: whether the claim is that nothing differs, in counts that have no spread.
+    """
+
+    pairs: dict[str, Pair]
+    unit: str = "points"
+    sign: int = 1
+    digits: int = 2
+    expected: float | None = None
+    every: bool = False
+    exact: bool = False
+
+    @property
+    def gains(self) -> dict[str, Estimate]:
+        """The effect over seeds, above zero where it supports the claim: of each model, or of their mean."""
+        apart = {name: self._by_seed(*pair) for name, pair in self.pairs.items()}
+        apart = {name: values for name, values in apart.items() if values}
+        if self.every or len(apart) < 2:
+            return {name: mean_interval([*values.values()]) for name, values in apart.items()}
+        shared = sorted(set.intersection(*map(set, apart.values())))
+        means = [fmean(values[seed] for values in apart.values()) for seed in shared]
+        return {f"mean of {len(apart)} models": mean_interval(means)} if means else {}
+
+    def _by_seed(self, before: Arm, after: Arm) -> dict[int, float]:
+        shared = sorted(before.by_seed.keys() & after.by_seed.keys())
+        return {seed: self.sign * (after.by_seed[seed] - before.by_seed[seed]) for seed in shared}
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The records behind the effect."""
+        return tuple(source for pair in self.pairs.values() for arm in pair for source in arm.sources)
+
+    @property
+    def evidence(self) -> Evidence:
+        """For the verdict."""
+        return Evidence(tuple(self.gains.values()), self.expected)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One of the paper's claims.
+
+    Attributes:
+        text: as people say it.
+        paper: what the slides say of it.
+        find: what a study has about it.
+        where: the table that has the numbers.
+    """
+
+    text: str
+    paper: Callable[[list[GainRow]], str]
+    find: Callable[[Collected, list[GainRow]], Finding]
+    where: str
+
+
+def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
+    def error(row: str, rule: str) -> Arm:
+        return arm_of(collected, "lambda", row, TRANSMIX).of(metric(f"error_{rule}"))
+
+    pairs = {model_name(row): (error(row, "area"), error(row, "attention")) for row in collected.study.rows}
+    return Finding(pairs, unit="of λ", sign=-1, digits=3)
+
+
+def _trained(collected: Collected, trained: list[GainRow]) -> dict[str, Pair]:
+    return {row.model: (row.arms[BASELINE], row.arms[TRANSMIX]) for row in trained}
+
+
+def _top1(collected: Collected, trained: list[GainRow]) -> Finding:
+    published = [row.published_gain for row in trained if row.published_gain is not None]
+    return Finding(_trained(collected, trained), expected=fmean(published) if published else None)
+
+
+def _every(collected: Collected, trained: list[GainRow]) -> Finding:
+    return Finding(_trained(collected, trained), every=True)
+
+
+def _parameters(collected: Collected, trained: list[GainRow]) -> Finding:
+    pairs = {
+        name: tuple(arm.of(metric("parameters")) for arm in pair) for name, pair in _trained(collected, trained).items()
+    }
+    return Finding(pairs, unit="parameters", digits=0, exact=True)
+
+
+def _fine_tuned(task: Task) -> Callable[[Collected, list[GainRow]], Finding]:
+    def find(collected: Collected, trained: list[GainRow]) -> Finding:
+        of = metric(task.columns[0].key)
+        return Finding(
+            {
+                setup.name: (setup.arms[BASELINE].of(of), setup.arms[TRANSMIX].of(of))
+                for setup in setups(collected, task)
+                if setup.arms.keys() >= {BASELINE, TRANSMIX}
+            }
+        )
+
+    return find
+
+
+def _measured(table: Any) -> Callable[[Collected, list[GainRow]], Finding]:
+    def find(collected: Collected, trained: list[GainRow]) -> Finding:
+        arms = {model_name(row): table.arms_of(collected, row) for row in collected.study.rows}
+        return Finding({name: (by[BASELINE], by[TRANSMIX]) for name, by in arms.items() if TRANSMIX in by})
+
+    return find
+
+
+def _paper_gains(rows: list[GainRow]) -> str:
+    gains = [row.published_gain for row in rows if row.published_gain is not None]
+    low, high = (number(end, 1, sign=True) for end in (min(gains), max(gains)))
+    return f"{number(fmean(gains), 1, sign=True)} points of top-1, mean of {len(gains)} models ({low} to {high})"
+
+
+def _no_number(rows: list[GainRow]) -> str:
+    return NO_NUMBER
+
+
+CLAIMS = {
+    "a": Claim("Attention’s λ is nearer the truth than area’s", lambda rows: "the premise; no number", _lambda, "λ"),
+    "b": Claim("Top-1 rises", _paper_gains, _top1, "Table 1"),
+    "c": Claim("For every family and size", lambda rows: "each of the twelve models gains", _every, "Table 1"),
+    "d": Claim(
+        "At no cost in parameters (in time: make bench)", lambda rows: "no extra parameters", _parameters, "Table 1"
+    ),
+    "e": Claim("Better segmentation", _no_number, _fine_tuned(table3.TASK), "Table 3"),
+    "f": Claim("Better detection and instance segmentation", _no_number, _fine_tuned(table4.TASK), "Table 4"),
+    "g": Claim("More robust to occlusion", _no_number, _measured(occlusion), "Occlusion"),
+    "h": Claim("More robust to natural adversarial images", _no_number, _measured(table5), "Table 5"),
+}
+
+
+def verdicts(collected: Collected) -> dict[str, tuple[Finding, Verdict]]:
+    """What is found about every claim, and the verdicts, corrected for all that are tested."""
+    trained = [row for row in gain_rows(collected) if all(row.arms[name].by_seed for name in (BASELINE, TRANSMIX))]
+    found = {key: claim.find(collected, trained) for key, claim in CLAIMS.items()}
+    judged = judge({key: finding.evidence for key, finding in found.items() if not finding.exact})
+    counted = {key: _counted(finding) for key, finding in found.items() if finding.exact}
+    return {key: (finding, (judged | counted)[key]) for key, finding in found.items()}
+
+
+def _counted(finding: Finding) -> Verdict:
+    """The verdict on a claim that counts do not differ: exact, so without a test."""
+    differences = [gain.mean for gain in finding.gains.values()]
+    if not differences:
+        return Verdict(NOT_TESTED)
+    return Verdict(OPPOSITE if any(differences) else SHOWN)
+
+
+def build(collected: Collected) -> Table:
+    """A line for each claim."""
+    paper, found = gain_rows(collected), verdicts(collected)
+    lines = tuple(_cells(CLAIMS[key], paper, *found[key], key) for key in CLAIMS)
+    tested = sum(verdict.p is not None for _, verdict in found.values())
+    notes = [f"{plural(tested, 'claim')} tested here, for which p-values are corrected."] if tested else []
+    single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
+    notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
+    return Table("claims", CAPTION.format(scale=collected.study.scale.name), COLUMNS, lines, tuple(notes))
+
+
+def _cells(claim: Claim, paper: list[GainRow], finding: Finding, verdict: Verdict, key: str) -> dict[str, Cell]:
+    gains = finding.gains
+    cells = {"claim": Cell(f"({key}) {claim.text}"), "paper": Cell(claim.paper(paper), "published")}
+    cells |= {"where": Cell(claim.where)}
+    if not gains:
+        return cells | {"here": missing(NOT_RUN), "effect": missing(NOT_RUN), "verdict": Cell(verdict.text)}
+    seeds = sorted({gain.count for gain in gains.values()})
+    ends = sorted(gains.values(), key=lambda gain: gain.mean)
+    ends = ends if len(ends) == 1 else [ends[0], ends[-1]]
+    effect = " to ".join(estimate_text(gain, sign=True, digits=finding.digits) for gain in ends)
+    return cells | {
+        "here": Cell(f"{', '.join(finding.pairs)}; {' to '.join(plural(count, 'seed') for count in seeds)}"),
+        "effect": Cell(f"{effect} {finding.unit}", "measured", finding.sources),
+        "verdict": Cell(verdict.text),
+    }
+
+
+def numbers(collected: Collected) -> Numbers:
+    """The table for programs, unrounded: a line for each claim and effect."""
+    return [line for key, (finding, verdict) in verdicts(collected).items() for line in _numbers(key, finding, verdict)]
+
+
+def _numbers(key: str, finding: Finding, verdict: Verdict) -> Numbers:
+    shared = {"claim": key, "text": CLAIMS[key].text, "unit": finding.unit, "published": finding.expected}
+    ends = {"verdict": verdict.word, "p_holm": verdict.p, "seeds_needed": verdict.seeds}
+    ends |= {"records": " ".join(dict.fromkeys(source.id for source in finding.sources))}
+    gains = finding.gains or {"": None}
+    return [
+        shared | {"of": name, "seeds": gain.count if gain else 0} | estimate_numbers("effect", gain) | ends
+        for name, gain in gains.items()
+    ]
+
+
+TABLE = TableSpec(label="Claims", title="The paper’s claims", build=build, numbers=numbers, position=0)
