@@ -112,8 +112,8 @@ def page(args: argparse.Namespace) -> None:
     except OSError as error:
         raise UserError(f"cannot write the report into {folder} ({error}): choose another --results") from error
     warn(report.problems)
-    first = next(iter(report.sections.values()))
-    print_table(first.table.without(*first.spec.details))
+    for section in [*report.sections.values()][:2]:  # the claims and Table 1
+        print_table(section.table.without(*section.spec.details))
     return print(f"Report: {page}")
 
 
