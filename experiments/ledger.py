@@ -10,6 +10,8 @@ Standard library only.
 from __future__ import annotations
 
 from experiments.entries import Alternative, Entry, as_deit_itself
+from experiments.mixing_ledger import ENTRIES as WAYS_TO_MIX
+from experiments.mixing_ledger import SOURCES as OF_WAYS_TO_MIX
 from experiments.rows import family, paper_rows
 
 SOURCES = {
@@ -21,6 +23,7 @@ SOURCES = {
     "PatchDrop": "Muzammal-Naseer/Intriguing-Properties @9aa9fea",
     "openmixup": "a re-implementation, Westlake-AI/openmixup @37e1372",
     "timm": "timm 1.0.31, whose models are trained here",
+    **OF_WAYS_TO_MIX,
 }
 ALL = paper_rows()
 DEIT, PVT, XCIT, CAIT = map(family, ("deit", "pvt", "xcit", "cait"))
@@ -237,6 +240,7 @@ LEDGER: dict[str, tuple[Entry, ...]] = {
             "dimension, the mask of a box we tried differed on 16 % of the tokens.",
         ),
     ),
+    "Ways to mix": WAYS_TO_MIX,
     "Published numbers": (
         Entry(
             "Size of the gain",

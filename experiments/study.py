@@ -259,6 +259,8 @@ def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
     labels_by = "" if left_out else (changed | declared.settings).get("attention_of")
     if "teacher" not in (*declared.reads, labels_by):
         left_out.add("teacher")
+    if not declared.own:
+        left_out.add("as_published")
     options = {name: value for name, value in changed.get("mix_options", {}).items() if name in declared.options}
     kept = {name: value for name, value in changed.items() if name not in left_out and name != "mix_options"}
     return kept | ({"mix_options": options} if options else {})

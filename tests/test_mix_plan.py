@@ -36,6 +36,16 @@ def test_a_teacher_from_a_file_needs_no_run(tmp_path):
     assert runs["fmix"][0].settings["teacher"] is None
 
 
+def test_known_faults_concern_only_methods_with_functions_of_their_own(tmp_path):
+    usual, faulty = (
+        planned(make_study(tmp_path, "--scale", "smoke", "--methods", "cutmix,fmix", *changed))
+        for changed in ((), ("--set", "as_published=true"))
+    )
+    for name in ("baseline", "transmix", "cutmix"):
+        assert faulty[name][0].id == usual[name][0].id
+    assert faulty["fmix"][0].id != usual["fmix"][0].id
+
+
 @pytest.mark.parametrize("name", [name for name in of_table("table2") if name != "oracle"])
 def test_each_method_of_table_2_is_planned_at_tiny(name, tmp_path):
     assert name in planned(make_study(tmp_path, "--scale", "tiny", "--methods", name))
