@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from timm.data.readers.reader import Reader
@@ -35,6 +35,7 @@ from timm.data.readers.reader import Reader
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
 from transmix.common.progress import progress_bar
+from transmix.data.opening import check_regular
 from transmix.data.sources.images import StrictImages
 from transmix.data.sources.source import (
     SPLITS,
@@ -49,6 +50,8 @@ from transmix.data.sources.source import (
 from transmix.data.sources.spec import SourceSpec
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+LARGEST = 2**31 - 1  # bytes of an image, as an index holds them
+LABEL_BYTES = 1 << 20  # of a label's file; many times what is ever in one
 INFO = ("_info.json", "info.json")
 KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
 META = re.compile(r"__[^/]*__(?:$|/)")  # WebDataset keeps remarks in members of such names
@@ -159,7 +162,7 @@ def _shards_of_info(info: Path, split: str) -> list[ShardFile]:
         about = splits[name]
         files = zip(about["filenames"], about["shard_lengths"], strict=True)
         shards = [ShardFile(info.parent / file, samples, about.get("alt_label", "")) for file, samples in files]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{info} does not describe shards as timm expects ({error!r}): mend it or remove it") from error
     absent = next((shard.path for shard in shards if not shard.path.is_file()), None)
     if absent:
@@ -210,7 +213,9 @@ def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None
         for key, files in samples:
             image = next((files[suffix] for suffix in IMAGE_SUFFIXES if suffix in files), None)
             if image is None:
-                raise UserError(f"sample {key} of shard {shard.path} has no image ({', '.join(IMAGE_SUFFIXES)})")
+                raise UserError(f"{_named(key, shard)} has no image ({', '.join(IMAGE_SUFFIXES)})")
+            if image.size > LARGEST:
+                raise UserError(f"{_named(key, shard)} has an image of {image.size:,} bytes: leave it out")
             label = _label(shard, key, files, file)
             if label < 0 and shard.label_field:
                 continue
@@ -223,12 +228,13 @@ def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None
 def _samples(path: Path) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Each sample's key and its files by suffix."""
     try:
+        check_regular(path)
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             tar.fileobj.seek(tar.offset)  # where tarfile stopped; a whole .tar file has blocks of zeros there
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError(f"no end mark at byte {tar.offset}")
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError, ValueError, OverflowError, MemoryError) as error:
         raise UserError(
             f"shard {path} is cut off, damaged or not an uncompressed .tar file ({error}): copy it again"
         ) from error
@@ -242,14 +248,33 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
 
 def _label(shard: ShardFile, key: str, files: dict[str, tarfile.TarInfo], file: BinaryIO) -> int:
     def content(suffix: str) -> bytes:
+        if files[suffix].size > LABEL_BYTES:
+            raise ValueError(f"{files[suffix].size} bytes are no label")
         file.seek(files[suffix].offset_data)
         return file.read(files[suffix].size)
 
     try:
         if "cls" in files and not shard.label_field:
-            return int(content("cls"))
-        return int(json.loads(content("json"))[shard.label_field or "label"])
-    except (KeyError, ValueError, TypeError) as error:
+            return _whole(int(content("cls")))
+        return _whole(json.loads(content("json"))[shard.label_field or "label"])
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         where = "" if shard.label_field else ".cls, or "
         field = shard.label_field or "label"
-        raise UserError(f"sample {key} of shard {shard.path} has no class number in {where}{field} of .json") from error
+        raise UserError(f"{_named(key, shard)} has no class number in {where}{field} of .json: relabel it") from error
+
+
+def _whole(label: Any) -> int:
+    """A label as a number that an index holds; 3.0 and "3" are 3, as for timm.
+
+    Raises:
+        ValueError: it is none, or out of range.
+    """
+    found = int(label)
+    if isinstance(label, bool) or (isinstance(label, float) and found != label) or abs(found) >= 2**31:
+        raise ValueError(f"{label!r} is no class number")
+    return found
+
+
+def _named(key: str, shard: ShardFile) -> str:
+    """A sample for a message, however long its name is."""
+    return f"sample {ascii(key)[1:-1][:60]} of shard {shard.path}"
