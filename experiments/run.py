@@ -70,11 +70,19 @@ def run(study: Study, args: argparse.Namespace) -> None:
             return
         for need in task.needs:
             need.record()
+        check(task)
         source = prepare(task.data, processes)
         with processes.holding(task.folder):
             if args.restart:
                 processes.lead(lambda: clear(task.folder))
             carry_out(task, source, processes, runtime)
+
+
+def check(task: Run) -> None:
+    """Let who carries out the run look at its settings, if there is something to look at (a function ``check``)."""
+    module = importlib.import_module(kinds()[task.kind].execute)
+    if hasattr(module, "check"):
+        module.check(task)
 
 
 def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:

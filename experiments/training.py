@@ -11,11 +11,17 @@ from experiments.scales import OWN_BASELINE
 from transmix.common.plain import built
 from transmix.common.runtime import Runtime
 from transmix.data.sources import ImageSource
+from transmix.models.build import check_model
 from transmix.models.cost import forward_macs, skeleton
 from transmix.recipe import Recipe
 from transmix.training.distributed import Processes
 from transmix.training.log import NAME as LOG
 from transmix.training.loop import EMA_WEIGHTS, WEIGHTS, Trainer
+
+
+def check(run: Run) -> None:
+    """Raise `UserError` if the run's model cannot be trained so, before its data is made or read."""
+    check_model(built(Recipe, run.settings))
 
 
 def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtime) -> Outcome:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from experiments.__main__ import main
 from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
 from experiments.scales import SCALES
-from transmix.common.errors import UserError
+from transmix.common.errors import UserError, exit_on_user_error
 from transmix.common.ranges import Range, check, check_field, choice, number, text
 from transmix.data.loaders import eval_transform, train_transform
+from transmix.models.build import check_model
 from transmix.recipe import INTERPOLATIONS, Recipe, override, parse_settings
 
 ROOT = Path(__file__).parent.parent
@@ -263,3 +265,40 @@ runpy.run_module("{module}", run_name="__main__")
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "nope"}, "unknown model 'nope': did you mean"),
+        ({"model": "vit_tiny_patch16_224.nope"}, "unknown pretrained tag of vit_tiny_patch16_224 'nope'"),
+        ({"model": "resnet18"}, "model=resnet18: ResNet has no class attention to mix labels by"),
+        ({"image_size": 100}, "for image_size=100: the size must be a multiple of 8 px"),
+        ({"image_size": 7}, "for image_size=7"),
+        ({"image_size": 1}, "for image_size=1"),
+        ({"model": "pvt_micro_tiny_patch2_64", "image_size": 40}, "multiple of 16 px"),
+        ({"model": "xcit_micro_tiny_patch8_64", "image_size": 60}, "should divide image dimensions evenly"),
+        ({"attention_head": 5}, "attention_head=5: the block has heads 0 to 1"),
+        ({"attention_block": 9}, "attention_block=9"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_so_is_one_line(change, message):
+    with pytest.raises(UserError) as caught:
+        check_model(dataclasses.replace(SMOKE, label_rule="mean", **change))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_a_model_of_another_kind_trains_by_area():
+    check_model(dataclasses.replace(SMOKE, model="test_resnet"))
+
+
+def test_the_model_is_looked_at_before_the_data(tmp_path, monkeypatch, capsys):
+    words = "run table1.deit_t.transmix.seed0 --scale smoke --set image_size=100 --device cpu"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["experiments", *words.split()])
+    with pytest.raises(SystemExit):
+        exit_on_user_error(main)
+    assert "must be a multiple of 8 px" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from test_attention import explicit, small_vit
+from timm.models import VisionTransformer
 from timm.task import ClassificationTask
 
 from transmix import TransMixTask
+from transmix.common.errors import UserError
 from transmix.labels import Box, area_share, mixed_targets, pasted_share, token_mask
 from transmix.mixing import MixPolicy, cutmix, mixup
+from transmix.models import create_model
 
 LABELS = torch.tensor([0, 3, 5, 6])
 
@@ -98,3 +101,96 @@ def test_any_model_can_be_a_baseline():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 7))
     result = TransMixTask(model, 7, "area", MixPolicy(mixup_alpha=0))(torch.randn(4, 3, 8, 8), LABELS)
     assert torch.isfinite(result["loss"])
+
+
+def vit(**settings) -> VisionTransformer:
+    torch.manual_seed(0)
+    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 7}
+    return VisionTransformer(**(shape | settings)).train()
+
+
+def own_row(model: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
+    """The class token's attention on patches as the last block itself computes it, mean over heads: (B, P)."""
+    attn, seen = model.blocks[-1].attn, []
+    handle = attn.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model(images)
+    handle.remove()
+    query, key, _ = attn.qkv(seen[0]).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    logits = attn.q_norm(query) @ attn.k_norm(key).transpose(-2, -1) * attn.scale
+    return logits.softmax(-1).mean(1)[:, 0, 1:]
+
+
+def test_a_model_that_normalises_queries_and_keys(images):
+    model = vit(qk_norm=True)
+    for norm in (model.blocks[-1].attn.q_norm, model.blocks[-1].attn.k_norm):
+        torch.nn.init.normal_(norm.weight)
+    mix, box = cutmix(images, Box(4, 20, 8, 32)), Box(4, 20, 8, 32)
+    result = TransMixTask(model, 7)(images, LABELS, mix=mix)
+    lam = pasted_share(area_share(box, (32, 32)), own_row(model, mix.images), token_mask(box, (32, 32), (4, 4)))
+    torch.testing.assert_close(result["lam"], lam)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (16, 64), (64, 16)])
+def test_other_sizes_are_labelled_on_their_own_grid(size):
+    model = vit(dynamic_img_size=True)
+    images, box = torch.randn(4, 3, *size), Box(0, 8, 8, 16)
+    mix = cutmix(images, box)
+    result = TransMixTask(model, 7)(images, LABELS, mix=mix)
+    mask = token_mask(box, size, (size[0] // 8, size[1] // 8))
+    lam = pasted_share(area_share(box, size), own_row(model, mix.images), mask)
+    torch.testing.assert_close(result["lam"], lam)
+
+
+def test_a_size_of_no_whole_patches_is_one_line():
+    task = TransMixTask(vit(dynamic_img_size=True, dynamic_img_pad=True), 7)
+    with pytest.raises(UserError, match="no whole number of patches of 8 x 8"):
+        task(torch.randn(4, 3, 30, 32), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.eye(7)[LABELS], r"float32 \(4, 7\), one-hot or soft: give class indices"),
+        (torch.eye(7)[LABELS].long(), "one-hot or soft"),
+        (LABELS.float(), r"float32 \(4,\): give whole class indices"),
+        (LABELS[:3], r"int64 \(3,\): give whole class indices \(4,\)"),
+        (LABELS > 3, "bool"),
+        (LABELS + 3, "3 to 9, the classes 0 to 6"),
+        (LABELS - 1, "-1 to 5, the classes 0 to 6"),
+    ],
+)
+def test_other_targets_are_one_line(images, labels, message):
+    with pytest.raises(UserError, match=message):
+        TransMixTask(vit(), 7)(images, labels)
+
+
+def test_other_outputs_and_images_are_one_line(images):
+    with pytest.raises(UserError, match=r"returns float32 \(4, 7\), num_classes is 5"):
+        TransMixTask(vit(), 5)(images, LABELS.clamp(max=4))
+    distilled = create_model("deit_tiny_distilled_patch16_224", img_size=32, num_classes=7)
+    distilled.set_distilled_training(True)
+    task = TransMixTask(distilled.train(), 7)
+    with pytest.raises(UserError, match=r"returns 2 outputs.*set_distilled_training\(False\)"):
+        task(images, LABELS)
+    distilled.set_distilled_training(False)
+    assert task(images, LABELS)["output"].shape == (4, 7)
+    for wrong in (images[0], (255 * images).to(torch.uint8), images[:0]):
+        with pytest.raises(UserError, match="give normalised floats"):
+            TransMixTask(vit(), 7)(wrong, LABELS[: len(wrong)])
+
+
+@pytest.mark.parametrize("form", ["channels_last", "transposed", "one", "uint8 labels"])
+def test_layouts_and_a_single_image(images, form):
+    model = vit()
+    task = TransMixTask(model, 7, rng=np.random.default_rng(0))
+    if form == "one":
+        assert torch.isfinite(task(images[:1], LABELS[:1])["loss"])
+        return
+    expected = task(images, LABELS)["loss"]
+    task.rng = np.random.default_rng(0)
+    if form == "channels_last":
+        images = images.contiguous(memory_format=torch.channels_last)
+    elif form == "transposed":
+        images = images.transpose(2, 3).contiguous().transpose(2, 3)
+    labels = LABELS.to(torch.uint8) if form == "uint8 labels" else LABELS
+    torch.testing.assert_close(task(images, labels)["loss"], expected)

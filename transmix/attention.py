@@ -54,7 +54,7 @@ def _self_attention(model: VisionTransformer) -> list[nn.Module | None]:
     if model.cls_token is None:
         return [None]
     modules = [getattr(block, "attn", None) for block in model.blocks]
-    return [attn if type(attn) is Attention and isinstance(attn.q_norm, nn.Identity) else None for attn in modules]
+    return [attn if type(attn) is Attention else None for attn in modules]
 
 
 def _attention_in(blocks: str) -> Callable[[nn.Module], list[nn.Module | None]]:
@@ -180,6 +180,9 @@ class ClassAttention(Reader):
         if head is not None and not 0 <= head < module.num_heads:
             raise UserError(f"attention_head={head}: the block has heads 0 to {module.num_heads - 1}")
         self.grid = tuple(family.grid(model))
+        if family.grid is _patch_grid:  # of each input's own size, where the model takes several
+            self._patch = to_2tuple(model.patch_embed.patch_size)
+            self._handles.append(model.patch_embed.register_forward_pre_hook(self._look_at_size))
         self._head = head
         self._query_key = family.query_key
         self._prefix = model.num_prefix_tokens
@@ -190,9 +193,23 @@ class ClassAttention(Reader):
             return
         tokens = inputs[0].detach()
         with torch.no_grad(), _without_autocast(tokens):
-            attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
+            if _norms(module):
+                attention = normed_class_row(tokens.float(), module)
+            else:
+                attention = class_row(tokens.float(), *self._query_key(module), module.num_heads, module.scale)
             attention = attention[:, :, self._prefix :]
             self._seen = attention.mean(1) if self._head is None else attention[:, self._head]
+
+    def _look_at_size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self._silent:
+            return
+        (height, width), (rows, columns) = inputs[0].shape[-2:], self._patch
+        if height % rows or width % columns:
+            raise UserError(
+                f"images of {height} x {width} px are no whole number of patches of {rows} x {columns}, and labels by "
+                "attention would be off: resize them"
+            )
+        self.grid = (height // rows, width // columns)
 
 
 class BlockAttention(Reader):
@@ -214,7 +231,7 @@ class BlockAttention(Reader):
     def __init__(self, model: nn.Module, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
         family, modules = _family(model)
-        if family.name not in SELF_ATTENTION or None in modules:
+        if family.name not in SELF_ATTENTION or None in modules or any(map(_norms, modules)):
             raise UserError(
                 f"{type(model).__name__} has no self-attention of patches to read in its blocks with a class token; "
                 f"families that have: {', '.join(SELF_ATTENTION)}"
@@ -264,6 +281,22 @@ class FinalTokens(Reader):
 def _without_autocast(tokens: Tensor) -> AbstractContextManager:
     # autocast knows no meta device, where costs are counted
     return nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
+
+
+def _norms(module: nn.Module) -> bool:
+    """Whether an attention module normalises queries or keys (``qk_norm``)."""
+    norms = (getattr(module, name, None) for name in ("q_norm", "k_norm"))
+    return any(norm is not None and not isinstance(norm, nn.Identity) for norm in norms)
+
+
+def normed_class_row(tokens: Tensor, module: Attention) -> Tensor:
+    """`class_row` of a module that normalises queries and keys: here the keys have to be projected."""
+    weight_q, weight_k, _ = module.qkv.weight.float().chunk(3)
+    bias_q, bias_k = (None, None) if module.qkv.bias is None else module.qkv.bias.float().chunk(3)[:2]
+    query = nn.functional.linear(tokens[:, 0], weight_q, bias_q).unflatten(-1, (module.num_heads, -1))
+    key = nn.functional.linear(tokens, weight_k, bias_k).unflatten(-1, (module.num_heads, -1))
+    query, key = module.q_norm(query) * module.scale, module.k_norm(key)
+    return torch.einsum("bhd,bnhd->bhn", query, key).softmax(-1)
 
 
 def class_row(

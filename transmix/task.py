@@ -113,7 +113,11 @@ class MixingTask(ClassificationTask):
         Returns:
             ``loss`` (scalar), ``output`` (logits, B x K), ``targets`` (B x K), ``lam`` ((B,), the partner's share in
             the targets) and ``mix``. In eval mode nothing is mixed.
+
+        Raises:
+            UserError: targets or outputs that are not what this takes; says what to give instead.
         """
+        check_batch(input, target, self.num_classes)
         step = self._step(input, target, objects)
         if mix is not None:
             step.mix = mix
@@ -122,6 +126,7 @@ class MixingTask(ClassificationTask):
         else:
             step.mix = self.own["mix"](step) if "mix" in self.own else mix_batch(input, self.policy, self.rng)
         output = self.trainable_module(step.mix.images)
+        check_output(output, self.num_classes)
         step.output = output.float()
         self._take_what_was_read(step)
         step.lam, step.targets = self._labels(step)
@@ -246,6 +251,36 @@ class TransMixTask(MixingTask):
             raise ValueError(f"unknown label rule {label_rule!r}: one of {', '.join(LABEL_RULES)}")
         mixing = Mixing(label_rule=label_rule, smoothing=smoothing)
         super().__init__(model, num_classes, mixing, policy, rng, grid, device=device, dtype=dtype)
+
+
+def check_batch(images: Tensor, labels: Tensor, num_classes: int) -> None:
+    """Raise `UserError` unless these are images (B, C, H, W) and their class indices (B,)."""
+    if images.ndim != 4 or not images.is_floating_point() or not len(images):
+        raise UserError(f"images are {_described(images)}: give normalised floats (B, C, H, W), one image or more")
+    if labels.ndim == 2 and labels.shape[1] == num_classes:
+        raise UserError(
+            f"targets are {_described(labels)}, one-hot or soft: give class indices (B,); this task mixes and smooths"
+        )
+    if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise UserError(f"targets are {_described(labels)}: give whole class indices ({len(images)},)")
+    if labels.device.type == "cpu" and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise UserError(f"targets are {int(labels.min())} to {int(labels.max())}, the classes 0 to {num_classes - 1}")
+
+
+def check_output(output: Any, num_classes: int) -> None:
+    """Raise `UserError` unless a model returned logits (B, `num_classes`)."""
+    if not isinstance(output, Tensor):
+        several = f"{len(output)} outputs" if isinstance(output, list | tuple) else f"a {type(output).__name__}"
+        raise UserError(
+            f"the model returns {several}, this task takes logits (B, K): a distilled model has "
+            "set_distilled_training(False) for that"
+        )
+    if output.ndim != 2 or output.shape[1] != num_classes:
+        raise UserError(f"the model returns {_described(output)}, num_classes is {num_classes}: make the two agree")
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
 
 def _mixing(method: str | Mixing, policy: MixPolicy | None, settings: dict[str, Any]) -> Mixing:
