@@ -161,10 +161,12 @@ def counted(out: Path) -> tuple[list[bool], list[dict[str, list[int]]], list[dic
     return json.loads((out / RIGHT).read_text()), *([row[key] for row in history] for key in ("lambda", "accuracy"))
 
 
-@pytest.mark.parametrize("model", ["deit_micro_tiny_patch8_64", "xcit_micro_tiny_patch8_64"])
-def test_two_processes_take_the_steps_of_one(shared_folders, tmp_path, model):
-    """Loss, weights and BatchNorm statistics (XCiT), step by step; with drop path, erasing, clipping, all mixes."""
-    settings = {"model": model, "micro_batch": 4, "epochs": 2}
+@pytest.mark.parametrize(
+    "settings", [{}, {"model": "xcit_micro_tiny_patch8_64"}, {"mixer": "smmix"}], ids=["deit", "xcit", "smmix"]
+)
+def test_two_processes_take_the_steps_of_one(shared_folders, tmp_path, settings):
+    """Loss, weights, BatchNorm statistics (XCiT), step by step; drop path, erasing, clipping, all mixes, a head."""
+    settings = settings | {"micro_batch": 4, "epochs": 2}
     for world in (1, 2):
         assert run(world, shared_folders, tmp_path / str(world), (watch,), **settings) == [0] * world
     one, two = (torch.load(tmp_path / str(world) / STEPS, weights_only=True) for world in (1, 2))
