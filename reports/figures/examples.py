@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -13,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from experiments.kinds.lambda_ import EXAMPLES
 from experiments.runs import Run
@@ -31,7 +29,6 @@ BAR_COLOURS = {
 }
 _UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
 _IMAGES = ("own", "partner", "mixed")
-_PICTURE_SIDE = 160  # pixels a side at most: the page embeds four pictures an example
 
 
 @dataclass(frozen=True)
@@ -157,15 +154,6 @@ def _example(arrays: dict[str, np.ndarray], index: int, classes: list[str]) -> E
         own_class=classes[int(arrays["own_class"][index])],
         partner_class=classes[int(arrays["partner_class"][index])],
     )
-
-
-def png(image: np.ndarray) -> bytes:
-    """An image as PNG, made smaller if it is large."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def example_figure(examples: Examples) -> Picture:

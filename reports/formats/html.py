@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from PIL import Image
 
 from experiments.entries import listed, setting_text
 from experiments.published import model_name
-from reports.figures.examples import png
 from reports.formats.render import markdown_code, markdown_text, to_markdown
 from reports.formats.table import Source
 from reports.records.origins import data_set, machine
 
+_PICTURE_SIDE = 160  # pixels at most: the page embeds four pictures for each example
 TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_SEEDS = 5  # links of one cell; where more seeds are behind a number, it leads to all of them at once
 
@@ -67,6 +70,15 @@ def data_uri(content: str | bytes, media_type: str) -> str:
     """A file's content as an address that needs no file."""
     data = content.encode() if isinstance(content, str) else content
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image as PNG, made smaller if it is large."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def integrity(script: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from experiments import published
 from experiments.published import PublishedRow, model_name
-from experiments.scales import PAIR, TABLE2_ROW
+from experiments.scales import PAIR, SCALES, TABLE2_ROW
+from experiments.study import Study
 from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.power import power_note
@@ -17,6 +18,7 @@ from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN,
 from reports.records.collect import Collected
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
 from reports.tables import Numbers, TableSpec
+from transmix.common.errors import UserError
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
 
@@ -65,16 +67,21 @@ class MixRow:
 
 
 def mix_rows(collected: Collected) -> list[MixRow]:
-    """All ways to mix that are declared for this table, measured or not."""
-    shown = {name: method for name, method in methods().items() if "table2" in method.tables}
+    """The ways to mix that the study plans, and those that any scale plans by itself, measured or not."""
+    shown = {*PAIR, *(name for scale in SCALES.values() for name in scale.mix_methods)}
     reference = arm(collected, TABLE2_ROW, BASELINE)
     claim = f"The top-1 is {{}} here than with {methods()[BASELINE].title}"
     rows = []
-    for name, method in shown.items():
+    for name, method in _declared().items():
         found = reference if name == BASELINE else arm(collected, TABLE2_ROW, name)
         comparison = None if name == BASELINE else Comparison(reference, found, claim)
-        rows.append(MixRow(name, method.title, found, comparison))
+        if name in shown or found.settings is not None:
+            rows.append(MixRow(name, method.title, found, comparison))
     return rows
+
+
+def _declared() -> dict[str, Method]:
+    return {name: method for name, method in methods().items() if "table2" in method.tables}
 
 
 def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
@@ -137,14 +144,24 @@ def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
         return [f"This study has no {model_name(TABLE2_ROW)}: make table2 SCALE={study.scale.name} runs it."]
     waiting = [row.title for row in rows if row.status == NOT_RUN]
     notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
-    absent = [row for row in rows if row.status == NOT_PLANNED]
-    blind = [row for row in absent if methods()[row.method].settings.get("label_rule") == "oracle" and not study.masked]
-    notes += [f"{row.title}: not in this study, whose data have no object masks." for row in blind]
-    if more := [row for row in absent if row not in blind]:
-        titles = ", ".join(row.title for row in more)
-        names = ",".join(row.method for row in rows if row.method not in PAIR and row not in blind)
-        notes.append(f"{titles}: not in this study; METHODS={names} on make’s command line adds what is missing.")
+    for row in (row for row in rows if row.status == NOT_PLANNED):
+        why = _obstacle(study, row.method)
+        notes.append(f"{row.title}: not in this study{f': {why}' if why else ''}.")
+    planned = {row.method for row in rows if row.status != NOT_PLANNED}
+    more = [name for name in _declared() if name not in planned]
+    if more:
+        notes.append(f"METHODS=NAME,... on make’s command line trains by other methods, too: {', '.join(more)}.")
     return notes
+
+
+def _obstacle(study: Study, method: str) -> str:
+    """Why a study cannot train its row by a method as it is; empty if it can."""
+    try:
+        study.recipe(TABLE2_ROW, method)
+    except UserError as error:
+        return str(error)
+    masks = methods()[method].settings.get("label_rule") == "oracle"
+    return "" if study.masked or not masks else "its data have no object masks"
 
 
 def _cells(row: MixRow) -> dict[str, Cell]:
