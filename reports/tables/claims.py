@@ -84,7 +84,7 @@ class Finding:
 
     @property
     def evidence(self) -> Evidence:
-        """For the verdict."""
+        """The gains, and what is expected of them: what the verdict rests on."""
         return Evidence(tuple(self.gains.values()), self.expected)
 
 
