@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from recipes import small_recipe
 from torch import nn
 
 from experiments.correctness import pack, unpack
+from transmix.common.errors import UserError
 from transmix.data.loaders import Normalizer, Shard, eval_loader, eval_transform
 from transmix.data.sources.folders import FolderImages
 from transmix.training.distributed import Processes
@@ -71,3 +74,15 @@ def test_a_record_holds_a_bit_an_image(images):
 def test_the_first_image_is_the_highest_bit():
     """As `numpy.packbits` has it, for those who read records with other tools."""
     assert pack(np.array([True] + [False] * 7 + [True, True])) == "gMA="  # 0x80 0xc0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_outputs_that_are_no_numbers_are_not_scored(shared_folders, model, value):
+    """Their largest would be class 0: a quarter of the images of four classes right."""
+    broken = deepcopy(model)
+    with torch.no_grad():
+        broken[1].bias[3] = value
+    batches = eval_loader(RECIPE.view, FolderImages(shared_folders / "val"))
+    normalise, alone = Normalizer((0.5,) * 3, (0.2,) * 3), Processes(0, 1, torch.device("cpu"))
+    with pytest.raises(UserError, match="NaN or infinite on 15 of 15 images, so nothing was measured"):
+        evaluate(broken, batches, normalise, alone)

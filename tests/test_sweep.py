@@ -357,3 +357,11 @@ def test_weights_of_this_suite_are_a_users_model_too(tmp_path):
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(loaded.model(images), trained.model(images))
+
+
+def test_outputs_that_are_no_numbers_are_not_scored(shared_folders, tmp_path):
+    trained = model()
+    with torch.no_grad():
+        trained.model.head.bias[1] = torch.nan
+    with pytest.raises(UserError, match=r"NaN or infinite on .* so nothing was measured"):
+        swept(tmp_path, shared_folders, [trained], Sweep(curves=("contrast",)))
