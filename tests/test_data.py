@@ -109,7 +109,7 @@ def test_repeated_augmentation_deals_an_image_to_three_micro_batches(world, micr
 
 
 def test_a_repeated_image_is_augmented_anew(shared_folders):
-    recipe = small_recipe(repeated_augmentation=2, batch_size=2)
+    recipe = small_recipe(repeated_augmentation=2, batch_size=4)
     images, labels, _ = next(TrainLoader(recipe, FolderImages(shared_folders / "train"), seed=3).epoch(0))
     assert labels[0] == labels[1]
     assert not torch.equal(images[0], images[1])

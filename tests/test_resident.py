@@ -121,6 +121,7 @@ def test_it_trains_with_the_oracle_and_resumes(masked, tmp_path):
         for epoch in range(trainer.epoch, epochs):
             trainer._train_epoch(epoch)
             trainer.epoch, trainer.batch = epoch + 1, 0
+            trainer.history.append({"epoch": epoch})
         trainer.save()
         return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
 

@@ -94,7 +94,7 @@ def test_a_run_killed_on_shards_ends_with_the_weights_of_one_on_class_folders(sh
             raise Killed
         save()
 
-    run.save = save_or_die
+    run.save = run._checkpoint._save = save_or_die
     with pytest.raises(Killed):
         run.run()
     trainer(read_shards(same, tmp_path / "index"), "shards").run()
