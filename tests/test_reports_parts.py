@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
 
     (tmp_path / "tiny").write_text("a file where the folder should be")
     monkeypatch.setattr(sys, "argv", ["reports", "--results", str(tmp_path)])
-    with pytest.raises(UserError, match=r"cannot write the report into .*: choose another --results"):
+    with pytest.raises(UserError, match=r"cannot write .*report/.*: not a directory"):
         main()
 
 
