@@ -29,7 +29,7 @@ from downstream.resume import STATE, SaveState, bare
 from downstream.runner import DeviceRunner
 from downstream.weights import KeyReport
 from transmix.common.errors import UserError
-from transmix.common.files import sha256
+from transmix.common.files import library_writes, sha256
 from transmix.common.progress import progress_bar
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
@@ -113,7 +113,8 @@ def fine_tune(
         _check(runnable, out if cache is None else cache, processes, told=cache is not None)
         name_unreadable_files(runnable)
         count_draws(runnable, seed)
-        runner = DeviceRunner.from_cfg(runnable)
+        with library_writes(out / "mmengine"):
+            runner = DeviceRunner.from_cfg(runnable)
         identity = fingerprint([config.to_dict(), weights and sha256(weights), str(data), seed, processes.world])
         saving = SaveState(out / STATE, identity, processes, stop, runtime.checkpoint_seconds)
         runner.register_hook(saving)

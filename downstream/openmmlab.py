@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -42,11 +43,15 @@ _HARMLESS = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of a kind that is known to mean nothing here."""
-    with warnings.catch_warnings():
-        for message in _HARMLESS:
-            warnings.filterwarnings("ignore", message)
-        yield
+    """No warnings of a kind that is known to mean nothing here, and no traceback where a line of a log has no room."""
+    reported, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        with warnings.catch_warnings():
+            for message in _HARMLESS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logging.raiseExceptions = reported
 
 
 def _refuse_to_install(package: str) -> None:

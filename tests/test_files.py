@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from transmix.common.errors import UserError, exit_on_user_error
-from transmix.common.files import Unwritable, make_folder, replacing, write_text
+from transmix.common.files import Unwritable, library_writes, make_folder, replacing, write_text
 from transmix.common.locks import NAME, clear, held
 from transmix.training.checkpoints import load_state, save_state, save_weights
 
@@ -116,6 +116,16 @@ def test_a_full_disk_that_a_library_meets_is_one_line(capsys, number):
         f"error: cannot write log/of/theirs: {os.strerror(number).lower()}: mend that, then run the same command again"
     )
     assert capsys.readouterr().err == line + "\n"
+
+
+def test_what_a_library_cannot_write_is_named(tmp_path):
+    with (
+        pytest.raises(Unwritable, match=f"cannot write {tmp_path}: no space left on device, "),
+        library_writes(tmp_path),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), library_writes(tmp_path):
+        (tmp_path / "nothing").read_bytes()
 
 
 def test_a_folder_in_use_is_refused_and_a_killed_owner_leaves_neither_lock_nor_files(tmp_path):

@@ -52,6 +52,21 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+@contextmanager
+def library_writes(path: Path) -> Iterator[None]:
+    """Around code of a library that writes into `path`: a disk without room is the same line as for our own files.
+
+    Raises:
+        Unwritable: no room, or a read-only disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (*_FULL, errno.EROFS):
+            raise Unwritable(path, error) from error
+        raise
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it.
 
