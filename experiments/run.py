@@ -25,6 +25,7 @@ from experiments.records import (
     Environment,
     Record,
     UnreadableRecord,
+    digest_of,
     read_record,
     rehearse,
     write_record,
@@ -102,7 +103,7 @@ def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes
         environment=replace(record.environment, packages=packages, operators=outcome.operators),
         files={name: sha256(task.folder / name) for name in outcome.files},
         wall_seconds=round(seconds, 1),
-        extra=outcome.extra,
+        extra=record.extra | outcome.extra,
     )
     write_record(task.folder, record)
     print(f"{task.name}: {headline(outcome.metrics)} ({seconds:.0f} s)")
@@ -119,6 +120,7 @@ def blank_record(task: Run, source: ImageSource | DenseSource, processes: Proces
         files={},
         started=now(),
         wall_seconds=0.0,
+        extra={"made_from": {need.id: digest_of(need.record()) for need in task.needs}} if task.needs else {},
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.correctness import pack
-from experiments.records import NAME, read_record, write_record
+from experiments.records import NAME, digest_of, read_record, write_record
 from experiments.study import Study
 from reports.__main__ import main, parser
 from reports.records.found import find_records, readable
@@ -53,7 +53,7 @@ def test_what_was_not_touched_is_verified(study, capsys):
     assert out.startswith(f"{records} records verified; checked: ")
     assert f"{records} ids" in out
     assert "1 files" in out
-    assert f"not checked: {records} records’ data that is not there or not whole" in out
+    assert f", {records} records’ data that is not there or not whole" in out
 
 
 def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
@@ -132,10 +132,16 @@ def test_a_renamed_folder_and_a_missing_need_are_named(study):
 
 
 def test_a_need_that_was_made_again_is_named(study):
-    edit(study, TRAINED, lambda record: record.update(started="2026-01-03T00:00:00+00:00"))
+    run = study.find(TRAINED)
+    made_from = {"made_from": {run.id: digest_of(run.record())}}
+    after = [other for other in study.plan() if run in other.needs]
+    for other in after:
+        edit(study, other.name, lambda record: record.update(made_from))
+    assert wrong(study) == []
+    edit(study, TRAINED, lambda record: record.update(started="2025-01-01T00:00:00+00:00"))  # the clock was set back
     lines = wrong(study)
-    assert len(lines) == 3
-    assert all("which has been made again since (2026-01-03T00:00:00+00:00): redo just this run" in x for x in lines)
+    assert len(lines) == len(after) == 3
+    assert all("which has been made again since (2025-01-01T00:00:00+00:00): redo just this run" in x for x in lines)
 
 
 def test_data_is_read_back(tmp_path):

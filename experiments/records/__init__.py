@@ -15,7 +15,8 @@ started        UTC, ISO 8601
 wall_seconds   over all the sessions that it took
 =============  =====================================================================================
 
-A kind of run adds keys of its own. One that trains has
+A record of a run that needs others has ``made_from``, the digests of their records by id. A kind of run adds keys of
+its own. One that trains has
 
 =============  =====================================================================================
 weights        the file whose accuracy is reported
@@ -29,7 +30,7 @@ history        for each epoch: epoch, lr, loss, accuracy; label_shift, the mean 
 
 from __future__ import annotations
 
-from experiments.records.files import NAME, UnreadableRecord, read_record, rehearse, signed, write_record
+from experiments.records.files import NAME, UnreadableRecord, digest_of, read_record, rehearse, signed, write_record
 from experiments.records.record import DataInfo, Environment, Record, RunInfo
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Record",
     "RunInfo",
     "UnreadableRecord",
+    "digest_of",
     "read_record",
     "rehearse",
     "signed",

@@ -66,6 +66,11 @@ def digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def digest_of(record: Record) -> str:
+    """The digest that a record's file has."""
+    return digest({"format": FORMAT} | record.content())
+
+
 def read_record(folder: Path) -> Record | None:
     """The record of a run's folder; None if it has none.
 

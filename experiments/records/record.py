@@ -122,6 +122,11 @@ class Record:
         return self.extra.get("inputs", {})
 
     @property
+    def made_from(self) -> dict[str, str]:
+        """Digests of the records of the runs that it needed, by their ids; empty in older records."""
+        return self.extra.get("made_from", {})
+
+    @property
     def fingerprints(self) -> str:
         """What tells its data from other data: of its data set, and of what else it was measured on."""
         return " ".join([self.data.fingerprint, *(found["fingerprint"] for found in self.inputs.values())])
@@ -233,6 +238,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {  # by the annotations of the classe
 }
 _EXTRAS: dict[str, Callable[[Any], bool]] = {  # keys of single kinds that others read
     "history": lambda value: isinstance(value, list) and all(isinstance(epoch, dict) for epoch in value),
+    "made_from": lambda value: isinstance(value, dict) and _texts(value.values()),
     "right": lambda value: isinstance(value, str),
     "classes": lambda value: isinstance(value, list) and _texts(value),
     "weights": lambda value: isinstance(value, str) or _has_texts(value, "path", "sha256"),

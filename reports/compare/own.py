@@ -44,7 +44,10 @@ def own(args: argparse.Namespace) -> None:
     folder = args.folder
     groups = collect_own(folder)
     if not groups:
-        raise UserError(f"no records of sweeps in {folder}: make some with python -m robustness ... --out {folder}")
+        raise UserError(
+            f"no records of sweeps of your own models in {folder}: make some with python -m robustness ... --out DIR; "
+            "'python -m reports' shows the runs of a study, and 'python -m reports compare' two folders of them"
+        )
     kinds = [results[0].run.kind for results in groups]
     for place, (kind, results) in enumerate(zip(kinds, groups, strict=True)):
         name = kind if kinds.count(kind) == 1 else f"{kind}-{1 + kinds[:place].count(kind)}"
@@ -66,7 +69,7 @@ def collect_own(folder: Path) -> list[list[Result]]:
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=_written):  # the first model was first
         record = result.record
-        if "curves" in record.metrics:
+        if result.run.scale == "own" and "curves" in record.metrics:
             alike = [result.run.kind, record.data.fingerprint, record.settings, record.metrics["grid"]]
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(result)
     return list(groups.values())

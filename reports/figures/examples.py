@@ -19,6 +19,7 @@ from reports.analysis.names import with_method
 from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE
 from reports.figures.style import Picture, draw
 from reports.formats.table import Source
+from reports.formats.text import printable
 from reports.records.collect import Result, unreadable_file
 
 BAR_COLOURS = {
@@ -27,7 +28,17 @@ BAR_COLOURS = {
     "mean": ORANGE,
     "true": MUTED,
 }
-_UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _IMAGES = ("own", "partner", "mixed")
 
 
@@ -142,8 +153,14 @@ def _example(arrays: dict[str, np.ndarray], index: int, classes: list[str]) -> E
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"{name} is {image.dtype} of shape {image.shape}, not a uint8 image")
     attention = arrays["attention"][index]
-    if attention.ndim != 2 or not np.isfinite(attention).all():
+    if attention.ndim != 2 or not attention.size or attention.dtype.kind != "f" or not np.isfinite(attention).all():
         raise ValueError("attention is not a finite map")
+    for names, kinds in {
+        ("box", "own_class", "partner_class"): "iu",
+        tuple(f"lam_{n}" for n in BAR_COLOURS): "f",
+    }.items():
+        if not all(arrays[name].dtype.kind in kinds for name in names):
+            raise ValueError(f"{', '.join(names)} are not all of the type that a run writes")
     lambdas = {name: float(arrays[f"lam_{name}"][index]) for name in BAR_COLOURS}
     y1, y2, x1, x2 = map(int, arrays["box"][index])
     return Example(
@@ -151,8 +168,8 @@ def _example(arrays: dict[str, np.ndarray], index: int, classes: list[str]) -> E
         box=(y1, y2, x1, x2),
         attention=attention,
         lambdas={name: value for name, value in lambdas.items() if np.isfinite(value)},
-        own_class=classes[int(arrays["own_class"][index])],
-        partner_class=classes[int(arrays["partner_class"][index])],
+        own_class=printable(classes[int(arrays["own_class"][index])]),
+        partner_class=printable(classes[int(arrays["partner_class"][index])]),
     )
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from reports.formats.table import Cell, Column, Table
+from reports.formats.text import printable, printable_lines
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -59,6 +60,7 @@ def _latex_character(character: str) -> str:
 
 def markdown_text(text: str) -> str:
     """`text` with everything escaped that would end a table cell or start HTML or emphasis."""
+    text = printable(text)
     for character in "\\|<*_`[":
         text = text.replace(character, f"\\{character}")
     return text
@@ -66,6 +68,7 @@ def markdown_text(text: str) -> str:
 
 def markdown_code(text: str) -> str:
     """`text` as code: between more backticks than it has in a row."""
+    text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
@@ -142,21 +145,21 @@ def print_table(table: Table) -> None:
     for column in table.columns:
         title = f"{column.group.split(' (')[0]}\n{column.title}" if column.group else f"\n{column.title}"
         style = {"measured here": "bold"}.get(column.group, "")
-        drawn.add_column(escape(title), justify=column.align, style=style, overflow="fold")
+        drawn.add_column(escape(printable_lines(title)), justify=column.align, style=style, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(_terminal_cell(row[column.key]) for column in table.columns))
-    console.print(escape(table.caption), soft_wrap=not terminal)
+    console.print(escape(printable(table.caption)), soft_wrap=not terminal)
     console.print(drawn)
     for note in table.notes:
-        console.print(escape(note), soft_wrap=not terminal)
+        console.print(escape(printable(note)), soft_wrap=not terminal)
 
 
 def _terminal_cell(cell: Cell) -> str:
-    text = escape(cell.text)
+    text = escape(printable(cell.text))
     return f"[dim]{text}[/dim]" if cell.kind == "missing" else text
 
 
 def warn(problems: list[str]) -> None:
     """One line on stderr for each file that could not be read."""
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        print(f"warning: {printable(problem)}", file=sys.stderr)

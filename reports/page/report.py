@@ -16,6 +16,7 @@ from reports.figures.style import Picture
 from reports.formats.html import fill
 from reports.formats.render import to_csv, to_latex
 from reports.formats.table import Table
+from reports.formats.text import printable_lines
 from reports.page import provenance, summary
 from reports.records.collect import Collected
 from reports.tables import Shown, TableSpec, tables
@@ -93,9 +94,9 @@ def write(report: Report, folder: Path) -> Path:
             files = {name: section.spec.numbers} | section.spec.files
             for file, numbers in files.items():
                 write_text(folder / f"{file}.csv", to_csv(numbers(report.collected)))
-    write_text(folder / "report.md", render("report.md", report))
+    write_text(folder / "report.md", printable_lines(render("report.md", report)))
     page = folder / "index.html"
-    write_text(page, render("page.html", report))
+    write_text(page, printable_lines(render("page.html", report)))
     return page
 
 

@@ -21,7 +21,7 @@ from experiments.protocols import CORRUPTIONS
 from reports.analysis.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 from reports.records.collect import Result
 
-UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
 
@@ -71,9 +71,16 @@ def natural(result: Result) -> Values | None:
     try:
         with np.load(result.folder / SCORES, allow_pickle=False) as file:
             correct = file["natural_correct"]
+        _need_array(correct, "b", 1)
     except UNREADABLE:
         return None
     return np.arange(len(correct)), 100.0 * correct
+
+
+def _need_array(array: np.ndarray, kinds: str, dimensions: int) -> None:
+    """Raise `ValueError` unless an array has some values, of one of NumPy's kinds, and so many dimensions."""
+    if array.dtype.kind not in kinds or array.ndim != dimensions or not array.size:
+        raise ValueError(f"{array.dtype} of shape {array.shape}")
 
 
 def areas(result: Result, curves: tuple[str, ...]) -> Values | None:
@@ -86,7 +93,11 @@ def sweep(result: Result) -> Sweep | None:
     """What a sweep keeps beside its record; None if the file is missing, or not as the run wrote it."""
     try:
         with np.load(result.folder / ANSWERS, allow_pickle=False) as file:
-            rows, images = dict(zip(file["keys"].tolist(), file["right"], strict=True)), file["indices"]
+            keys, right, images = file["keys"], file["right"], file["indices"]
+        _need_array(keys, "U", 1)
+        _need_array(right, "i", 2)
+        _need_array(images, "iu", 1)
+        rows = dict(zip(keys.tolist(), right, strict=True))
         points = {}
         for name, curve in result.metrics["curves"].items():
             keys = [f"{name}/{severity}".replace(" ", "") for severity in curve["severities"]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.records import NAME, UnreadableRecord, read_record
+from reports.formats.text import printable
 from reports.records.checks import check_types
 from reports.records.collect import DONE, PUBLISHED_RUNS, Result, redo
 from transmix.common.errors import UserError
@@ -63,7 +64,7 @@ def read_found(path: Path) -> Found:
         remedy = redo(record.run)
         check_types(record, folder)
     except UnreadableRecord as error:
-        return Found(path, None, f"{error}: {remedy}")
+        return Found(path, None, printable(f"{error}: {remedy}"))
     return Found(path, Result(record.run, folder, DONE, record))
 
 

@@ -18,6 +18,7 @@ from experiments.study import study_from
 from reports.analysis.metrics import ORIGINS, metrics_of
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number, plural
+from reports.formats.text import printable
 from reports.records.collect import Result
 from reports.records.found import Found, read_found
 from reports.records.origins import duration
@@ -67,7 +68,7 @@ def print_record(console: Console, found: Found) -> None:
     _print_pairs(console, run.name, dict(_who(result)))
     _print_pairs(console, "What it measured", dict(_measured(result)))
     origin = f"Where these are from: {_origin(result)}; {found.path}"
-    console.print(f"[dim]{escape(origin)}[/dim]\n", soft_wrap=True)
+    console.print(f"[dim]{escape(printable(origin))}[/dim]\n", soft_wrap=True)
     if "curves" in record.metrics:
         _print_curves(console, record.metrics)
     if record.history:
@@ -127,7 +128,10 @@ def _print_curves(console: Console, metrics: dict[str, Any]) -> None:
     for name, curve in metrics["curves"].items():
         means = [mean_interval(values).mean for values in zip(*curve["top1"], strict=True)]
         points = zip(curve["severities"], means, strict=True)
-        table.add_row(name.replace("_", " "), "  ".join(f"{_severity(at)}: {number(mean, 1)}" for at, mean in points))
+        table.add_row(
+            escape(printable(name.replace("_", " "))),
+            "  ".join(f"{_severity(at)}: {number(mean, 1)}" for at, mean in points),
+        )
     console.print(table)
 
 
@@ -156,8 +160,9 @@ def _short(value: float | None, form: str) -> str:
 
 def _print_pairs(console: Console, title: str, pairs: dict[str, Any]) -> None:
     """One line each, never broken: a command can be copied."""
-    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(f"[bold]{escape(printable(title))}[/bold]")
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        console.print(f"  [dim]{escape(f'{name:{width}}')}[/dim]  {escape(str(value))}", soft_wrap=True)
+        name, text = printable(f"{name:{width}}"), printable(str(value))
+        console.print(f"  [dim]{escape(name)}[/dim]  {escape(text)}", soft_wrap=True)
     console.print()

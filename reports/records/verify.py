@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.kinds import kinds
-from experiments.records import NAME, RunInfo, UnreadableRecord
+from experiments.records import NAME, RunInfo, UnreadableRecord, digest_of
 from experiments.runs import run_id, run_name
 from reports.analysis.words import plural
+from reports.formats.text import printable
 from reports.records.checks import check
 from reports.records.collect import Result, redo
 from reports.records.data_folders import DataFolders
@@ -69,7 +70,7 @@ def verify(args: argparse.Namespace) -> None:
     found = [entry for folder in args.folders or default_folders() for entry in find_records(folder)]
     tally = check_all(found, args.data)
     for line in tally.missing + tally.wrong:
-        print(line)
+        print(printable(line))
     if tally.wrong:
         raise CommandEnd(tally.summary)
     print(tally.summary)
@@ -139,14 +140,17 @@ def _identity(result: Result, tally: Tally) -> Lines:
 
 def _needs(result: Result, tally: Tally) -> Lines:
     """What it was made from has a record, which is not newer."""
+    made_from = result.record.made_from
     for need in result.run.needs:
         tally.checked["needs"] += 1
         path = result.folder.parent / need / NAME
         if not path.is_file():
             yield f"it was made from {need}, which has no record beside it: put that folder back, or make the run again"
-        elif (made := read_found(path).result) and made.record.started > result.record.started:
-            started = made.record.started
-            yield f"it was made from {need}, which has been made again since ({started}): {redo(result.run)}"
+        elif need not in made_from:
+            tally.skipped["needs of records that do not say which record they were made from"] += 1
+        elif (made := read_found(path).result) and digest_of(made.record) != made_from[need]:
+            again = f"has been made again since ({made.record.started})"
+            yield f"it was made from {need}, which {again}: {redo(result.run)}"
 
 
 def _files(result: Result, tally: Tally) -> Lines:
