@@ -96,6 +96,7 @@ def own_part(processes: Processes) -> list[torch.Tensor]:
 def member(rank: int, port: int, scenes: Path, weights: Path, out: Path) -> None:
     """One of two processes, as torchrun would start it."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun sets it: mmengine warns where nobody did
     multiprocessing.set_start_method(None, force=True)
     os.chdir(out)
     torch.set_num_threads(1)
