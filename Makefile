@@ -60,7 +60,7 @@ bench: $(VENV)  ## how long a report over 10,000 records takes; how much one pas
 	$(PY) -m benchmarks.robustness
 
 test: lint  ## lint and every test
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 lint: $(VENV)  ## ruff: rules and format
 	$(PY) -m ruff check .
