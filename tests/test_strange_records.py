@@ -89,7 +89,7 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("array", ARRAYS, ids=str)
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: str(array.dtype))
 def test_arrays_of_other_types_cost_only_what_they_hold(study, array):
     runs = {run.table: run for run in study.plan() if run.method == "transmix"}
     names = {"table5": ["natural_correct"], "occlusion": ["keys", "right", "indices"]}
