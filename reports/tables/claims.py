@@ -29,12 +29,12 @@ CAPTION = (
     "here, in 80 % of studies, if the spread is what these few show. Published effects are Table 1’s; others are not "
     "in the slides."
 )
-COLUMNS = (
+COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
+    Column("verdict", "Verdict", align="left"),
+    Column("effect", "Effect"),
     Column("paper", "The paper says", align="left"),
     Column("here", "Run here", align="left"),
-    Column("effect", "Effect"),
-    Column("verdict", "Verdict", align="left"),
     Column("where", "More", align="left"),
 )
 Pair = tuple[Arm, Arm]  # what is compared with, and what is compared
