@@ -72,24 +72,24 @@ def test_the_whole_study_leaves_a_record_of_every_run_and_a_report(done):
         for file in record.files:
             assert (done["RESULTS"] / "smoke" / record.run.id / file).is_file()
     segmented = records["table3.deit_t.segmenter_linear.transmix.seed0"]
-    assert segmented["metrics"].keys() >= {"mIoU", "mAcc", "aAcc", "mIoU_ms"}
-    assert segmented["run"]["part"] == "segmenter_linear"
-    assert segmented["weights_report"]["dropped"] == ["head.bias", "head.weight"]
-    assert segmented["environment"]["packages"].keys() >= {"mmengine", "mmcv", "mmseg"}
+    assert segmented.metrics.keys() >= {"mIoU", "mAcc", "aAcc", "mIoU_ms"}
+    assert segmented.run.part == "segmenter_linear"
+    assert segmented.extra["weights_report"]["dropped"] == ["head.bias", "head.weight"]
+    assert segmented.environment.packages.keys() >= {"mmengine", "mmcv", "mmseg"}
     detected = records["table4.deit_t.mask_rcnn_1x.random.seed0"]
-    assert detected["metrics"].keys() >= {f"{kind}_AP{area}" for kind in ("box", "mask") for area in ("", "50", "l")}
-    assert detected["metrics"]["box_APl"] is detected["weights_report"] is None
-    assert detected["environment"]["operators"] in ("compiled", "torchvision")
-    assert "predictions.png" in detected["files"]
-    occlusion = records["occlusion.deit_t.transmix.seed0"]["metrics"]
-    trained = records["table1.deit_t.transmix.seed0"]["metrics"]
+    assert detected.metrics.keys() >= {f"{kind}_AP{area}" for kind in ("box", "mask") for area in ("", "50", "l")}
+    assert detected.metrics["box_APl"] is detected.extra["weights_report"] is None
+    assert detected.environment.operators in ("compiled", "torchvision")
+    assert "predictions.png" in detected.files
+    occlusion = records["occlusion.deit_t.transmix.seed0"].metrics
+    trained = records["table1.deit_t.transmix.seed0"].metrics
     assert occlusion["clean"] == trained["top1"]  # nothing dropped: the same accuracy, of the same images
-    right = unpack(records["table1.deit_t.transmix.seed0"]["right"], 32)
+    right = unpack(records["table1.deit_t.transmix.seed0"].right, 32)
     with np.load(study(*options(done)).find("occlusion.deit_t.transmix.seed0").folder / "answers.npz") as answers:
         assert answers["keys"][0] == "clean/0/0"
         assert right[answers["indices"]].tolist() == answers["right"][0].astype(bool).tolist()
     assert occlusion["curves"]["random"]["patches"] == [32]
-    natural = records["table5.deit_t.transmix.seed0"]["metrics"]
+    natural = records["table5.deit_t.transmix.seed0"].metrics
     assert (natural["natural_images"], natural["outlier_images"], natural["familiar_images"]) == (16, 16, 32)
     patches, block = 64 * (8 * 8 * 3) * 64, 65 * 12 * 64**2 + 2 * 65**2 * 64  # four blocks, four classes
     assert trained["gmacs"] == (patches + 4 * block + 64 * 4) / 1e9
@@ -246,7 +246,9 @@ def test_an_unknown_model_is_named(done, tmp_path, monkeypatch, capsys):
     arguments = ["run", "table1.deit_t.baseline.seed0", *options(folders), "--set", "model=deit_tiny_patch16"]
     status, error = run(monkeypatch, capsys, *arguments)
     assert status == 2
-    assert error.splitlines()[-1] == "error: unknown model 'deit_tiny_patch16': did you mean 'deit_tiny_patch16_224'?"
+    line = error.splitlines()[-1]
+    assert line.startswith("error: unknown model 'deit_tiny_patch16': did you mean 'deit_tiny_patch16_224'")
+    assert len(line) < 200
 
 
 @pytest.mark.parametrize("spoil", ["empty class", "truncated", "text"])
@@ -259,7 +261,7 @@ def test_bad_images_are_one_line_and_the_run_continues_once_mended(class_folders
     else:
         victim.write_bytes(whole[:50] if spoil == "truncated" else b"not pixels")
     arguments = ["run", "table1.deit_t.transmix.seed0", "--scale", "smoke", "--imagenet", str(class_folders)]
-    arguments += ["--results", str(tmp_path / "results"), "--set", "epochs=1"]
+    arguments += ["--results", str(tmp_path / "results"), "--data", str(tmp_path / "data"), "--set", "epochs=1"]
     status, error = run(monkeypatch, capsys, *arguments)
     assert status == 2
     assert str(victim.parent) in error.splitlines()[-1]
