@@ -52,6 +52,7 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         stream.reconfigure(errors="backslashreplace")
     try:
         main()
+        sys.stdout.flush()  # what cannot be written is known here, not after the last line of this program
     except CommandEnd as end:
         if str(end):  # one of several processes speaks for all
             print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
@@ -68,7 +69,12 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
             f"error: cannot write {place}: {os.strerror(error.errno).lower()}: mend that, then run the same command "
             "again",
             file=sys.stderr,
+            flush=True,
         )
+        try:
+            sys.stdout.flush()
+        except OSError:  # it would fail once more at the interpreter's end, with another status
+            os._exit(2)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to continue", file=sys.stderr)
