@@ -16,13 +16,17 @@ from transmix.recipe import Recipe
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
 RANDOM = "random"  # fine-tuning that starts from no weights
 TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
+MEASURED = ("table3", "table4", "table5", "occlusion", "lambda")  # of them, those that measure trained models
 OWN_BASELINE = "baseline"  # as a teacher: what the row's baseline of Table 1 has become, by the same seed
 TABLE2_ROW = "deit_t"
 
 
 def table_of(method: str) -> str:
-    """The table that a training run belongs to; Table 2 shows those of Table 1 beside its own."""
-    return "table1" if "table1" in methods()[method].tables else "table2"
+    """The table that a training run belongs to: the first that the method names, but for those that measure models.
+
+    Table 2 shows those of Table 1 beside its own.
+    """
+    return next((table for table in methods()[method].tables if table not in MEASURED), "table2")
 
 
 def trained_by(row: str, chosen: Collection[str]) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from made_up import make_study
 
-from transmix.methods import of_table
+from reports.records.collect import collect
+from reports.tables import table2
+from transmix.methods import methods, of_table
 
 TAUGHT = ("attentivemix", "tokenmix", "transmix_teacher")
 
@@ -49,3 +51,20 @@ def test_known_faults_concern_only_methods_with_functions_of_their_own(tmp_path)
 @pytest.mark.parametrize("name", [name for name in of_table("table2") if name != "oracle"])
 def test_each_method_of_table_2_is_planned_at_tiny(name, tmp_path):
     assert name in planned(make_study(tmp_path, "--scale", "tiny", "--methods", name))
+
+
+def test_a_training_belongs_to_the_first_table_that_its_method_names(tmp_path):
+    runs = planned(make_study(tmp_path, "--scale", "smoke", "--methods", "fmix,transmix_block"))
+    assert {name: runs[name][0].table for name in runs} == {
+        "baseline": "table1",
+        "transmix": "table1",
+        "fmix": "table2",
+        "transmix_block": "table7",
+    }
+
+
+def test_ablations_of_transmix_are_not_in_table_2(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke", "--methods", "fmix,transmix_block")
+    assert {run.method for run in study.shown_in("table2")} == {"baseline", "transmix", "fmix"}
+    assert "TransMix" in (titles := [row.title for row in table2.mix_rows(collect(study))])
+    assert not {methods()[name].title for name in of_table("table7")} & {*titles}
