@@ -15,7 +15,7 @@ from experiments.correctness import pack
 from experiments.records import NAME, read_record
 from experiments.study import Study
 from reports.__main__ import main
-from reports.compare.pairs import Difference
+from reports.analysis.arms import Comparison
 from reports.compare.runs import build, default_folder
 from tests import made_up
 from tests.made_up import COMMIT, make_study, write_fine_tuned, write_study, write_train
@@ -47,8 +47,8 @@ def edit(study: Study, name: str, change) -> None:
     made_up.edit(study.find(name).folder, change)
 
 
-def difference(found, run: str, metric: str) -> Difference:
-    (match,) = (d for d in found.pairing.differences if (d.pair.name, d.metric.key) == (run, metric))
+def difference(found, run: str, metric: str) -> Comparison:
+    (match,) = (one for pair, one in found.pairing.comparisons if (pair.name, one.metric.key) == (run, metric))
     return match
 
 
@@ -67,12 +67,14 @@ def test_differences_are_paired_by_seed(sides):
     row = next(row for row in found.table.rows if row["name"].text == "table1.deit_t.transmix")
     assert [row[key].text for key in ("seeds", "a", "b", "gain")] == ["3", "52.00", "54.00", "+2.00 ± 2.48"]
     # properties of the model are only compared where they differ
-    assert {d.metric.key for d in found.pairing.differences if d.pair.name == "table1.deit_t.transmix"} == {"top1"}
+    assert {one.metric.key for pair, one in found.pairing.comparisons if pair.name == "table1.deit_t.transmix"} == {
+        "top1"
+    }
 
 
 def test_no_more_is_claimed_than_the_intervals_allow(sides, copies):
     found = build(*(side.results for side in sides))
-    judged = [one for one in found.pairing.differences if one.judged and not one.equal]
+    judged = [one for _, one in found.pairing.comparisons if one.judged]
     assert not any(one.shown for one in judged)
     assert f"0 of {len(judged)} intervals over seeds exclude zero: no difference is shown." in found.notes[1]
     for seed, top1 in enumerate((61.0, 62.5, 63.0)):  # 10, 10.5 and 10 more than in A
@@ -125,7 +127,7 @@ def test_what_else_differs_is_listed_with_the_runs(copies):
 def test_equal_folders_differ_in_nothing(sides, tmp_path):
     shutil.copytree(sides[0].results, tmp_path / "copy")
     found = build(sides[0].results, tmp_path / "copy")
-    assert all(one.equal for one in found.pairing.differences)
+    assert all(one.equal for _, one in found.pairing.comparisons)
     assert found.notes == (
         f"{len(found.table.rows)} of {len(found.table.rows)} numbers on the same data are equal to the last digit.",
     )
@@ -204,7 +206,7 @@ def test_fine_tuned_runs_and_curves_have_figures(tmp_path):
     assert [picture.name for picture in found.figures] == ["differences_table3", "differences_table4"]
     assert "Table 3: mIoU (%), B − A. XCiT-T Semantic FPN baseline +3.00; " in found.figures[0].alt
     assert found.curves is None
-    keys = {one.metric.key for one in found.pairing.differences}
+    keys = {one.metric.key for _, one in found.pairing.comparisons}
     assert {"mIoU", "mIoU_ms", "box_AP", "mask_AP75"} <= keys
 
 

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 from experiments.scales import table_of
+from reports.analysis.metrics import TOP1, Metric
 from reports.analysis.statistics import Estimate, ImageInterval, mean_interval, paired_difference
 from reports.analysis.words import estimate_text, finding, gain_text, interval_text, number
 from reports.formats.table import NOT_RECORDED, Cell, Source, missing
-from reports.records.answers import Values, image_difference, right
+from reports.records.answers import image_difference
 from reports.records.collect import DONE, Collected, Result
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is looked at of a run.
-
-    Attributes:
-        read: it from a record's metrics, in percent; None where they lack it.
-        by_image: a run's images and the value of each, where runs keep answers; None where they cannot be read.
-    """
-
-    read: Callable[[dict[str, Any]], float | None]
-    by_image: Callable[[Result], Values | None] | None = None
-
-
-TOP1 = Measure(itemgetter("top1"), right)
-
-
-def metric(name: str) -> Measure:
-    """A metric that records have in percent, without answers of single images."""
-    return Measure(itemgetter(name))
 
 
 @dataclass(frozen=True)
@@ -45,27 +24,27 @@ class Arm:
         status: ``done``, ``not run`` or ``unreadable``.
         settings: the recipe of its planned runs; None where none is planned.
         results: those that have a record.
-        measure: what of them is looked at.
+        metric: what of them is looked at.
     """
 
     status: str
     settings: dict[str, Any] | None
     results: tuple[Result, ...]
-    measure: Measure = TOP1
+    metric: Metric = TOP1
 
-    def of(self, measure: Measure) -> Arm:
-        """The same runs by another measure."""
-        return replace(self, measure=measure)
+    def of(self, metric: Metric) -> Arm:
+        """The same runs by another metric."""
+        return replace(self, metric=metric)
 
     @cached_property
     def by_seed(self) -> dict[int, float]:
-        """The measure in percent, of the records that have it."""
-        values = {result.run.seed: self.measure.read(result.metrics) for result in self.results}
+        """The metric in its unit, of the records that have it."""
+        values = {result.run.seed: self.metric.of(result.metrics) for result in self.results}
         return {seed: value for seed, value in values.items() if value is not None}
 
     @cached_property
     def mean(self) -> Estimate | None:
-        """In percent, over the seeds; None without a value."""
+        """Over the seeds; None without a value."""
         return mean_interval(list(self.by_seed.values())) if self.by_seed else None
 
     @property
@@ -98,7 +77,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms, seed by seed, both by the same measure.
+    """Two arms, seed by seed, both by the same metric.
 
     Attributes:
         before: what is compared with.
@@ -109,24 +88,61 @@ class Comparison:
 
     before: Arm
     after: Arm
-    claim: str
+    claim: str = ""
 
     @property
     def arms(self) -> tuple[Arm, Arm]:
         """Both arms: before, then after."""
         return self.before, self.after
 
+    @property
+    def metric(self) -> Metric:
+        """What is compared."""
+        return self.before.metric
+
     @cached_property
+    def values(self) -> tuple[dict[int, float], dict[int, float]]:
+        """The metric by seed, before and after, of the seeds that both have."""
+        before, after = (arm.by_seed for arm in self.arms)
+        shared = sorted(before.keys() & after.keys())
+        return {seed: before[seed] for seed in shared}, {seed: after[seed] for seed in shared}
+
+    @cached_property
+    def difference(self) -> Estimate | None:
+        """After minus before, paired by seed, on whatever data; None where they share no seed."""
+        return paired_difference(*self.values)
+
+    @property
     def gain(self) -> Estimate | None:
-        """Paired difference over seeds, in points; None where it cannot be formed."""
-        return None if self._data_apart else paired_difference(self.before.by_seed, self.after.by_seed)
+        """The same, None where the data differ, too: the difference would be one of the data as well."""
+        return self.difference if self.same_data else None
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Before and after, over the seeds that both have; at least one."""
+        return tuple(mean_interval(list(values.values())).mean for values in self.values)
+
+    @property
+    def equal(self) -> bool:
+        """Whether every seed gave the same number, to the last digit."""
+        return self.values[0] == self.values[1]
+
+    @property
+    def judged(self) -> bool:
+        """Whether the gain has an interval over seeds that says something: of a number that training decides."""
+        return self.gain is not None and self.gain.half_width is not None and not self.metric.exact
+
+    @property
+    def shown(self) -> bool:
+        """Whether that interval excludes zero."""
+        return self.judged and finding(self.gain) == "excludes zero"
 
     @cached_property
     def images(self) -> ImageInterval | None:
         """The same difference with its interval over images; None without a gain, or without all answers."""
-        if self.gain is None or self.before.measure.by_image is None:
+        if self.gain is None or self.metric.by_image is None:
             return None
-        return image_difference(self.before.results, self.after.results, self.before.measure.by_image)
+        return image_difference(self.before.results, self.after.results, self.metric.by_image)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -153,8 +169,8 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """What may be concluded, in a sentence or two; empty while there is nothing to compare."""
-        if self._data_apart:
-            return f"Not compared: the records were made on different data ({', '.join(self._data_apart)})."
+        if not self.same_data:
+            return f"Not compared: the records were made on different data ({', '.join(self._fingerprints)})."
         gain = self.gain
         if gain is None:
             return ""
@@ -169,11 +185,14 @@ class Comparison:
             return f"{self.claim.format('lower')}, {size}: {interval_text(gain)}."
         return f"No difference is shown: {size}, and {interval_text(gain)}."
 
+    @property
+    def same_data(self) -> bool:
+        """Whether all runs saw the same images."""
+        return len(self._fingerprints) < 2
+
     @cached_property
-    def _data_apart(self) -> list[str]:
-        """Fingerprints of the data sets, if they are not the same one."""
-        prints = {result.record.fingerprints for arm in self.arms for result in arm.results}
-        return sorted(prints) if len(prints) > 1 else []
+    def _fingerprints(self) -> list[str]:
+        return sorted({result.record.fingerprints for arm in self.arms for result in arm.results})
 
 
 def _over_images(found: ImageInterval | None) -> str:

@@ -6,22 +6,23 @@ from dataclasses import dataclass
 
 from experiments import published
 from experiments.published import PublishedRow, model_name
-from reports.analysis.arms import Arm, Comparison, Measure, arm, arm_of
+from reports.analysis.arms import Arm, Comparison, arm, arm_of
+from reports.analysis.metrics import Metric
 from reports.analysis.names import BASELINE, TRANSMIX, claim_of, methods_in
 from reports.analysis.statistics import Estimate
 from reports.records.collect import Collected
 
 
 def arms_in(
-    collected: Collected, table: str, row: str, measure: Measure, methods: tuple[str, ...] = ()
+    collected: Collected, table: str, row: str, metric: Metric, methods: tuple[str, ...] = ()
 ) -> dict[str, Arm]:
     """A row's runs in a table by method, the baseline's first: of the methods given, else of those that it has."""
     shown = dict.fromkeys((BASELINE, *(methods or methods_in(collected, table, row))))
-    return {method: arm_of(collected, table, row, method).of(measure) for method in shown}
+    return {method: arm_of(collected, table, row, method).of(metric) for method in shown}
 
 
 def with_baseline(arms: dict[str, Arm], what: str) -> dict[str, Comparison]:
-    """Every other method compared with the baseline; `what` is the measure as a claim's subject."""
+    """Every other method compared with the baseline; `what` is the metric as a claim's subject."""
     others = {method: arm for method, arm in arms.items() if method != BASELINE}
     return {method: Comparison(arms[BASELINE], arm, claim_of(method, what)) for method, arm in others.items()}
 

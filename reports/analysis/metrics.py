@@ -23,13 +23,6 @@ LINES = {  # what is done to images, and the curves whose mean says how a model 
     "cells shuffled": ("shuffle",),
     "corruptions, mean": CORRUPTIONS,
 }
-NATURAL = {  # of misleading images: title, what makes it percent, whether it is about the outliers
-    "natural_top1": ("Top-1 (%) ↑", 1, False),
-    "rms_calibration_error": ("Calibration error (%), all bins ↓", 100, False),
-    "rms_calibration_error_published": ("as published ↓", 100, False),
-    "aurra": ("AURRA (%) ↑", 100, False),
-    "aupr": ("AUPR (%) ↑", 100, True),
-}
 _DETECTION = tuple(f"{what}_AP{overlap}" for what in ("box", "mask") for overlap in ("", "50", "75"))
 
 
@@ -42,7 +35,8 @@ class Metric:
         title: names it for people, with its unit.
         read: from a record's metrics.
         digits: after the point, as tables show it.
-        by_image: the value of each image of a run, if runs keep them.
+        by_image: a run's images and the value of each; None where runs keep none, or they cannot be read.
+        exact: whether it is a property of the model, which has no spread.
     """
 
     key: str
@@ -50,21 +44,23 @@ class Metric:
     read: Callable[[Metrics], float | None]
     digits: int = 2
     by_image: Callable[[Result], Values | None] | None = None
+    exact: bool = False
 
     def of(self, metrics: Metrics) -> float | None:
         """The number in the unit of the title; None where the record has none."""
         try:
-            value = self.read(metrics)
+            return self.read(metrics)
         except (KeyError, TypeError):
             return None
-        return value if value is None else float(value)
 
 
-def _plain(key: str, title: str, digits: int = 2, factor: float = 1.0) -> Metric:
+def metric(key: str, title: str = "", digits: int = 2, factor: float = 1) -> Metric:
+    """A number that records hold under a key, times a factor; without a title it is called by the key."""
+
     def read(metrics: Metrics) -> float | None:
         return None if metrics[key] is None else factor * metrics[key]
 
-    return Metric(key, title, read, digits)
+    return Metric(key, title or key, read, digits)
 
 
 def area(metrics: Metrics, curves: tuple[str, ...]) -> float | None:
@@ -80,30 +76,34 @@ def _area(what: str, curves: tuple[str, ...]) -> Metric:
     return Metric(key, f"Area, {what} (%)", read, by_image=by_image)
 
 
-def _natural() -> tuple[Metric, ...]:
-    titles = {key: title.removesuffix(" ↑").removesuffix(" ↓") for key, (title, _, _) in NATURAL.items()}
-    titles["rms_calibration_error_published"] = "Calibration error (%), as published"
-    found = {key: _plain(key, titles[key], factor=factor) for key, (_, factor, _) in NATURAL.items()}
-    found["natural_top1"] = replace(found["natural_top1"], by_image=answers.natural)
-    return tuple(found.values())
-
-
-_SWEEP = tuple(_area(what, curves) for what, curves in LINES.items())
+TOP1 = replace(metric("top1", "Top-1 (%)"), by_image=answers.right)
+AREAS = {what: _area(what, curves) for what, curves in LINES.items()}
+NATURAL = {
+    found.key: found
+    for found in (
+        replace(metric("natural_top1", "Top-1 (%)"), by_image=answers.natural),
+        metric("rms_calibration_error", "Calibration error (%), all bins", factor=100),
+        metric("rms_calibration_error_published", "Calibration error (%), as published", factor=100),
+        metric("aurra", "AURRA (%)", factor=100),
+        metric("aupr", "AUPR (%)", factor=100),
+    )
+}
+_SWEEP = tuple(AREAS.values())
 METRICS: dict[str, tuple[Metric, ...]] = {
     "train": (
-        replace(_plain("top1", "Top-1 (%)"), by_image=answers.right),
-        _plain("parameters", "Params (M)", 3, 1e-6),
-        _plain("gmacs", "GMACs", 3),
+        TOP1,
+        replace(metric("parameters", "Params (M)", 3, 1e-6), exact=True),
+        replace(metric("gmacs", "GMACs", 3), exact=True),
     ),
-    "segmentation": tuple(_plain(key, f"{key.replace('_ms', ', multi-scale')} (%)") for key in SEGMENTATION_METRICS),
-    "detection": tuple(_plain(key, f"{key.replace('_', ' ')} (%)") for key in _DETECTION),
-    "natural": _natural(),
+    "segmentation": tuple(metric(key, f"{key.replace('_ms', ', multi-scale')} (%)") for key in SEGMENTATION_METRICS),
+    "detection": tuple(metric(key, f"{key.replace('_', ' ')} (%)") for key in _DETECTION),
+    "natural": tuple(NATURAL.values()),
     "occlusion": _SWEEP,
     "shuffle": _SWEEP,  # sweeps of a user's own model
     "corruptions": _SWEEP,
     "lambda": (
-        _plain("label_shift", "Label shift", 4),
-        *(_plain(f"error_{rule}", f"Error of λ, {rule}", 4) for rule in ("area", "attention", "mean")),
+        metric("label_shift", "Label shift", 4),
+        *(metric(f"error_{rule}", f"Error of λ, {rule}", 4) for rule in ("area", "attention", "mean")),
     ),
 }
 ORIGINS = {  # where the numbers of each kind come from
@@ -116,7 +116,6 @@ ORIGINS = {  # where the numbers of each kind come from
     "corruptions": "counted from each image’s answer under each setting, answers.npz",
     "lambda": "means over the mixed images; some of these are kept as pictures, examples.npz",
 }
-EXACT = ("parameters", "gmacs")  # properties of a model: compared only where they differ
 
 
 def metrics_of(kind: str) -> tuple[Metric, ...]:

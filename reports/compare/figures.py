@@ -7,9 +7,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from experiments.protocols import OCCLUSION
 from experiments.published import table1
+from reports.analysis.arms import Comparison
 from reports.analysis.names import head_name, method_name
 from reports.analysis.words import estimate_text, number
-from reports.compare.pairs import Difference, Pair, Pairing
+from reports.compare.pairs import Pair, Pairing
 from reports.figures.colours import BLUE, INK, MUTED, ORANGE
 from reports.figures.occlusion import line
 from reports.figures.style import LARGE, SMALL, Gallery, Picture, draw, label_ends, label_right
@@ -30,20 +31,20 @@ _LINE, _LETTER, _PLOT = 0.25, 0.072, 3.0  # inches: a run, a letter of its name,
 
 def difference_figures(pairing: Pairing) -> list[Picture]:
     """For each table, how the metric that stands for it changed, with one line for each run."""
-    tables: dict[str, list[Difference]] = {}
+    tables: dict[str, list[Pair]] = {}
     for pair in pairing.pairs:
-        if pair.differences:
-            tables.setdefault(pair.first.run.table, []).append(pair.differences[0])
-    return [_differences(table, found) for table, found in tables.items()]
+        if pair.comparisons:
+            tables.setdefault(pair.first.run.table, []).append(pair)
+    return [_differences(table, pairs) for table, pairs in tables.items()]
 
 
-def _differences(table: str, found: list[Difference]) -> Picture:
-    names = [_label(one.pair) for one in found]
-    texts = ["equal" if one.equal else estimate_text(one.gain, True, one.metric.digits) for one in found]
-    points = [(one.gain.mean, *_ends(one), _looks(one)) for one in found]
-    title = f"{table.replace('table', 'Table ').capitalize()}: {found[0].metric.title}, B − A"
+def _differences(table: str, pairs: list[Pair]) -> Picture:
+    names, compared = [_label(pair) for pair in pairs], [pair.comparisons[0] for pair in pairs]
+    texts = ["equal" if one.equal else estimate_text(one.difference, True, one.metric.digits) for one in compared]
+    points = [(one.difference.mean, *_ends(one), _looks(one)) for one in compared]
+    title = f"{table.replace('table', 'Table ').capitalize()}: {compared[0].metric.title}, B − A"
     left = 0.15 + _LETTER * max(map(len, names))
-    size = (left + _PLOT, _LINE * len(found) + 0.85)
+    size = (left + _PLOT, _LINE * len(pairs) + 0.85)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -65,16 +66,17 @@ def _differences(table: str, found: list[Difference]) -> Picture:
     return draw(f"differences_{table}", f"{title}. {listed}.", "", size, paint)
 
 
-def _ends(found: Difference) -> tuple[float, float]:
+def _ends(found: Comparison) -> tuple[float, float]:
     """The interval over seeds, else that over images, else none."""
-    if found.gain.half_width is not None:
-        return found.gain.low, found.gain.high
-    return (found.images.low, found.images.high) if found.images else (found.gain.mean, found.gain.mean)
+    seen = found.difference
+    if seen.half_width is not None:
+        return seen.low, seen.high
+    return (found.images.low, found.images.high) if found.images else (seen.mean, seen.mean)
 
 
-def _looks(found: Difference) -> dict[str, str]:
-    colour = ORANGE if found.pair.same_data else MUTED
-    return {"color": colour, "markerfacecolor": "none" if found.gain.half_width is None else colour}
+def _looks(found: Comparison) -> dict[str, str]:
+    colour = ORANGE if found.same_data else MUTED
+    return {"color": colour, "markerfacecolor": "none" if found.difference.half_width is None else colour}
 
 
 def _label(pair: Pair) -> str:
@@ -115,7 +117,7 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
         axes.set_xlabel("patches dropped")
         label_ends(axes, ends, {side: side for side in SIDES}, SIDES)
 
-    areas = {(side, one.metric.key): one.means[place] for one in pair.differences for place, side in enumerate("AB")}
+    areas = {(side, one.metric.key): one.means[place] for one in pair.comparisons for place, side in enumerate("AB")}
     told = [f"{key.removeprefix('area_')}, {side} {number(value)}" for (side, key), value in areas.items()]
     name = f"occlusion_{pair.first.run.row}_{pair.first.run.method}"
     return draw(name, f"{title}: top-1 by share of dropped patches. Areas: {'; '.join(told)}.", "", size, paint)

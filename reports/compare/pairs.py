@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.scales import TABLES
-from reports.analysis.metrics import EXACT, Metric, metrics_of
-from reports.analysis.statistics import Estimate, mean_interval, paired_difference
-from reports.records.answers import ImageInterval, image_difference
-from reports.records.collect import Result
+from reports.analysis.arms import Arm, Comparison
+from reports.analysis.metrics import metrics_of
+from reports.records.collect import DONE, Result
 from reports.records.origins import short_commit
 from transmix.common.errors import UserError
 
@@ -45,72 +44,13 @@ class Pair:
         return [(self.a[seed], self.b[seed]) for seed in self.a]
 
     @cached_property
-    def same_data(self) -> bool:
-        """Whether the runs of each seed saw the same images."""
-        return all(one.record.fingerprints == other.record.fingerprints for one, other in self.both)
-
-    @cached_property
-    def differences(self) -> list[Difference]:
+    def comparisons(self) -> list[Comparison]:
         """Of every metric that tables show and both have; of a model's properties, those that differ."""
         if self.first.run.kind != next(iter(self.b.values())).run.kind:
             return []
-        found = [Difference(self, metric) for metric in metrics_of(self.first.run.kind)]
-        return [one for one in found if one.a and not (one.metric.key in EXACT and one.equal)]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How one metric of a pair changed from A to B."""
-
-    pair: Pair
-    metric: Metric
-
-    @cached_property
-    def a(self) -> dict[int, float]:
-        """The metric in A by seed, of the seeds for which both have it."""
-        return self._values(self.pair.a, self.pair.b)
-
-    @cached_property
-    def b(self) -> dict[int, float]:
-        """The metric in B, of the same seeds."""
-        return self._values(self.pair.b, self.pair.a)
-
-    def _values(self, results: Seeds, others: Seeds) -> dict[int, float]:
-        found = {seed: self.metric.of(result.metrics) for seed, result in results.items()}
-        there = {seed for seed, result in others.items() if self.metric.of(result.metrics) is not None}
-        return {seed: value for seed, value in found.items() if value is not None and seed in there}
-
-    @cached_property
-    def gain(self) -> Estimate:
-        """B minus A, paired by seed."""
-        return paired_difference(self.a, self.b)
-
-    @property
-    def means(self) -> tuple[float, float]:
-        """Of A and of B."""
-        return mean_interval(list(self.a.values())).mean, mean_interval(list(self.b.values())).mean
-
-    @property
-    def equal(self) -> bool:
-        """Whether every seed gave the same number, to the last digit."""
-        return self.a == self.b
-
-    @property
-    def judged(self) -> bool:
-        """Whether its interval over seeds may be read as one of what changed: there is one, on the same data."""
-        return self.gain.half_width is not None and self.pair.same_data and self.metric.key not in EXACT
-
-    @property
-    def shown(self) -> bool:
-        """Whether that interval excludes zero."""
-        return self.judged and not self.equal and (self.gain.low > 0 or self.gain.high < 0)
-
-    @cached_property
-    def images(self) -> ImageInterval | None:
-        """The interval over images, with these very models; None where they keep no answers, or of other images."""
-        if self.metric.by_image is None or not self.pair.same_data:
-            return None
-        return image_difference(list(self.pair.a.values()), list(self.pair.b.values()), self.metric.by_image)
+        a, b = (Arm(DONE, None, tuple(results.values())) for results in (self.a, self.b))
+        found = [Comparison(a.of(metric), b.of(metric)) for metric in metrics_of(self.first.run.kind)]
+        return [one for one in found if one.difference is not None and not (one.metric.exact and one.equal)]
 
 
 @dataclass(frozen=True)
@@ -128,9 +68,9 @@ class Pairing:
     only_b: dict[str, list[int]]
 
     @property
-    def differences(self) -> list[Difference]:
-        """The differences of all pairs, pair by pair."""
-        return [difference for pair in self.pairs for difference in pair.differences]
+    def comparisons(self) -> list[tuple[Pair, Comparison]]:
+        """The comparisons of all pairs, pair by pair."""
+        return [(pair, comparison) for pair in self.pairs for comparison in pair.comparisons]
 
 
 def pair_up(a: list[Result], b: list[Result], folders: tuple[Path, Path]) -> Pairing:

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from reports.analysis.arms import Comparison
 from reports.analysis.words import estimate_text, number, plural
 from reports.compare.figures import CAPTION as FIGURES
 from reports.compare.figures import curves_gallery, difference_figures
-from reports.compare.pairs import Difference, Pairing, pair_up, settings_apart
+from reports.compare.pairs import Pair, Pairing, pair_up, settings_apart
 from reports.figures.kept import write_figures
 from reports.figures.style import Gallery, Picture
 from reports.formats.html import fill
@@ -33,7 +34,7 @@ CAPTION = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """Two folders of runs, compared; in no format yet.
 
     Attributes:
@@ -99,7 +100,7 @@ def compare(args: argparse.Namespace) -> None:
     print(f"Comparison: {page}")
 
 
-def build(a: Path, b: Path) -> Comparison:
+def build(a: Path, b: Path) -> Compared:
     """Read and compare two folders.
 
     Raises:
@@ -109,7 +110,7 @@ def build(a: Path, b: Path) -> Comparison:
         raise UserError(f"A and B are the same folder, {a}: give two")
     (first, problems), (second, others) = readable(a), readable(b)
     pairing = pair_up(first, second, (a, b))
-    return Comparison(
+    return Compared(
         folders=(a, b),
         pairing=pairing,
         table=difference_table(pairing, (a, b)),
@@ -131,41 +132,42 @@ def difference_table(pairing: Pairing, folders: tuple[Path, Path]) -> Table:
         Column("images", "95 % over images"),
     )
     caption = CAPTION.format(a=folders[0], b=folders[1])
-    rows = tuple(_cells(difference) for difference in pairing.differences)
+    rows = tuple(_cells(*compared) for compared in pairing.comparisons)
     return Table("comparison", caption, columns, rows)
 
 
-def _cells(found: Difference) -> dict[str, Cell]:
+def _cells(pair: Pair, found: Comparison) -> dict[str, Cell]:
     digits = found.metric.digits
     a, b = found.means
-    gain = Cell("equal", "measured") if found.equal else Cell(estimate_text(found.gain, True, digits), "measured")
+    gain = "equal" if found.equal else estimate_text(found.difference, True, digits)
     return {
-        "name": Cell(found.pair.name),
+        "name": Cell(pair.name),
         "metric": Cell(found.metric.title),
-        "seeds": Cell(f"{len(found.a):,}"),
+        "seeds": Cell(f"{found.difference.count:,}"),
         "a": Cell(number(a, digits), "measured"),
         "b": Cell(number(b, digits), "measured"),
-        "gain": gain,
+        "gain": Cell(gain, "measured"),
         "images": Cell(found.images.text, "measured") if found.images else missing(_no_images(found)),
     }
 
 
-def _no_images(found: Difference) -> str:
+def _no_images(found: Comparison) -> str:
     if found.metric.by_image is None:
         return "not by image"
-    return "no answers" if found.pair.same_data else "other data"
+    return "no answers" if found.same_data else "other data"
 
 
 def conclusions(pairing: Pairing) -> tuple[str, ...]:
     """What may be concluded from all differences together."""
-    found = [one for one in pairing.differences if one.pair.same_data]
+    named = [(pair.name, one) for pair, one in pairing.comparisons if one.same_data]
+    found = [one for _, one in named]
     notes = []
     equal = sum(one.equal for one in found)
     if equal:
         notes.append(f"{equal:,} of {plural(len(found), 'number')} on the same data are equal to the last digit.")
-    judged = [one for one in found if one.judged and not one.equal]
+    judged = [one for one in found if one.judged]
     if judged:
-        shown = [f"{one.pair.name}, {one.metric.title}, is {_direction(one)}" for one in judged if one.shown]
+        shown = [f"{name}, {one.metric.title}, is {_direction(one)}" for name, one in named if one.shown]
         notes.append(
             f"{len(shown):,} of {plural(len(judged), 'interval')} over seeds exclude zero"
             + (f": {_listed(shown)}." if shown else ": no difference is shown.")
@@ -173,16 +175,16 @@ def conclusions(pairing: Pairing) -> tuple[str, ...]:
         )
     if any(one.gain.count == 1 and not one.equal for one in found):
         notes.append("A difference of one seed says little: nothing is known about other trainings.")
-    other = [pair.name for pair in pairing.pairs if not pair.same_data]
+    other = dict.fromkeys(pair.name for pair, one in pairing.comparisons if not one.same_data)
     if other:
         notes.append(
             f"On different data, so that a difference is also one of the data, and nothing is concluded: "
-            f"{_listed(other)}."
+            f"{_listed([*other])}."
         )
     return tuple(notes)
 
 
-def _direction(found: Difference) -> str:
+def _direction(found: Comparison) -> str:
     return f"{'higher' if found.gain.low > 0 else 'lower'} in B"
 
 
@@ -209,32 +211,32 @@ def apart_table(pairing: Pairing) -> Table:
 
 def numbers(pairing: Pairing) -> list[dict[str, Any]]:
     """Every difference for programs, unrounded; what cannot be known is None."""
-    return [_numbers(difference) for difference in pairing.differences]
+    return [_numbers(*compared) for compared in pairing.comparisons]
 
 
-def _numbers(found: Difference) -> dict[str, Any]:
-    run = found.pair.first.run
+def _numbers(pair: Pair, found: Comparison) -> dict[str, Any]:
+    run = pair.first.run
     a, b = found.means
     records = {
-        f"{side}_records": " ".join(results[seed].run.id for seed in found.a)
-        for side, results in (("a", found.pair.a), ("b", found.pair.b))
+        f"{side}_records": " ".join(results[seed].run.id for seed in found.values[0])
+        for side, results in (("a", pair.a), ("b", pair.b))
     }
     return {
-        "run": found.pair.name,
+        "run": pair.name,
         "table": run.table,
         "row": run.row,
         "part": run.part or None,
         "method": run.method,
         "metric": found.metric.key,
         "unit": found.metric.title,
-        "seeds": found.gain.count,
+        "seeds": found.difference.count,
         "a": a,
         "b": b,
-        "difference": found.gain.mean,
-        "half_width_95_over_seeds": found.gain.half_width,
+        "difference": found.difference.mean,
+        "half_width_95_over_seeds": found.difference.half_width,
         "low_95_over_images": found.images.low if found.images else None,
         "high_95_over_images": found.images.high if found.images else None,
-        "same_data": found.pair.same_data,
+        "same_data": found.same_data,
         "equal": found.equal,
         **records,
     }
@@ -252,7 +254,7 @@ def default_folder(a: Path, b: Path) -> Path:
     return OUT / "-vs-".join(names)
 
 
-def write(found: Comparison, folder: Path) -> Path:
+def write(found: Compared, folder: Path) -> Path:
     """Write every format into `folder`, the page last; returns the page's path."""
     write_figures(found.pictures, folder / "figures")
     write_text(folder / "compare.csv", to_csv(numbers(found.pairing)))

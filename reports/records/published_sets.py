@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from experiments.records import Record
-from reports.analysis.arms import Arm, Comparison, Measure
+from reports.analysis.arms import Arm, Comparison
+from reports.analysis.metrics import Metric
 from reports.analysis.words import gain_text, number, plural
 from reports.formats.table import UNREADABLE, Cell, Column, missing
 from reports.records.collect import DONE, Collected, PublishedSet
@@ -63,7 +64,7 @@ def _none(arm: Arm) -> Cell:
     return missing(UNREADABLE if arm.status == UNREADABLE else NONE)
 
 
-def agreement_notes(collected: Collected, measure: Measure, *tables: str) -> tuple[str, ...]:
+def agreement_notes(collected: Collected, metric: Metric, *tables: str) -> tuple[str, ...]:
     """For each set, how many numbers of runs that are done here too are the same, and how far the others are apart.
 
     A run's id holds the name of its data, not what is in it: runs on other images of that name are not compared.
@@ -76,7 +77,7 @@ def agreement_notes(collected: Collected, measure: Measure, *tables: str) -> tup
             if ours.run.table in tables and ours.status == theirs.status == DONE
         ]
         same = [pair for pair in both if len({result.record.fingerprints for result in pair}) == 1]
-        values = [[measure.read(result.metrics) for result in pair] for pair in same]
+        values = [[metric.of(result.metrics) for result in pair] for pair in same]
         apart = [abs(ours - theirs) for ours, theirs in values if None not in (ours, theirs)]
         parts = [_agreement(apart)] if apart else []
         if len(same) < len(both):

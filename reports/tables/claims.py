@@ -8,8 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from experiments.published import model_name
-from reports.analysis.arms import Arm, arm_of, metric
+from reports.analysis.arms import Arm, arm_of
 from reports.analysis.gains import GainRow, gain_rows
+from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.statistics import Estimate, estimate_numbers, mean_interval
 from reports.analysis.verdicts import NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge

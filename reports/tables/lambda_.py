@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.published import model_name
-from reports.analysis.arms import Arm, arm, arm_of, metric
+from reports.analysis.arms import Arm, arm, arm_of
+from reports.analysis.metrics import metric
 from reports.analysis.names import method_name, methods_in, with_method
 from reports.analysis.statistics import estimate_numbers, paired_difference
 from reports.analysis.words import interval_text, number

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from experiments.kinds.occlusion import SHEET, sweep
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.published import model_name
-from reports.analysis.arms import Arm, Comparison, Measure, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
-from reports.analysis.metrics import LINES, area
+from reports.analysis.metrics import AREAS
 from reports.analysis.names import (
     BASELINE,
     TRANSMIX,
@@ -27,7 +26,6 @@ from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers, mean_interval
 from reports.analysis.words import gains_text
 from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
-from reports.records import answers
 from reports.records.collect import Collected, Result
 from reports.records.published_sets import (
     agreement_notes,
@@ -73,18 +71,13 @@ def protocol(sweep: Sweep) -> str:
     )
 
 
-def measure(what: str) -> Measure:
-    """Area under the curves of a line of the table."""
-    return Measure(partial(area, curves=LINES[what]), partial(answers.areas, curves=LINES[what]))
-
-
 def _methods(collected: Collected) -> tuple[str, ...]:
     return tuple(dict.fromkeys((BASELINE, *methods_in(collected, "occlusion"))))
 
 
 def arms_of(collected: Collected, row: str, what: str = FIRST) -> dict[str, Arm]:
     """A row's methods, by the area under a kind of perturbation's curves."""
-    return arms_in(collected, "occlusion", row, measure(what), _methods(collected))
+    return arms_in(collected, "occlusion", row, AREAS[what], _methods(collected))
 
 
 def build(collected: Collected) -> Table:
@@ -109,7 +102,7 @@ def build(collected: Collected) -> Table:
     )
     rows = []
     for row in collected.study.rows:
-        for what in LINES:
+        for what in AREAS:
             line = _line(row, what, arms_of(collected, row, what))
             for place, (_, there) in enumerate(sets):
                 theirs = arms_of(there, row, what)
@@ -155,12 +148,12 @@ def _compared(collected: Collected) -> dict[str, Comparison]:
 def _notes(collected: Collected) -> tuple[str, ...]:
     """What may be concluded about random dropping."""
     found = _compared(collected)
-    return (*verdict_notes(found, FIRST), *power_note(found), *agreement_notes(collected, measure(FIRST), "occlusion"))
+    return (*verdict_notes(found, FIRST), *power_note(found), *agreement_notes(collected, AREAS[FIRST], "occlusion"))
 
 
 def numbers(collected: Collected) -> Numbers:
     """The table for programs, unrounded: one line for each row and kind of perturbation."""
-    return [_numbers(row, what, arms_of(collected, row, what)) for row in collected.study.rows for what in LINES]
+    return [_numbers(row, what, arms_of(collected, row, what)) for row in collected.study.rows for what in AREAS]
 
 
 def _numbers(row: str, what: str, arms: dict[str, Arm]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.published import PublishedRow
-from reports.analysis.arms import TOP1, gain_cell, mean_cell, seeds_text, verdict_notes
+from reports.analysis.arms import gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import GainRow, gain_rows
+from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX, difference_key, difference_name, method_name
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers

@@ -9,7 +9,8 @@ from experiments import published
 from experiments.published import PublishedRow, model_name
 from experiments.scales import PAIR, SCALES, TABLE2_ROW
 from experiments.study import Study
-from reports.analysis.arms import TOP1, Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
+from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
+from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
@@ -120,7 +121,7 @@ def _notes(collected: Collected, rows: list[MixRow]) -> tuple[str, ...]:
 def regime(collected: Collected) -> str:
     """A warning where mixing itself lowers the top-1: label rules cannot show their worth there; else empty."""
     unmixed, mixed = (arm(collected, TABLE2_ROW, method) for method in ("none", BASELINE))
-    loss = Comparison(mixed, unmixed, "").gain
+    loss = Comparison(mixed, unmixed).gain
     if loss is None or loss.mean <= 0:
         return ""
     size = f"no mixing is {number(loss.mean)} points above {methods()[BASELINE].title}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from experiments.protocols import STAND_INS
 from experiments.published import model_name
-from reports.analysis.arms import Arm, Comparison, Measure, gain_cell, mean_cell, verdict_notes
+from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import NATURAL
 from reports.analysis.names import BASELINE, TRANSMIX, difference_name, method_name, with_method
@@ -16,7 +15,6 @@ from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers, interval_numbers
 from reports.analysis.words import gains_text
 from reports.formats.table import Cell, Column, Table, missing
-from reports.records.answers import natural
 from reports.records.collect import Collected
 from reports.records.published_sets import (
     agreement_notes,
@@ -29,6 +27,14 @@ from reports.records.published_sets import (
 from reports.tables import Numbers, TableSpec
 
 FIRST = "natural_top1"
+HEADINGS = {
+    FIRST: "Top-1 (%) ↑",
+    "rms_calibration_error": "Calibration error (%), all bins ↓",
+    "rms_calibration_error_published": "as published ↓",
+    "aurra": "AURRA (%) ↑",
+    "aupr": "AUPR (%) ↑",
+}
+OUTLIERS = ("aupr",)  # those about images of unknown classes
 VERDICTS = {FIRST: "top-1", "aupr": "AUPR"}  # what is judged, and its name
 CAPTION = (
     "{natural}: hard images of known classes; calibration error: root mean square over bins of 100 images by "
@@ -46,16 +52,6 @@ def names(collected: Collected) -> tuple[str, str]:
     return settings["natural"], settings["outliers"]
 
 
-def measure(name: str) -> Measure:
-    """One of `NATURAL`, in percent."""
-    return Measure(partial(_percent, name=name), natural if name == FIRST else None)
-
-
-def _percent(metrics: dict[str, Any], name: str) -> float | None:
-    value = metrics[name]
-    return None if value is None else NATURAL[name][1] * value
-
-
 def build(collected: Collected) -> Table:
     """A line for each row and method of the study, and their difference where both were measured."""
     hard, outliers = names(collected)
@@ -64,8 +60,8 @@ def build(collected: Collected) -> Table:
         Column("name", "Model", align="left"),
         Column("method", "Method", align="left"),
         Column("seeds", "Seeds"),
-        *(Column(key, title, outliers if of_outliers else hard) for key, (title, _, of_outliers) in NATURAL.items()),
-        *set_columns(sets, {FIRST: NATURAL[FIRST][0]}),
+        *(Column(key, title, outliers if key in OUTLIERS else hard) for key, title in HEADINGS.items()),
+        *set_columns(sets, {FIRST: HEADINGS[FIRST]}),
     )
     lines = [line for row in collected.study.rows for line in _lines(collected, row, [there for _, there in sets])]
     caption = CAPTION.format(natural=hard, outliers=outliers, scale=collected.study.scale.name)
@@ -76,7 +72,7 @@ def build(collected: Collected) -> Table:
 
 def arms_of(collected: Collected, row: str, name: str = FIRST) -> dict[str, Arm]:
     """A row's methods, by one of `NATURAL`."""
-    return arms_in(collected, "table5", row, measure(name))
+    return arms_in(collected, "table5", row, NATURAL[name])
 
 
 def _lines(collected: Collected, row: str, sets: list[Collected]) -> Iterator[dict[str, Cell]]:
@@ -119,9 +115,9 @@ def _notes(collected: Collected) -> tuple[str, ...]:
             for row in collected.study.rows
             for method, pair in with_baseline(arms_of(collected, row, name), "it").items()
         }
-        notes += verdict_notes(found, f"{title} on {names(collected)[NATURAL[name][2]]}")
+        notes += verdict_notes(found, f"{title} on {names(collected)[name in OUTLIERS]}")
         notes += power_note(found) if name == FIRST else ()
-    return (*notes, *agreement_notes(collected, measure(FIRST), "table5"))
+    return (*notes, *agreement_notes(collected, NATURAL[FIRST], "table5"))
 
 
 def numbers(collected: Collected) -> Numbers:
