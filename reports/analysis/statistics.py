@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.special import nctdtr, stdtrit  # (non-central) Student t; scipy.stats would take a second to import
+from scipy.special import (
+    nctdtr,
+    nctdtrinc,
+    stdtrit,
+)  # (non-central) Student t; scipy.stats would take a second to import
 
 CONFIDENCE = 0.95
 POWER = 0.8
 _RESAMPLES, _AT_ONCE = 10_000, 1000
+_MOST = 2**62  # seeds
 _ROUNDING = 1e-9  # relative: values that differ by less are equal, as 52.1 - 51.6 and 50.5 - 50 are
 
 
@@ -146,25 +153,12 @@ def seeds_needed(difference: float, deviation: float) -> int:
     """The fewest seeds with which `paired_power` is 80 %, for a difference that is not zero."""
     if deviation == 0:
         return 2
-    high = 2
-    while paired_power(difference, deviation, high) < POWER:
-        high *= 2
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if paired_power(difference, deviation, middle) >= POWER else (middle, high)
-    return high
+    return bisect_left(range(_MOST), POWER, lo=2, key=partial(paired_power, difference, deviation))
 
 
 def detectable_difference(deviation: float, count: int) -> float:
     """The smallest true difference for which `paired_power` is 80 % with `count` seeds, in the deviation's unit."""
-    low, high = 0.0, 1.0  # in deviations
-    while paired_power(high, 1, count) < POWER:
-        low, high = high, 2 * high
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (low, middle) if paired_power(middle, 1, count) >= POWER else (middle, high)
-    return high * deviation
+    return deviation / math.sqrt(count) * float(nctdtrinc(count - 1, 1 - POWER, t_quantile(count)))
 
 
 def estimate_numbers(name: str, found: Estimate | None) -> dict[str, float | None]:
