@@ -13,7 +13,7 @@ from recipes import small_recipe
 from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.data.loaders import EpochOrder, Shard, TrainLoader, eval_loader
-from transmix.data.resident import ResidentLoader
+from transmix.data.resident import ResidentLoader, Spans, resample
 from transmix.data.sources.folders import FolderImages, read_folders
 from transmix.labels import Box, mixed_targets
 from transmix.mixing import cutmix
@@ -61,6 +61,30 @@ def test_without_augmentation_it_gives_what_the_files_hold_in_the_order_of_the_o
     assert torch.equal(torch.cat([batch.images for batch in mine]), files[order])
     assert torch.equal(torch.cat([batch.labels for batch in mine]), torch.cat([batch.labels for batch in theirs]))
     assert [batch.objects for batch in mine] == [None] * 3
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("scale", [(0.7, 1.0), (0.08, 1.0)])
+def test_augmented_images_are_those_of_the_streaming_loader(shared_folders, interpolation, scale):
+    recipe = small_recipe(**PLAIN | {"crop_scale": scale, "hflip": 0.5}, interpolation=interpolation)
+    train = FolderImages(shared_folders / "train")
+    streamed = list(TrainLoader(recipe, train, 3).epoch(1))
+    found = list(ResidentLoader(recipe, train, 3, CPU).epoch(1))
+    assert [batch.labels.tolist() for batch in found] == [batch.labels.tolist() for batch in streamed]
+    apart = torch.cat([(a.images.int() - b.images.int()).abs() for a, b in zip(found, streamed, strict=True)])
+    assert apart.max() <= 2  # of 255: Pillow's weights are fixed-point numbers
+    assert (apart > 0).float().mean() < 0.05
+
+
+@pytest.mark.parametrize("filter_", ["bilinear", "bicubic"])
+def test_images_that_shrink_are_resampled_as_pillow_does(filter_):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)
+    image, of = torch.from_numpy(pixels).permute(2, 0, 1)[None], {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+    whole = torch.tensor([False])
+    rows, columns = (Spans(torch.tensor([first]), torch.tensor([length]), whole) for first, length in ((3, 41), (5, 33)))
+    found = resample(image, rows, columns, 16, filter_)[0].permute(1, 2, 0).numpy()
+    expected = np.asarray(Image.fromarray(pixels[3:44, 5:38]).resize((16, 16), of[filter_]))
+    assert np.abs(found.astype(int) - expected).max() <= 2
 
 
 def test_flips_and_crops(masked):
@@ -134,6 +158,8 @@ def test_it_trains_with_the_oracle_and_resumes(masked, tmp_path):
     ("settings", "message"),
     [
         ({"rand_augment": "rand-m9-mstd0.5-inc1"}, "resident=True crops and flips only: set rand_augment=none"),
+        ({"interpolation": "lanczos"}, "resident=True resizes by bilinear or bicubic: set interpolation"),
+        ({"batch_size": 64}, "48 images, fewer than one batch"),
         ({"label_rule": "oracle"}, "label_rule=oracle needs object masks, and .*train has none beside it"),
     ],
 )

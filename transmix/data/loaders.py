@@ -90,6 +90,10 @@ class EpochOrder(Sampler):
         mine = self.micro_batches // shard.world
         self.mine = range(shard.rank * mine, (shard.rank + 1) * mine)
         self.steps = images // recipe.batch_size
+        if self.steps == 0:
+            raise UserError(
+                f"there are {images} images, fewer than one batch: set batch_size below {recipe.batch_size}"
+            )
         self.epoch = self.first_step = 0
 
     def __len__(self) -> int:
@@ -133,12 +137,7 @@ class TrainLoader:
         recipe = recipe.for_processes(shard.world)
         samples = Samples(images, train_transform(recipe), seed)
         self._order = EpochOrder(len(samples), recipe, shard, seed)
-        self.steps = self._order.steps
-        if self.steps == 0:
-            raise UserError(
-                f"there are {len(samples)} images, fewer than one batch: set batch_size below {recipe.batch_size}"
-            )
-        self.mine = self._order.mine
+        self.steps, self.mine = self._order.steps, self._order.mine
         self._loader = DataLoader(
             samples,
             recipe.micro_batch,
