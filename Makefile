@@ -20,7 +20,7 @@ LAUNCH ?= $(PY)
 RESULTS ?= results
 DATA ?= data
 # A run on the CPU has one thread, so several run at once; a GPU, or all that LAUNCH starts, takes one run at a time.
-JOBS ?= $(if $(and $(filter smoke tiny,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1)
+JOBS ?= $(if $(and $(filter smoke tiny desk,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1)
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif

@@ -1,4 +1,4 @@
-"""The four scales: a scale changes numbers in recipes and protocols, nothing else."""
+"""The scales: a scale changes numbers in recipes and protocols, nothing else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments.desk import DESK_GRID, DESK_TRAINING
 from experiments.fine_tuning import PAPER
-from experiments.protocols import FineTuning, LambdaStudy, Sweep
+from experiments.grid import Grid
+from experiments.protocols import OCCLUSION, FineTuning, LambdaStudy, Sweep
 from experiments.rows import paper_rows, rows
 from transmix.data.scenes import ScenesSpec
 from transmix.methods import methods
@@ -15,7 +17,7 @@ from transmix.recipe import Recipe
 
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
 RANDOM = "random"  # fine-tuning that starts from no weights
-TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda")
+TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda", "table6", "table7")
 MEASURED = ("table3", "table4", "table5", "occlusion", "lambda")  # of them, those that measure trained models
 OWN_BASELINE = "baseline"  # as a teacher: what the row's baseline of Table 1 has become, by the same seed
 TABLE2_ROW = "deit_t"
@@ -60,6 +62,7 @@ class Scale:
         sweep: what is done to images to see how robust a model is.
         lambda_study: the comparison of lambdas.
         fine_tuning: the downstream runs, for those rows that they serve.
+        grid: what Tables 6 and 7 train; None where neither is for the scale.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Scale:
     sweep: Sweep
     lambda_study: LambdaStudy
     fine_tuning: tuple[FineTuning, ...]
+    grid: Grid | None = None
 
     @property
     def known_rows(self) -> tuple[str, ...]:
@@ -153,6 +157,14 @@ SCALES = {
                 _dense("ade20k/segmenter_linear_deit", iterations=2),
                 _dense("coco/mask_rcnn_1x_deit", iterations=2),
             ),
+            grid=Grid(
+                sizes={"large": (0.12, 0.54), "small": (0.03, 0.15)},
+                lengths=(1,),
+                methods=("cutmix", "transmix", "oracle"),
+                row="deit_t",
+                home="large-1",
+                more={"large-1": ("none", "transmix_attention")},
+            ),
         ),
         Scale(
             name="tiny",
@@ -172,6 +184,24 @@ SCALES = {
                 _dense("ade20k/semantic_fpn_xcit", iterations=120),
                 _dense("coco/mask_rcnn_1x_xcit", iterations=200),
             ),
+        ),
+        Scale(
+            name="desk",
+            purpose="micro models on few embedded images, an evening on two cores: does it pay to label by attention?",
+            scenes=ScenesSpec(train=500, val=4000),
+            rows=("deit_t", "xcit_t"),
+            mix_methods=(),
+            tables=TABLES,
+            seeds=5,
+            training=_SHORT | DESK_TRAINING,
+            models="tiny",
+            sweep=Sweep(curves=OCCLUSION, draws=2, images=1000),
+            lambda_study=LambdaStudy(mixes=2048),
+            fine_tuning=(
+                _dense("ade20k/upernet_xcit", iterations=80),
+                _dense("coco/mask_rcnn_1x_xcit", iterations=200),
+            ),
+            grid=DESK_GRID,
         ),
         Scale(
             name="lab",

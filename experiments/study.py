@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dense import OPTIONS, DenseSpec, dense
+from experiments.grid import Cell, Grid
 from experiments.kinds import kinds
 from experiments.options import add_options, as_variables, check_choices, option, options_of, spelled
 from experiments.protocols import PROTOCOLS
 from experiments.rows import rows
 from experiments.runs import Data, Run
-from experiments.scales import OWN_BASELINE, PAIR, SCALES, TABLE2_ROW, TABLES, Scale, reads_attention, trained_by
+from experiments.scales import (
+    OWN_BASELINE,
+    PAIR,
+    SCALES,
+    TABLE2_ROW,
+    TABLES,
+    Scale,
+    reads_attention,
+    table_of,
+    trained_by,
+)
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.ranges import Range
+from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
 from transmix.recipe import Recipe, override, parse_settings
@@ -84,6 +96,13 @@ class Study:
             return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
         if scenes is None:
             return Data("imagenet", None, self.data / "imagenet", remedy=IMAGENET)
+        return self._embedded(scenes)
+
+    def data_of(self, cell: Cell) -> Data:
+        """The scale's scenes with objects of a cell's size."""
+        return self._embedded(replace(self.scale.scenes, min_share=cell.shares[0], max_share=cell.shares[1]))
+
+    def _embedded(self, scenes: ScenesSpec) -> Data:
         folder = self.data / scenes.key
         return Data(scenes.key, SourceSpec("", "", folder / "imagenet"), folder, scenes)
 
@@ -115,15 +134,30 @@ class Study:
                 trained: dict[str, Run] = {}
                 for kind in kinds().values():
                     planned = list(kind.plan(self, row, seed, trained))
-                    trained |= {run.method: run for run in planned if run.kind == "train"}
+                    trained |= {run.method: run for run in planned if run.kind == "train" and not run.part}
                     runs += planned
         return runs
 
     def trained_by(self, row: str) -> tuple[str, ...]:
-        """The methods a row is trained by; by default those of the scale that the data allow."""
+        """The methods a row is trained by, beside a grid; by default those of the scale that the data allow."""
         if self.methods is not None:
-            return trained_by(row, self.methods)
+            apart = {name for name in self.methods if self.grid and table_of(name) == "table7"}
+            return tuple(name for name in trained_by(row, self.methods) if name not in apart)
         return tuple(name for name in self.scale.methods(row) if self.masked or not _needs_masks(name))
+
+    def trained_in(self, row: str, cell: Cell) -> tuple[str, ...]:
+        """The methods a row is trained by in a cell of the grid: Table 7's, where chosen, in one of them."""
+        usual = self.grid.trained(row, cell)
+        if self.methods is None or row != self.grid.row or cell.name != self.grid.home:
+            return usual
+        same = self.recipe(row, "transmix", cell)  # what Table 7 takes apart
+        others = (name for name in self.methods if table_of(name) == "table7" and name not in usual)
+        return (*usual, *(name for name in others if self.recipe(row, name, cell) != same))
+
+    @property
+    def grid(self) -> Grid | None:
+        """What Tables 6 and 7 train; None where the scale has none, or the data are not its scenes."""
+        return self.scale.grid if self.masked else None
 
     @property
     def masked(self) -> bool:
@@ -136,8 +170,13 @@ class Study:
         if table == "report":
             left_out = {*TABLES} - {*self.scale.tables}
             return [run for run in runs if run.table not in left_out and kinds()[run.kind].ready(self)]
-        shared = [run for run in runs if table == "table2" and run.table == "table1" and run.row == TABLE2_ROW]
-        return shared + [run for run in runs if run.table == table]
+        return [run for run in runs if run.table == table or self._shared(run, table)]
+
+    def _shared(self, run: Run, table: str) -> bool:
+        """Whether a table shows a run that belongs to another."""
+        if table == "table7" and self.grid:
+            return run.table == "table6" and (run.row, run.part) == (self.grid.row, self.grid.home)
+        return table == "table2" and run.table == "table1" and run.row == TABLE2_ROW
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
@@ -151,9 +190,15 @@ class Study:
             raise unknown_name(f"run at scale {self.scale.name}", name, runs)
         return found
 
-    def recipe(self, row: str, method: str) -> Recipe:
-        """How a row is trained by a method in this study."""
+    def table_in(self, method: str, cell: Cell) -> str:
+        """The table that a run in a cell belongs to: Table 7 for the variants that it takes TransMix apart into."""
+        apart = cell.name == self.grid.home and table_of(method) == "table7"
+        return "table7" if apart else "table6"
+
+    def recipe(self, row: str, method: str, cell: Cell | None = None) -> Recipe:
+        """How a row is trained by a method in this study, and in a cell of its grid."""
         own, changed = methods()[method].settings, _concerning(method, self.changed)
+        changed |= cell.settings(method) if cell else {}
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
         if "teacher" in methods()[method].reads or settings.get("attention_of") == "teacher":
@@ -170,8 +215,9 @@ class Study:
         settings: dict[str, Any],
         needs: tuple[Run, ...] = (),
         inputs: dict[str, Path] | None = None,
+        cell: Cell | None = None,
     ) -> Run:
-        """A run of this study, on its classification data; the arguments are attributes of `experiments.runs.Run`."""
+        """A run of this study, on its classification data or a cell's; the others are `experiments.runs.Run`'s."""
         return Run(
             table=table,
             row=row,
@@ -180,9 +226,10 @@ class Study:
             scale=self.scale.name,
             seed=seed,
             settings=settings,
-            data=self.classification_data,
+            data=self.data_of(cell) if cell else self.classification_data,
             results=self.results,
             needs=needs,
+            part=cell.name if cell else "",
             options=self.options,
             inputs=inputs or {},
         )

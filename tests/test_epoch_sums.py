@@ -27,7 +27,7 @@ def numpy_counts(label: np.ndarray, area: np.ndarray) -> dict[str, list[int]]:
 
 
 def named(counts: torch.Tensor) -> dict[str, list[int]]:
-    return summary(torch.cat([torch.ones(4, dtype=torch.float64), counts]))["lambda"]
+    return summary(torch.cat([torch.ones(SIZE - len(counts), dtype=torch.float64), counts]))["lambda"]
 
 
 def test_counts_are_numpys():
@@ -54,6 +54,19 @@ def test_the_area_rule_moves_no_label_by_a_rounding_error(side):
     assert sums["lambda"]["shift"] == [0] * 20 + [3] + [0] * 19
     assert sums["lambda"]["label"] == sums["lambda"]["area"]
     assert (sums["loss"], sums["label_shift"]) == (1.5, 0.0)
+
+
+def test_errors_of_labels_are_their_distances_from_the_visible_share():
+    images, objects = torch.zeros(4, 3, 8, 8), torch.zeros(4, 8, 8, dtype=torch.bool)
+    objects[0, :, :4], objects[3, :4] = True, True  # images 1 and 2 are partners, and no object shows there
+    mix = cutmix(images, Box(0, 8, 0, 4))
+    # image 0 keeps nothing of its object and shows half of its partner's, image 3 half of its own and all of the other
+    true, area, label = np.array([1, 2 / 3]), 0.5, np.float32([0.75, 0.25])
+    lam = torch.tensor([label[0], 0.1, 0.2, label[1]])
+    found = summary(micro_batch_sums(torch.tensor(1.0), lam, mix, objects))["lambda_error"]
+    assert found["label"] == pytest.approx(np.abs(label - true).mean())
+    assert found["area"] == pytest.approx(np.abs(area - true).mean())
+    assert "lambda_error" not in summary(micro_batch_sums(torch.tensor(1.0), lam, mix))
 
 
 def test_mixup_is_not_counted():

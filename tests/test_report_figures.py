@@ -45,8 +45,8 @@ def test_histograms_are_added_up_over_seeds_and_distances_averaged(study):
     assert found.moved.tolist() == pytest.approx([1 / 6, 4 / 6])  # bins 19 and 20 are within 0.05
     (picture,) = lambda_curves(collect(study))[0].pictures
     assert picture.alt == (
-        "DeiT-T: shift of λ by epoch. Mean distance from the area’s share: 0.020 in the first of 2 epochs, 0.080 in "
-        "the last; moved by more than 0.05: 17 % of the images in the first, 67 % in the last."
+        "DeiT-T: shift of λ by epoch. Mean distance from the area’s share: 0.020 in epoch 1, 0.080 in epoch 2; "
+        "moved by more than 0.05: 17 % of the images first, 67 % at the end."
     )
 
 
@@ -54,16 +54,18 @@ def test_columns_hold_shares_and_long_trainings_have_fewer_of_them():
     counts = np.zeros((100, 40), int)
     counts[:, 20] = 3
     counts[50:, 21] = 1
-    edges, shares = columns(counts)
+    edges, shares = columns(np.arange(1, 101), counts)
     assert len(shares) == 30
     assert (edges[0], edges[-1]) == (0.5, 100.5)
     assert (np.diff(edges) > 0).all()
     assert shares.sum(1) == pytest.approx(np.ones(30))
     assert shares[0, 20] == 1
     assert shares[-1, 20:22].tolist() == [0.75, 0.25]
-    edges, shares = columns(counts[48:52] * [[0], [1], [1], [1]])
+    edges, shares = columns(np.arange(1, 5), counts[48:52] * [[0], [1], [1], [1]])
     assert edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
     assert shares[:, 20].tolist() == [0, 1, 0.75, 0.75]  # an epoch without CutMix is empty
+    edges, _ = columns(np.array([40, 80, 90]), counts[:3])  # a column reaches back to the last that was looked at
+    assert edges.tolist() == [0.5, 40.5, 80.5, 90.5]
 
 
 def test_small_shares_are_seen_and_nothing_is_nothing():
@@ -78,7 +80,7 @@ def test_only_transmix_runs_with_cutmix_images_have_a_figure(study):
     assert lambda_curves(collect(study)) == []
     trained(study, "table1.deit_t.transmix.seed0", [shifts(), shifts(23)], [0.0, 0.15])
     (picture,) = lambda_curves(collect(study))[0].pictures
-    assert picture.alt.endswith("0.150 in the last.")  # nothing moved in the first, so no share of it
+    assert picture.alt.endswith("0.150 in epoch 2.")  # nothing moved in the first, so no share of it
 
 
 def whole(tmp_path, rows: str, *options: str) -> Collected:

@@ -137,6 +137,7 @@ class Recipe(Mixing):
     report_ema: bool = False  # evaluate, report and hand on the EMA weights
     eval_crop: float = number(0.875, least=0.1, most=1)  # share of the resized image that the centre crop keeps
     eval_batch_size: int = number(256, least=1, most=1_000_000)
+    evaluate_every: int = number(1, least=1, most=100_000)  # epochs between evaluations; the last is always evaluated
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -196,6 +197,10 @@ class Recipe(Mixing):
             precision=self.precision,
             batch_size=self.eval_batch_size,
         )
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, ends with an evaluation."""
+        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.total_epochs
 
     @property
     def total_epochs(self) -> int:

@@ -1,10 +1,11 @@
-"""Train a row by a method: Tables 1 and 2."""
+"""Train a row by a method: Tables 1 and 2, and in the cells of a grid Tables 6 and 7."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, Assumptions, Work, model_cost
+from experiments.grid import Cell
 from experiments.kinds import Kind
 from experiments.runs import Run
 from experiments.scales import OWN_BASELINE, table_of
@@ -19,6 +20,19 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
         recipe = study.recipe(row, method)
         needs = (made["baseline"],) if recipe.teacher == OWN_BASELINE else ()
         made[method] = study.run("train", table_of(method), row, method, seed, plain(recipe), needs)
+        yield made[method]
+    for cell in study.grid.cells.values() if study.grid else ():
+        yield from _cell(study, row, seed, cell)
+
+
+def _cell(study: Study, row: str, seed: int, cell: Cell) -> Iterator[Run]:
+    """A row in a cell of the grid; a teacher is what CutMix has become there, by the same seed."""
+    made: dict[str, Run] = {}
+    for method in study.trained_in(row, cell):
+        recipe = study.recipe(row, method, cell)
+        needs = (made["cutmix"],) if recipe.teacher == OWN_BASELINE else ()
+        table = study.table_in(method, cell)
+        made[method] = study.run("train", table, row, method, seed, plain(recipe), needs, cell=cell)
         yield made[method]
 
 

@@ -21,8 +21,9 @@ its own. One that trains has
 =============  =====================================================================================
 weights        the file whose accuracy is reported
 right          which validation images these weights are right about (see `experiments.correctness`)
-history        for each epoch: epoch, lr, loss, accuracy; label_shift, the mean distance of labels from
-               the area rule; and lambda, histograms over the epoch's CutMix images (see
+history        for each epoch: epoch, lr, loss; label_shift, the mean distance of labels from the area rule;
+               lambda_error, the mean distances of label and area from the truth, where masks were read. Where
+               it was evaluated, accuracy, too, and lambda, histograms over the epoch's CutMix images (see
                `transmix.training.log.LAMBDA_BINS`): all zeros where there were none, and under the area rule
                all of shift in the bin that begins at 0
 =============  =====================================================================================

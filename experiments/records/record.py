@@ -101,6 +101,11 @@ class Record:
         return self.extra.get("history", [])
 
     @property
+    def evaluated(self) -> list[dict[str, Any]]:
+        """Those of them that ended with an evaluation."""
+        return [epoch for epoch in self.history if "accuracy" in epoch]
+
+    @property
     def weights(self) -> str:
         """File of the weights that a training reports, in its folder; for a user's own model, the path of its own."""
         found = self.extra.get("weights", "")

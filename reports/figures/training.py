@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from experiments.published import model_name
 from reports.analysis.arms import arm
 from reports.analysis.names import TRANSMIX, method_name, methods_in, with_method
-from reports.analysis.words import number, plural
+from reports.analysis.words import number
 from reports.figures.colours import INK, MUTED, colour_of
 from reports.figures.style import Gallery, Picture, draw, label_ends, small_multiples
 from reports.records.collect import Collected, Result
@@ -43,6 +43,7 @@ _STEPS, _FULL = 12, 0.5  # of opacity, so that one hue does on a light and on a 
 
 Reader = Callable[[dict], float]  # one value from a line of a training history
 Trained = dict[str, list[Result]]  # a row's training runs that have a record, by method
+Epochs = dict[str, list[list[dict[str, Any]]]]  # lines of their histories, by method and run
 
 
 def training_curves(collected: Collected) -> list[Gallery]:
@@ -66,30 +67,35 @@ def _trained(collected: Collected, row: str) -> Trained:
 
 
 def _accuracy(row: str, done: Trained, size: tuple[float, float]) -> Picture:
-    return _history(f"accuracy_{row}", f"{model_name(row)}: top-1 (%)", done, size, _top1, digits=1)
+    evaluated = {method: [result.record.evaluated for result in results] for method, results in done.items()}
+    return _history(f"accuracy_{row}", f"{model_name(row)}: top-1 (%)", evaluated, size, _top1, digits=1)
 
 
 def _loss(row: str, done: Trained, size: tuple[float, float]) -> Picture:
-    return _history(f"loss_{row}", f"{model_name(row)}: training loss", done, size, lambda epoch: epoch["loss"], 2)
+    every = {method: [result.record.history for result in results] for method, results in done.items()}
+    return _history(f"loss_{row}", f"{model_name(row)}: training loss", every, size, lambda epoch: epoch["loss"], 2)
+
+
+def _epochs(lines: list[dict[str, Any]]) -> np.ndarray:
+    """Which epochs some lines of a history are of, counted from 1."""
+    return np.array([line["epoch"] + 1 for line in lines])
 
 
 def _top1(epoch: dict) -> float:
     return epoch["accuracy"]["top1"]
 
 
-def _history(name: str, title: str, done: Trained, size: tuple[float, float], read: Reader, digits: int) -> Picture:
-    lines = {
-        method: np.array([[read(epoch) for epoch in result.record.history] for result in results])
-        for method, results in done.items()
-    }
-    ends = {method: (line.shape[1], line[:, -1].mean()) for method, line in lines.items()}
+def _history(name: str, title: str, done: Epochs, size: tuple[float, float], read: Reader, digits: int) -> Picture:
+    lines = {method: np.array([[read(epoch) for epoch in run] for run in runs]) for method, runs in done.items()}
+    epochs = {method: _epochs(runs[0]) for method, runs in done.items()}
+    ends = {method: (epochs[method][-1], line[:, -1].mean()) for method, line in lines.items()}
     texts = {method: f"{method_name(method)} {number(end, digits)}" for method, (_, end) in ends.items()}
     colours = {method: colour_of(method) for method in lines}
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for method, line in lines.items():
-            _lines(axes, np.arange(1, line.shape[1] + 1), line, colours[method])
+            _lines(axes, epochs[method], line, colours[method])
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
@@ -112,11 +118,13 @@ class Shifts:
     """What a method did to the labels in the runs of a row, over their seeds.
 
     Attributes:
+        epochs: (epochs,) which were looked at, counted from 1.
         counts: (epochs, bins) images by how far their label's lambda was moved.
         distance: (epochs,) mean distance of the labels from the area rule.
         seeds: number of runs.
     """
 
+    epochs: np.ndarray
     counts: np.ndarray
     distance: np.ndarray
     seeds: int
@@ -143,16 +151,16 @@ def lambda_curves(collected: Collected) -> list[Gallery]:
 
 def read_shifts(collected: Collected, row: str, method: str = TRANSMIX) -> Shifts | None:
     """The histograms of a row's runs by a method; None without any CutMix image."""
-    histories = [result.record.history for result in arm(collected, row, method).results]
+    histories = [result.record.evaluated for result in arm(collected, row, method).results]
     if not histories or not histories[0]:
         return None
     counts = np.sum([[epoch["lambda"]["shift"] for epoch in history] for history in histories], axis=0)
     distance = np.mean([[epoch["label_shift"] for epoch in history] for history in histories], axis=0)
-    return Shifts(counts, distance, len(histories)) if counts.any() else None
+    return Shifts(_epochs(histories[0]), counts, distance, len(histories)) if counts.any() else None
 
 
 def _shift(row: str, size: tuple[float, float], found: dict[str, Shifts], method: str) -> Picture:
-    edges, shares = columns(found[row].counts)
+    edges, shares = columns(found[row].epochs, found[row].counts)
     title = f"{with_method(row, method)}: shift of λ"
     name = f"lambda_{row}" if method == TRANSMIX else f"lambda_{row}_{method}"
     colour = colour_of(method)
@@ -173,10 +181,11 @@ def _shift(row: str, size: tuple[float, float], found: dict[str, Shifts], method
     return draw(name, f"{title} by epoch. {_words(found[row])}", "", size, paint)
 
 
-def columns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def columns(epochs: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the columns of a figure show.
 
     Args:
+        epochs: (epochs,) which they are; a column reaches back to the one before.
         counts: (epochs, bins) images.
 
     Returns:
@@ -185,7 +194,7 @@ def columns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     starts = np.unique(np.linspace(0, len(counts), min(len(counts), _COLUMNS) + 1).astype(int))
     sums = np.add.reduceat(counts, starts[:-1], axis=0)
-    return starts + 0.5, sums / np.maximum(sums.sum(1, keepdims=True), 1)
+    return np.array([0, *epochs])[starts] + 0.5, sums / np.maximum(sums.sum(1, keepdims=True), 1)
 
 
 def steps(shares: np.ndarray) -> np.ndarray:
@@ -229,9 +238,9 @@ def _write_key(axes: Axes, colour: str) -> None:
 def _words(found: Shifts) -> str:
     shares = [f"{number(100 * share, 0)} %" for share in found.moved[[0, -1]] if not np.isnan(share)]
     text = (
-        f"Mean distance from the area’s share: {number(found.distance[0], 3)} in the first of "
-        f"{plural(len(found.counts), 'epoch')}, {number(found.distance[-1], 3)} in the last"
+        f"Mean distance from the area’s share: {number(found.distance[0], 3)} in epoch {found.epochs[0]}, "
+        f"{number(found.distance[-1], 3)} in epoch {found.epochs[-1]}"
     )
     if len(shares) == 2:
-        text += f"; moved by more than 0.05: {shares[0]} of the images in the first, {shares[1]} in the last"
+        text += f"; moved by more than 0.05: {shares[0]} of the images first, {shares[1]} at the end"
     return f"{text}."

@@ -93,9 +93,13 @@ def _train(record: Record) -> None:
     for name in ("epochs", "cooldown_epochs"):
         _need(is_count(settings[name]), f"settings.{name}")
     for epoch in record.history:
+        _need(is_count(epoch["epoch"]) and is_number(epoch["loss"]), "history")
+        _need(all(map(_may_be_number, (epoch.get("lr"), epoch.get("label_shift")))), "history")
+        errors = epoch.get("lambda_error", {"label": 0, "area": 0})
+        _need(is_number(errors["label"]) and is_number(errors["area"]), "history.lambda_error")
+    for epoch in record.evaluated:
         accuracy = epoch["accuracy"]
-        _need(is_count(epoch["epoch"]) and is_number(epoch["loss"]) and _is_share(accuracy["top1"]), "history")
-        _need(all(map(_may_be_number, (epoch.get("lr"), epoch.get("label_shift"), accuracy.get("top5")))), "history")
+        _need(_is_share(accuracy["top1"]) and _may_be_number(accuracy.get("top5")), "history.accuracy")
         _lambda_counts(epoch["lambda"])
 
 
@@ -111,6 +115,7 @@ def _agreement(record: Record) -> None:
     """The epochs are those of the recipe, and the answers make the top-1."""
     settings, metrics = record.settings, record.metrics
     _need(len(record.history) == settings["epochs"] + settings["cooldown_epochs"], "history")
+    _need("accuracy" in record.history[-1], "history: its last epoch was not evaluated")
     right = unpack(record.extra["right"], metrics["val_images"])
     agrees = math.isclose(100 * right.mean(), metrics["top1"])
     _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")

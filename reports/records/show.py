@@ -147,7 +147,7 @@ def _print_history(console: Console, history: list[dict[str, Any]]) -> None:
     for title in ("epoch", "learning rate", "training loss", "label shift", "top-1 (%)", "top-5 (%)"):
         table.add_column(title, justify="right")
     for epoch in (history[place] for place in places):
-        accuracy = epoch["accuracy"]
+        accuracy = epoch.get("accuracy", {})
         cells = (_short(epoch.get("lr"), ".2e"), _short(epoch["loss"], ".3f"), _short(epoch.get("label_shift"), ".3f"))
         scores = (_short(accuracy.get(name), ".2f") for name in ("top1", "top5"))
         table.add_row(str(epoch["epoch"] + 1), *cells, *scores)

@@ -10,7 +10,7 @@ from transmix.methods import Method
 
 METHOD = Method(
     title="TransMix, 80 % CutMix",
-    settings={"label_rule": "mean", "switch_prob": 0.8},
+    settings={"label_rule": "mean", "mixup_alpha": 0.8, "switch_prob": 0.8},
     tables=("table7",),
     position=37,
 )

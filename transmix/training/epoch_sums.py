@@ -10,29 +10,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from transmix.labels import object_share
 from transmix.mixing import Mix
 from transmix.training.log import LAMBDA_BINS
 
 _UNIT = LAMBDA_BINS["label"]  # bins between 0 and 1; all three histograms have bins of that width
-_SCALARS = 4  # loss, micro-batches, how far labels moved from the area rule, CutMix micro-batches
+# loss, micro-batches, how far labels moved from the area rule, CutMix micro-batches, and of the images whose true share
+# is known: error of their labels, of their areas, how many
+_SCALARS = 7
 SIZE = _SCALARS + sum(LAMBDA_BINS.values())
 
 
-def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix) -> Tensor:
+def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix, objects: Tensor | None = None) -> Tensor:
     """What a micro-batch adds: (SIZE,) float64 on the loss's device, made without waiting for it.
 
     Args:
         loss: of the micro-batch, a scalar.
         lam: (B,), the partner's share in the labels.
         mix: how the micro-batch was mixed.
+        objects: (B, H, W) bool, where the labelled objects are, where that is known.
     """
     # of float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
     area, label = mix.lam.double(), lam.detach().double()
     moved = (label - area).abs().mean()  # zero for Mixup
     cutmixed = moved.new_full((), float(mix.pasted is not None))
-    scalars = torch.stack([loss.detach().double(), torch.ones_like(moved), moved, cutmixed])
+    errors = area.new_zeros(3)
+    if objects is not None and mix.pasted is not None:
+        errors = label_errors(label, area, object_share(objects, mix.partner, mix.pasted).double())
+    scalars = torch.cat([torch.stack([loss.detach().double(), torch.ones_like(moved), moved, cutmixed]), errors])
     counts = area.new_zeros(SIZE - _SCALARS) if mix.pasted is None else lambda_counts(label, area)
     return torch.cat([scalars, counts])
+
+
+def label_errors(label: Tensor, area: Tensor, true: Tensor) -> Tensor:
+    """How far labels and areas are from the truth, summed over the images where it is known, and how many: (3,).
+
+    Args:
+        label: (B,) float64, the partner's share in the label.
+        area: (B,) its share of the area.
+        true: (B,) its share of the objects' visible pixels; NaN where no object shows.
+    """
+    known = ~true.isnan()
+    true = true.nan_to_num()
+    return torch.stack([((label - true).abs() * known).sum(), ((area - true).abs() * known).sum(), known.sum()])
 
 
 def lambda_counts(label: Tensor, area: Tensor) -> Tensor:
@@ -52,11 +72,16 @@ def lambda_counts(label: Tensor, area: Tensor) -> Tensor:
 
 
 def summary(sums: Tensor) -> dict[str, Any]:
-    """An epoch's loss, mean label shift and histograms, from the sums of all its micro-batches."""
-    loss, micro_batches, moved, cutmixed = sums[:_SCALARS].tolist()
+    """An epoch's loss, mean label shift and histograms, from the sums of all its micro-batches.
+
+    Where objects were known, also the mean absolute errors of the labels' lambda and of the area.
+    """
+    loss, micro_batches, moved, cutmixed, label_error, area_error, known = sums[:_SCALARS].tolist()
     counts = sums[_SCALARS:].long().split(list(LAMBDA_BINS.values()))
+    errors = {"lambda_error": {"label": label_error / known, "area": area_error / known}} if known else {}
     return {
         "loss": loss / micro_batches,
         "label_shift": moved / cutmixed if cutmixed else 0.0,
         "lambda": {name: some.tolist() for name, some in zip(LAMBDA_BINS, counts, strict=True)},
+        **errors,
     }

@@ -39,6 +39,6 @@ class EpochLog:
         row = history[-1]
         for name in ("lr", "loss", "label_shift"):
             self.board.add_scalar(name, row[name], row["epoch"])
-        for name in ("top1", "top5"):
+        for name in ("top1", "top5") if "accuracy" in row else ():
             self.board.add_scalar(f"val/{name}", row["accuracy"][name], row["epoch"])
         self.board.flush()

@@ -203,21 +203,20 @@ class Trainer:
         with autocast(device, self.recipe.precision):
             result = self.task(images, labels, objects=batch.objects)
         self.optimisation.backward(result["loss"])
-        self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"])
+        self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"], batch.objects)
 
     def _close_epoch(self) -> None:
-        sums = self.processes.total(self.sums.clone())
-        accuracy, self.right = self._evaluate()
-        row = {
-            "epoch": self.epoch,
-            "lr": self.optimisation.lr,
-            **summary(sums),
-            "accuracy": asdict(accuracy),
-        }
+        row = {"epoch": self.epoch, "lr": self.optimisation.lr, **summary(self.processes.total(self.sums.clone()))}
+        note = ""
+        if self.recipe.evaluates(self.epoch):
+            accuracy, self.right = self._evaluate()
+            row["accuracy"], note = asdict(accuracy), f"top-1 {accuracy.top1:.1f} %"
+        else:
+            del row["lambda"]  # many numbers, for few readers
         self.history.append(row)
         self.epoch, self.batch = self.epoch + 1, 0
         self.sums.zero_()
-        self._show(f"top-1 {accuracy.top1:.1f} %")
+        self._show(note)
         self.processes.lead(lambda: self._log.write(self.history))
 
     def _evaluate(self) -> tuple[Accuracy, Tensor]:

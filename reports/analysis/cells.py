@@ -1,0 +1,118 @@
+"""The cells of a study's grid: what was trained in each, and how far labels were from the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from experiments.grid import Cell
+from experiments.published import model_name
+from reports.analysis.arms import Arm, Comparison, arm_of
+from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.statistics import Estimate, mean_interval
+from reports.records.collect import Collected
+
+REFERENCE, CEILING = "cutmix", "oracle"  # what labels by area are called here, and what no label rule can pass
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A row of the study in a cell of its grid.
+
+    Attributes:
+        row: its key, ``deit_t``.
+        cell: size of the objects and length of the training.
+        arms: its runs by method, those of Table 7, too.
+    """
+
+    row: str
+    cell: Cell
+    arms: dict[str, Arm]
+
+    @property
+    def name(self) -> str:
+        """For people: ``DeiT-T, small objects, 60 epochs``."""
+        return f"{model_name(self.row)}, {self.cell.size} objects, {self.cell.epochs} epochs"
+
+    @cached_property
+    def gains(self) -> dict[str, Comparison]:
+        """Every other method compared with CutMix, seed by seed."""
+        return self.over(REFERENCE)
+
+    def over(self, reference: str) -> dict[str, Comparison]:
+        """Every other method compared with one of them."""
+        return {
+            name: Comparison(self.arms[reference], arm, f"With {method_name(name)} the top-1 is {{}} here")
+            for name, arm in self.arms.items()
+            if name != reference
+        }
+
+    @property
+    def share(self) -> float | None:
+        """What TransMix gains, as a share of what the true labels gain.
+
+        None unless the interval of the ceiling lies above zero: a share of nothing says nothing.
+        """
+        ours, ceiling = (self.gains[name].gain for name in (TRANSMIX, CEILING))
+        return ours.mean / ceiling.mean if ours is not None and ceiling is not None and ceiling.low > 0 else None
+
+    def label_errors(self, method: str) -> LabelErrors | None:
+        """How far a method's labels were from the truth in training; None where no record says."""
+        histories = [result.record.history for result in self.arms[method].results]
+        kept = [history for history in histories if history and "lambda_error" in history[0]]
+        if not kept:
+            return None
+        found = {
+            which: np.array([[epoch["lambda_error"][which] for epoch in history] for history in kept])
+            for which in ("label", "area")
+        }
+        return LabelErrors(**found)
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Mean absolute error of lambda against the share of the objects' visible pixels, over CutMix images in training.
+
+    Attributes:
+        label: (seeds, epochs) of the labels that were used.
+        area: (seeds, epochs) of the area, for the same images.
+    """
+
+    label: np.ndarray
+    area: np.ndarray
+
+    @property
+    def saved(self) -> Estimate:
+        """The area's error minus the labels', over the whole training, by seed: above zero labels are nearer."""
+        return mean_interval(list((self.area - self.label).mean(1)))
+
+    @property
+    def overtakes(self) -> int | None:
+        """The first epoch (from 1) from which on labels are nearer to the truth than the area, on the mean of seeds."""
+        nearer = self.label.mean(0) < self.area.mean(0)
+        behind = np.flatnonzero(~nearer)
+        first = behind[-1] + 1 if len(behind) else 0
+        return int(first) + 1 if first < len(nearer) else None
+
+
+def cell_rows(collected: Collected) -> list[CellRow]:
+    """Every row and cell that the study plans, the grid's own row first."""
+    return list(_cell_rows(collected))
+
+
+def _cell_rows(collected: Collected) -> Iterator[CellRow]:
+    study = collected.study
+    if study.grid is None:
+        return
+    for row in sorted(study.rows, key=lambda row: row != study.grid.row):
+        for cell in study.grid.cells.values():
+            methods = study.trained_in(row, cell)
+            if methods:
+                yield CellRow(row, cell, {name: _arm(collected, row, name, cell) for name in methods})
+
+
+def _arm(collected: Collected, row: str, method: str, cell: Cell) -> Arm:
+    return arm_of(collected, collected.study.table_in(method, cell), row, method, cell.name)

@@ -1,0 +1,111 @@
+"""The figures of Table 6: gains over CutMix by length of training, and how near labels come to the truth by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from experiments.published import model_name
+from reports.analysis.cells import CEILING, REFERENCE, CellRow, LabelErrors
+from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.statistics import Estimate
+from reports.analysis.words import gain_text, number
+from reports.figures.colours import INK, MUTED, colour_of
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, draw, label_ends
+
+GAINS = (
+    "Top-1 over {reference} in points, against the epochs of a training; bars: 95 % intervals over seeds, where there "
+    "are several. {ceiling} knows the true share of every pasted object: a label rule’s ceiling."
+)
+ERRORS = (
+    "Mean distance of the labels’ λ from the visible share of the pasted object, over the CutMix images of each epoch "
+    "of TransMix’s longest training, mean over seeds; grey: the same images labelled by area."
+)
+
+
+def gain_gallery(rows: Sequence[CellRow]) -> Gallery | None:
+    """A figure for each model and object size that was trained for several lengths; None without one."""
+    groups: dict[tuple[str, str], list[CellRow]] = {}
+    for row in rows:
+        groups.setdefault((row.row, row.cell.size), []).append(row)
+    lengths = {key: [row for row in group if row.gains[TRANSMIX].gain is not None] for key, group in groups.items()}
+    shown = {key: group for key, group in lengths.items() if len(group) > 1}
+    size = LARGE if len(shown) == 1 else SMALL
+    pictures = tuple(_gains(*key, group, size) for key, group in shown.items())
+    caption = GAINS.format(reference=method_name(REFERENCE), ceiling=method_name(CEILING))
+    return Gallery(caption, (pictures,)) if pictures else None
+
+
+def _gains(row: str, objects: str, group: list[CellRow], size: tuple[float, float]) -> Picture:
+    lines = {name: _line(group, name) for name in (CEILING, TRANSMIX)}
+    lines = {name: line for name, line in lines.items() if line}
+    title = f"{model_name(row)}, {objects}: gain (points)"
+    colours = {name: INK if name == CEILING else colour_of(name) for name in lines}
+    texts = {name: f"{method_name(name)} {number(line[-1][1].mean, sign=True)}" for name, line in lines.items()}
+    ends = {name: (line[-1][0], line[-1][1].mean) for name, line in lines.items()}
+    epochs = [cell.cell.epochs for cell in group]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.axhline(0, color=MUTED, linewidth=1)
+        for place, (name, line) in enumerate(lines.items()):
+            x = np.array([length for length, _ in line]) * (1 + 0.03 * place)  # bars side by side
+            means = [gain.mean for _, gain in line]
+            bars = [gain.half_width or 0 for _, gain in line]
+            axes.errorbar(x, means, yerr=bars, fmt="o-", markersize=4.5, elinewidth=1, color=colours[name])
+        axes.set_xticks(epochs, [f"{length:,}" for length in epochs])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.set_xlabel("epochs")
+        axes.set_title(title)
+        axes.margins(y=0.08)
+        label_ends(axes, ends, texts, colours)
+
+    words = "; ".join(
+        f"{method_name(name)} {', '.join(f'{gain_text(gain)} after {length} epochs' for length, gain in line)}"
+        for name, line in lines.items()
+    )
+    return draw(f"cells_{row}_{objects}", f"{title} by length of training: {words}.", "", size, paint)
+
+
+def _line(group: list[CellRow], method: str) -> list[tuple[int, Estimate]]:
+    found = [(row.cell.epochs, row.gains[method].gain) for row in group if method in row.gains]
+    return [(epochs, gain) for epochs, gain in found if gain is not None]
+
+
+def error_gallery(rows: Sequence[CellRow]) -> Gallery | None:
+    """A figure for each model and object size, of its longest training that counted errors; None without one."""
+    longest: dict[tuple[str, str], tuple[CellRow, LabelErrors]] = {}
+    for row in rows:
+        errors = row.label_errors(TRANSMIX)
+        if errors is not None:
+            longest[row.row, row.cell.size] = (row, errors)  # lengths rise
+    size = LARGE if len(longest) == 1 else SMALL
+    pictures = tuple(_errors(row, errors, size) for row, errors in longest.values())
+    return Gallery(ERRORS, (pictures,)) if pictures else None
+
+
+def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Picture:
+    lines = {"area": errors.area.mean(0), TRANSMIX: errors.label.mean(0)}
+    texts = {name: f"{'area' if name == 'area' else 'label'} {number(line[-1], 3)}" for name, line in lines.items()}
+    colours = {"area": MUTED, TRANSMIX: colour_of(TRANSMIX)}
+    title = f"{model_name(row.row)}, {row.cell.size}: error of λ"
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for name, line in lines.items():
+            axes.plot(np.arange(1, len(line) + 1), line, color=colours[name])
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.margins(y=0.08)
+        ends = {name: (len(line), float(line[-1])) for name, line in lines.items()}
+        label_ends(axes, ends, texts, colours)
+
+    alt = f"{title} by epoch, {row.cell.epochs} epochs; at the end {', '.join(texts.values())}."
+    return draw(f"error_{row.row}_{row.cell.size}", alt, "", size, paint)
