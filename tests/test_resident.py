@@ -79,9 +79,14 @@ def test_augmented_images_are_those_of_the_streaming_loader(shared_folders, inte
 @pytest.mark.parametrize("filter_", ["bilinear", "bicubic"])
 def test_images_that_shrink_are_resampled_as_pillow_does(filter_):
     pixels = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)
-    image, of = torch.from_numpy(pixels).permute(2, 0, 1)[None], {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+    image, of = (
+        torch.from_numpy(pixels).permute(0, 2, 1)[None].contiguous(),
+        {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC},
+    )
     whole = torch.tensor([False])
-    rows, columns = (Spans(torch.tensor([first]), torch.tensor([length]), whole) for first, length in ((3, 41), (5, 33)))
+    rows, columns = (
+        Spans(torch.tensor([first]), torch.tensor([length]), whole) for first, length in ((3, 41), (5, 33))
+    )
     found = resample(image, rows, columns, 16, filter_)[0].permute(1, 2, 0).numpy()
     expected = np.asarray(Image.fromarray(pixels[3:44, 5:38]).resize((16, 16), of[filter_]))
     assert np.abs(found.astype(int) - expected).max() <= 2

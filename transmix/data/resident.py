@@ -1,8 +1,9 @@
-"""A training set that stays on the device: decoded once, then cropped and flipped there in whole batches.
+"""A training set that stays on the device: decoded once, then cropped, mirrored and resized there in whole batches.
 
-For many short runs, which would otherwise decode the same images again and again. Images that have the recipe's size
-come as `transmix.data.loaders.TrainLoader` streams them: in the same order, with the same draws, equal within rounding;
-and with object masks where the data has them, which the oracle's labels need.
+For many short runs, which would otherwise decode the same images again and again. Images come as
+`transmix.data.loaders.TrainLoader` streams them: in the same order, by the same draws, equal within rounding (images of
+several sizes excepted: those are resized to the recipe's size once, before they are cropped). They come with object
+masks where the recipe's labels need them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from transmix.common.errors import UserError
 from transmix.common.seeding import derive_seed
-from transmix.data.loaders import Batch, EpochOrder, Shard, eval_loader
+from transmix.data.loaders import Batch, EpochOrder, EvalBatches, Shard, eval_loader
 from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images
 from transmix.recipe import Recipe
@@ -32,7 +33,7 @@ class ResidentLoader:
     """`transmix.data.loaders.TrainLoader` for a set that fits on the device; its batches may have object masks.
 
     Args:
-        recipe: crop scale, flips and batch sizes; nothing else can be augmented here.
+        recipe: crop scale, filter, flips and batch sizes; nothing else can be augmented here.
         images: the training split.
         seed: of the run.
         device: where the images stay.
@@ -52,38 +53,41 @@ class ResidentLoader:
         if recipe.rand_augment is not None:
             raise UserError(f"resident=True crops and flips only: set rand_augment=none (is {recipe.rand_augment})")
         if recipe.interpolation not in FILTERS:
-            raise UserError(f"resident=True resizes by {' or '.join(FILTERS)}: set interpolation to one of them")
+            one_of = " or ".join(FILTERS)
+            raise UserError(f"resident=True resizes by {one_of}: set interpolation (is {recipe.interpolation})")
         shard = shard or Shard()
         self.recipe, self.seed = recipe.for_processes(shard.world), seed
-        self.images, self.labels, self.objects = _read(recipe, images, device, workers)
-        self._order = EpochOrder(len(self.images), self.recipe, shard, seed)
+        self._order = EpochOrder(len(images), self.recipe, shard, seed)
         self.steps, self.mine = self._order.steps, self._order.mine
-        self._blank, self._generator = self.images[0], torch.Generator()
+        self.images, self.labels, self.objects = _read(recipe, images, device, workers)
+        self._generator = torch.Generator()
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The micro-batches of an epoch's steps from `first_step` on."""
         self._order.epoch, self._order.first_step = epoch, first_step
         keys = np.fromiter(self._order, dtype=np.dtype((np.int64, 3)), count=len(self._order))
+        size = self.recipe.image_size
         for batch in keys.reshape(-1, self.recipe.micro_batch, 3):
             chosen = torch.from_numpy(batch[:, 2]).to(self.images.device)
             rows, columns = self._draw_crops(batch.tolist())
-            images = resample(self.images[chosen], rows, columns, self.recipe.image_size, self.recipe.interpolation)
+            images = resample(self.images.index_select(0, chosen), rows, columns, size, self.recipe.interpolation)
             objects = self.objects
             if objects is not None:
-                objects = pick(objects[chosen], rows, columns, self.recipe.image_size)
+                objects = pick(objects.index_select(0, chosen), rows, columns, size)
             yield Batch(images, self.labels[chosen], objects)
 
     def _draw_crops(self, keys: list[list[int]]) -> tuple[Spans, Spans]:
         """Where each sample's crop lies and whether it is mirrored: the draws of the streamed transform."""
-        ends, flips = [], []
+        blank = self.images.new_empty(()).expand(1, self.images.shape[1], self.images.shape[3])
+        boxes, flips = [], []
         for key in keys:
             seed = derive_seed(self.seed, "sample", *key)
             random.seed(seed)  # what timm's crop draws from
-            ends.append(RandomResizedCropAndInterpolation.get_params(self._blank, self.recipe.crop_scale, RATIO))
+            boxes.append(RandomResizedCropAndInterpolation.get_params(blank, self.recipe.crop_scale, RATIO))
             # what torchvision's flip draws from, where there is one
-            flips.append(float(torch.rand(1, generator=self._generator.manual_seed(seed))) < self.recipe.hflip)
-        top, left, height, width = torch.tensor(ends, device=self.images.device).unbind(1)
-        mirrored = torch.tensor(flips, device=self.images.device)
+            flips.append(torch.rand(1, generator=self._generator.manual_seed(seed)).item() < self.recipe.hflip)
+        top, left, height, width = torch.tensor(boxes).to(self.images.device).unbind(1)
+        mirrored = torch.tensor(flips).to(self.images.device)
         return Spans(top, height, torch.zeros_like(mirrored)), Spans(left, width, mirrored)
 
 
@@ -107,18 +111,18 @@ class Spans(NamedTuple):
         that is wider than one of the source, and does not look beyond the crop.
         """
         pixels = torch.arange(source, device=self.first.device)
-        distance = pixels + 0.5 - self.centres(size)[..., None]
-        shape = FILTERS[filter_](distance.abs() / (self.length / size).clamp(min=1)[:, None, None])
+        distance = (pixels + 0.5 - self.centres(size)[..., None]).abs_()
+        shape = FILTERS[filter_](distance.div_((self.length / size).clamp_(min=1)[:, None, None]))
         first, last = self.first[:, None, None], (self.first + self.length)[:, None, None]
-        shape = shape * ((pixels >= first) & (pixels < last))
-        return shape / shape.sum(-1, keepdim=True)
+        shape = shape.mul_((pixels >= first) & (pixels < last))
+        return shape.div_(shape.sum(-1, keepdim=True))
 
 
 def resample(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str = "bilinear") -> Tensor:
     """Crop, mirror and resize a batch at once, as Pillow does each image: columns first, rounded in between.
 
     Args:
-        images: (b, C, H, W) uint8.
+        images: (b, H, C, W) uint8: with the channels in between, each of the two steps is one product of matrices.
         rows: of the crops.
         columns: of the crops.
         size: of the result, square.
@@ -127,14 +131,16 @@ def resample(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: st
     Returns:
         (b, C, size, size) uint8.
     """
-    count, channels, height, width = images.shape
-    across = columns.weights(size, width, filter_).transpose(1, 2)
-    down = rows.weights(size, height, filter_)
-    # one product an image, not one a channel
-    resized = torch.bmm(images.float().reshape(count, channels * height, width), across).round_().clamp_(0, 255)
-    resized = resized.view(count, channels, height, size).transpose(1, 2).reshape(count, height, channels * size)
-    resized = torch.bmm(down, resized).round_().clamp_(0, 255).to(torch.uint8)
+    count, height, channels, width = images.shape
+    across, down = columns.weights(size, width, filter_), rows.weights(size, height, filter_)
+    resized = torch.bmm(images.float().view(count, -1, width), across.transpose(1, 2))
+    resized = _rounded(torch.bmm(down, _rounded(resized).view(count, height, -1))).to(torch.uint8)
     return resized.view(count, size, channels, size).transpose(1, 2).contiguous()
+
+
+def _rounded(pixels: Tensor) -> Tensor:
+    """To whole numbers in 0..255, halves upwards."""
+    return pixels.add_(0.5).clamp_(0, 255).floor_()
 
 
 def pick(masks: Tensor, rows: Spans, columns: Spans, size: int) -> Tensor:
@@ -144,7 +150,7 @@ def pick(masks: Tensor, rows: Spans, columns: Spans, size: int) -> Tensor:
 
 
 def _triangle(distance: Tensor) -> Tensor:
-    return (1 - distance).clamp(min=0)
+    return (1 - distance).clamp_(min=0)
 
 
 def _cubic(distance: Tensor) -> Tensor:
@@ -157,20 +163,41 @@ def _cubic(distance: Tensor) -> Tensor:
 FILTERS = {"bilinear": _triangle, "bicubic": _cubic}
 
 
+class KeptBatches(EvalBatches):
+    """Validation batches that are decoded when they are first asked for, and stay on the device.
+
+    Args:
+        batches: to read them from.
+        device: where they stay.
+    """
+
+    def __init__(self, batches: EvalBatches, device: torch.device) -> None:
+        self._batches, self._device, self._kept = batches, device, None
+        self.samples, self.indices = batches.samples, batches.indices
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self._kept is None:
+            self._kept = [Batch(some.images.to(self._device), some.labels.to(self._device)) for some in self._batches]
+        return iter(self._kept)
+
+
 def _read(recipe: Recipe, source: Images, device: torch.device, workers: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """All images (N, C, S, S) uint8, labels (N,), and object masks (N, S, S) bool.
+    """All images (N, H, C, W) uint8, labels (N,), and object masks (N, H, W) bool.
 
     The masks are for labels that look at content: the rule ``oracle`` needs them, by attention they say how good labels
     are.
     """
-    batches, size = eval_loader(replace(recipe.view, crop=1.0), source, workers), recipe.image_size
-    count = len(batches.samples)
     masks = masks_beside(source) if recipe.label_rule != "area" else None
     if recipe.label_rule == "oracle" and masks is None:
         where = source.folder or "this data"
         raise UserError(f"label_rule=oracle needs object masks, and {where} has none beside it: the scenes have")
+    batches, size = eval_loader(replace(recipe.view, crop=1.0), source, workers), recipe.image_size
+    count = len(batches.samples)
     try:
-        images = torch.empty((count, 3, size, size), dtype=torch.uint8, device=device)
+        images = torch.empty((count, size, 3, size), dtype=torch.uint8, device=device)
         objects = torch.empty((count, size, size), dtype=torch.bool, device=device) if masks else None
     except RuntimeError as error:  # torch's for want of memory
         raise UserError(f"{count} images do not fit on {device}: set resident=False") from error
@@ -178,7 +205,7 @@ def _read(recipe: Recipe, source: Images, device: torch.device, workers: int) ->
     done = 0
     for batch in batches:
         some = slice(done, done + len(batch.labels))
-        images[some], labels[some] = batch.images.to(device), batch.labels.to(device)
+        images[some], labels[some] = batch.images.transpose(1, 2).to(device), batch.labels.to(device)
         done = some.stop
     if masks:
         reader = ObjectMasks(masks, batches.samples.names(), size, crop=1.0)

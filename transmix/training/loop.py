@@ -25,7 +25,7 @@ from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed, seed_python_numpy_torch
 from transmix.common.stopping import SaveOrStop, StopRequest
 from transmix.data.loaders import Batch, Normalizer, Shard, TrainLoader, eval_loader
-from transmix.data.resident import ResidentLoader
+from transmix.data.resident import KeptBatches, ResidentLoader
 from transmix.data.sources import ImageSource
 from transmix.models.build import build_model
 from transmix.models.teacher import load_teacher, named_file
@@ -95,6 +95,8 @@ class Trainer:
         else:
             self.batches = TrainLoader(recipe, train, seed, **load)
         self.val_batches = eval_loader(recipe.view, source.open("val"), **load)
+        if recipe.resident:
+            self.val_batches = KeptBatches(self.val_batches, processes.device)
 
         seed_python_numpy_torch(seed, "init")
         self.model, self.about = build_model(recipe, len(source.classes))
