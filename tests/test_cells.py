@@ -1,0 +1,164 @@
+"""Tables 6 and 7: what a grid plans, what its cells claim, and what is said where there is nothing to claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.runs import Run
+from experiments.scales import SCALES
+from experiments.study import Study
+from reports.analysis.cells import cell_rows
+from reports.records.collect import collect
+from reports.tables import table6, table7
+from tests.made_up import make_study, write_train
+from transmix.common.plain import differing
+from transmix.recipe import Recipe
+
+SEEDS = 5
+WOBBLE = (0.0, 0.2, -0.2, 0.1, -0.1)  # of a method's gain, by seed
+
+
+def desk(results: Path, *options: str) -> Study:
+    """The study at scale desk of DeiT alone."""
+    return make_study(results, "--scale", "desk", "--rows", "deit_t", *options)
+
+
+def written(study: Study, gain: Callable[[Run], float | None]) -> Study:
+    """Records of the runs in cells: CutMix at 50 % top-1, others by what they gain; None leaves one out."""
+    for run in study.plan():
+        if run.part and run.kind == "train":
+            gained = 0.0 if run.method == "cutmix" else gain(run)
+            if gained is not None:
+                wobble = 0.0 if run.method == "cutmix" else WOBBLE[run.seed]
+                write_train(run, round(50 + gained + wobble, 1))
+    return study
+
+
+def test_methods_of_a_cell_differ_in_their_labels_and_cells_in_data_and_length(tmp_path):
+    study = desk(tmp_path, "--seeds", "1")
+    runs = {run.name: run for run in study.plan()}
+    cutmix, transmix, oracle = (
+        runs[f"table6.deit_t.large-120.{name}.seed0"] for name in ("cutmix", "transmix", "oracle")
+    )
+    settings = [differing(Recipe, run.settings) for run in (cutmix, transmix, oracle)]
+    assert [found.pop("label_rule", "area") for found in settings] == ["area", "mean", "oracle"]
+    assert settings[0] == settings[1] == settings[2]
+    assert (settings[0]["mixup_alpha"], settings[0]["epochs"], settings[0]["warmup_epochs"]) == (0.0, 120, 6)
+    assert runs["table6.deit_t.large-120.baseline.seed0"].settings["mixup_alpha"] == 0.8
+    small, long = (runs[f"table6.deit_t.{cell}.cutmix.seed0"] for cell in ("small-120", "large-240"))
+    assert small.settings == cutmix.settings
+    assert (small.data.scenes.min_share, small.data.scenes.max_share) == (0.03, 0.15)
+    assert small.data.name != cutmix.data.name == long.data.name
+    assert long.settings | {"epochs": 120, "warmup_epochs": 6} == cutmix.settings
+    assert len({run.id for run in runs.values()}) == len(runs)
+
+
+def test_a_teacher_is_the_cells_own_cutmix_and_variants_are_table_7s(tmp_path):
+    study = desk(tmp_path, "--seeds", "1")
+    teacher = study.find("table7.deit_t.small-120.transmix_teacher.seed0")
+    assert [need.name for need in teacher.needs] == ["table6.deit_t.small-120.cutmix.seed0"]
+    shown = {run.method for run in study.shown_in("table7")}
+    assert shown >= {"cutmix", "transmix", "oracle", "transmix_ema", "transmix_attention"}
+    assert {run.part for run in study.shown_in("table7")} == {"small-120"}
+    chosen = desk(tmp_path, "--seeds", "1", "--methods", "transmix_only,fmix")
+    assert not any(run.method == "transmix_only" for run in chosen.plan())  # in a cell it is TransMix itself
+    assert [run.name for run in chosen.plan() if run.method == "fmix"] == ["table2.deit_t.fmix.seed0"]
+
+
+def test_somebodys_own_images_have_no_grid(tmp_path):
+    (tmp_path / "images").mkdir()
+    study = desk(tmp_path, "--imagenet", str(tmp_path / "images"))
+    assert {run.table for run in study.plan()} == {"table1", "table5", "occlusion", "lambda"}
+    table = table6.build(collect(study))
+    assert (table.rows, len(table.notes)) == ((), 1)
+    assert "make table6 SCALE=desk" in table.notes[0]
+
+
+def test_a_gain_that_every_cell_has_is_shown_with_its_share_of_the_ceiling(tmp_path):
+    gains = {"transmix": 1.0, "oracle": 4.0, "none": -3.0, "transmix_attention": 0.5, "baseline": -1.0}
+    study = written(desk(tmp_path), lambda run: gains.get(run.method))
+    table = table6.build(collect(study))
+    assert [row["name"].text for row in table.rows][:2] == [
+        "DeiT-T, large objects, 40 epochs",
+        "DeiT-T, large objects, 120 epochs",
+    ]
+    cells = {row["name"].text: {key: cell.text for key, cell in row.items()} for row in table.rows}
+    # 95 % t-quantile of four degrees of freedom, 2.776, times the deviation .1581 over the root of five
+    assert cells["DeiT-T, small objects, 40 epochs"]["transmix"] == "+1.00 ± 0.20"
+    assert {line["share"] for line in cells.values()} == {"25"}
+    assert cells["DeiT-T, large objects, 120 epochs"]["transmix_attention"] == "+0.50 ± 0.20"
+    assert cells["DeiT-T, small objects, 40 epochs"]["transmix_attention"] == "not in this study"
+    assert "transmix_block" not in cells["DeiT-T, small objects, 120 epochs"]  # Table 7's
+    notes = " ".join(table.notes)
+    assert "TransMix: shown above CutMix for DeiT-T, large objects, 40 epochs; " in notes
+    assert "verdicts corrected for 6 cells by Holm’s method" in notes
+    assert "DeiT-T, small objects, 240 epochs: CutMix is +3.00 points from no mixing: mixing helps" in notes
+    assert "Large objects: from 40 to 240 epochs TransMix’s gain changes by +0.00 points" in notes
+    numbers = table6.numbers(collect(study))
+    assert {line["verdict"] for line in numbers if line["method"] == "transmix"} == {"shown"}
+    assert all(line["p_holm"] < 0.05 for line in numbers if line["method"] == "oracle")
+
+
+def test_noise_is_bounded_and_without_a_ceiling_there_is_no_share(tmp_path):
+    noise = (1.5, -1.2, 0.4, -0.8, 0.6)
+    study = written(desk(tmp_path), lambda run: noise[run.seed] if run.method in ("transmix", "oracle") else None)
+    table = table6.build(collect(study))
+    assert {row["share"].text for row in table.rows} == {"no ceiling shown"}
+    (note,) = [note for note in table.notes if note.startswith("TransMix: ")]
+    # the wobble is added to the noise: mean .1, deviation .9975
+    assert note.startswith(
+        "TransMix: no difference is shown in all 6 cells, where it is between −1.14 and +1.34 points"
+    )
+    assert any(note.startswith("Not run: ") and "make table6" in note for note in table.notes)
+
+
+def test_a_loss_is_called_one_and_one_seed_decides_nothing(tmp_path):
+    study = written(desk(tmp_path / "five"), lambda run: -2.0 if run.method == "transmix" else None)
+    assert any("TransMix: shown below CutMix for " in note for note in table6.build(collect(study)).notes)
+    single = written(desk(tmp_path / "one", "--seeds", "1"), lambda run: 5.0)
+    notes = table6.build(collect(single)).notes
+    assert "TransMix: one seed, or none, tests nothing." in notes
+    assert any("CutMix is −5.00 points from no mixing, in one seed" in note for note in notes)
+
+
+def test_errors_of_labels_are_read_from_histories(tmp_path):
+    study = written(desk(tmp_path, "--seeds", "2"), lambda run: 1.0 if run.method == "transmix" else None)
+    row = cell_rows(collect(study))[0]
+    errors = row.label_errors("transmix")
+    # as made up: from .25 down to .15 over forty epochs, the area's .2
+    assert errors.label.shape == (2, 40)
+    assert errors.overtakes == 22  # epoch 21 is level
+    assert row.label_errors("cutmix") is None
+    cells = table6.build(collect(study)).rows[0]
+    assert (cells["error_area"].text, cells["error_label"].text) == ("0.200", "0.201")
+
+
+def test_variants_are_judged_against_transmix_together(tmp_path):
+    gains = {"transmix": 1.0, "oracle": 3.0, "transmix_ema": 2.5, "transmix_head": 1.0, "transmix_block": -1.0}
+    study = written(desk(tmp_path), lambda run: gains.get(run.method))
+    table = table7.build(collect(study))
+    cells = {row["name"].text: {key: cell.text for key, cell in row.items()} for row in table.rows}
+    assert [*cells][:3] == ["CutMix", "TransMix", "Oracle"]
+    assert cells["TransMix, attention of the average"]["over_transmix"] == "+1.50"  # each seed's is the same
+    assert cells["TransMix, attention of the average"]["over_cutmix"] == "+2.50 ± 0.20"
+    assert cells["TransMix, one head"]["verdict"].startswith("not shown")
+    assert cells["TransMix, attention of a teacher"]["top1"] == "not run"
+
+
+def test_without_a_grid_variants_stand_beside_table_2s(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--methods", "transmix_ema")
+    assert "table7.deit_t.transmix_ema.seed0" in [run.name for run in study.plan()]
+    assert [row["name"].text for row in table7.build(collect(study)).rows][-1] == "TransMix, attention of the average"
+    bare = make_study(tmp_path / "bare", "--scale", "tiny", "--rows", "deit_t")
+    table = table7.build(collect(bare))
+    assert table.rows == ()
+    assert "make table7 SCALE=desk" in table.notes[0]
+
+
+def test_the_registered_design_is_what_is_run():
+    """The registered recipe: a change of it after the runs would be seen here first."""
+    scale = SCALES["desk"]
+    assert (scale.seeds, scale.scenes.train, scale.scenes.val) == (5, 500, 4000)
+    assert [*scale.grid.cells] == [f"{size}-{epochs}" for size in ("large", "small") for epochs in (40, 120, 240)]
+    assert scale.grid.home == "small-120"
