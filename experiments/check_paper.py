@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.progress import progress_bar
 
-PARTS = ("experiments.check_table1", "downstream.check_configs")
+PARTS = ("experiments.check_table1", "experiments.check_mixes", "downstream.check_configs")
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from functools import cache
 
 from experiments.costs import ModelCost, known_costs
 from experiments.kinds import kinds
+from experiments.photographs import IMAGENET_1K
 from experiments.rows import rows
 from experiments.runs import Run
+from experiments.scales import SCALES
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.options import within
 from transmix.common.ranges import Range
@@ -23,7 +25,7 @@ A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVI
 # 71 TFLOP/s of an RTX 3090 (results/benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv; tests/test_estimate.py).
 UTILISATION = 0.3
 GPUS = 8  # one node
-TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000  # ImageNet-1k (ILSVRC 2012)
+TRAIN_IMAGES, VAL_IMAGES = IMAGENET_1K.train, IMAGENET_1K.val
 DENSE_IMAGES = {  # for training and validation; of COCO 2017, those with a box
     "ade20k": (20_210, 2_000),
     "pascal_context": (4_998, 5_105),
@@ -163,24 +165,23 @@ def add_estimate_options(parser: argparse.ArgumentParser) -> None:
         "--images-per-second", metavar="ROW=N,...", help="measured training rate of one GPU, instead of those two"
     )
     for name, default, what in (
-        ("--gpus", GPUS, "GPUs that work at once"),
-        ("--train-images", TRAIN_IMAGES, "images in an epoch"),
-        ("--val-images", VAL_IMAGES, "validation images"),
+        ("--gpus", GPUS, f"GPUs that work at once (default: {GPUS})"),
+        ("--train-images", None, "images in an epoch (default: as many as the scale's data have)"),
+        ("--val-images", None, "validation images (default: likewise)"),
     ):
-        group.add_argument(
-            name, action=within(Range(1, 10**12)), default=default, metavar="N", help=f"{what} (default: {default:,})"
-        )
+        group.add_argument(name, action=within(Range(1, 10**12)), default=default, metavar="N", help=what)
 
 
 def assumptions_from(args: argparse.Namespace) -> Assumptions:
     """The assumptions that parsed options describe; unknown names and impossible numbers are errors."""
+    photographs = SCALES[args.scale].photographs or IMAGENET_1K
     return Assumptions(
         gpu_tflops=_rates("--gpu-tflops", args.gpu_tflops, "precision", A100_TFLOPS) or dict(A100_TFLOPS),
         utilisation=args.utilisation,
         images_per_second=_rates("--images-per-second", args.images_per_second, "row", rows()),
         gpus=args.gpus,
-        train_images=args.train_images,
-        val_images=args.val_images,
+        train_images=args.train_images or photographs.train,
+        val_images=args.val_images or photographs.val,
     )
 
 

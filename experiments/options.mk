@@ -1,5 +1,5 @@
 # Written by 'python -m experiments options' from the fields of experiments.study.Study; a test compares.
-## SCALE=smoke|tiny|desk|lab|paper  size of models, data and training
+## SCALE=smoke|tiny|desk|lab|paper|cifar100|in100  size of models, data and training
 ## ROWS=ROW,...  rows of Table 1, or 'all'
 ## METHODS=METHOD,...  ways to mix beside baseline and transmix, or 'all' that can be trained
 ## SEEDS=N  seeds 0 to N-1

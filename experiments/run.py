@@ -141,7 +141,7 @@ def is_done(task: Run) -> bool:
 def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:
     """Make sure that the data is there and whole."""
     if data.source is None:
-        raise UserError(f"SCALE=paper has no embedded data: give {data.remedy}")
+        raise UserError(f"there are no embedded data for {data.name}: give {data.remedy}")
     if data.scenes is not None:
         from transmix.data.scenes.write import write_scenes
 

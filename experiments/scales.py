@@ -9,10 +9,11 @@ from typing import Any
 from experiments.desk import DESK_GRID, DESK_TRAINING
 from experiments.fine_tuning import PAPER
 from experiments.grid import Grid
+from experiments.photographs import CIFAR_100, IMAGENET_1K, IMAGENET_100, Photographs, cifar100, in100, training
 from experiments.protocols import OCCLUSION, FineTuning, LambdaStudy, Sweep
 from experiments.rows import paper_rows, rows
 from transmix.data.scenes import ScenesSpec
-from transmix.methods import methods
+from transmix.methods import methods, of_table
 from transmix.recipe import Recipe
 
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
@@ -31,10 +32,10 @@ def table_of(method: str) -> str:
     return next((table for table in methods()[method].tables if table not in MEASURED), "table2")
 
 
-def trained_by(row: str, chosen: Collection[str]) -> tuple[str, ...]:
-    """The methods a row is trained by: the pair, and of those that are chosen Table 1's; for one row Table 2's too."""
+def trained_by(row: str, chosen: Collection[str], mixed_row: str) -> tuple[str, ...]:
+    """The methods a row is trained by: the pair, and of those that are chosen Table 1's; Table 2's row by all."""
     others = [name for name in methods() if name in chosen and name not in PAIR]
-    shown = PAIR + tuple(name for name in others if row == TABLE2_ROW or table_of(name) == "table1")
+    shown = PAIR + tuple(name for name in others if row == mixed_row or table_of(name) == "table1")
     return shown if rows()[row].attention else tuple(name for name in shown if not reads_attention(name))
 
 
@@ -45,6 +46,11 @@ def reads_attention(method: str) -> bool:
     return by_attention or not {*declared.reads} <= {"teacher"}
 
 
+def needs_masks(method: str) -> bool:
+    """Whether a method can only train on data that tell where the labelled objects are."""
+    return methods()[method].settings.get("label_rule") == "oracle"
+
+
 @dataclass(frozen=True)
 class Scale:
     """One size of the whole study.
@@ -53,6 +59,7 @@ class Scale:
         name: what ``SCALE=`` takes.
         purpose: one line for the report's banner.
         scenes: the embedded data set; None where the user brings the real one.
+        photographs: what that is; None where there are scenes.
         rows: rows of Table 1 that are run by default.
         mix_methods: methods that are run by default beside the pair of Table 1.
         tables: what ``make report`` runs.
@@ -63,6 +70,8 @@ class Scale:
         lambda_study: the comparison of lambdas.
         fine_tuning: the downstream runs, for those rows that they serve.
         grid: what Tables 6 and 7 train; None where neither is for the scale.
+        mixed_row: the row of Table 2.
+        cost_rounds: turns of each method where a step's cost is measured.
     """
 
     name: str
@@ -78,6 +87,9 @@ class Scale:
     lambda_study: LambdaStudy
     fine_tuning: tuple[FineTuning, ...]
     grid: Grid | None = None
+    photographs: Photographs | None = None
+    mixed_row: str = TABLE2_ROW
+    cost_rounds: int = 5
 
     @property
     def known_rows(self) -> tuple[str, ...]:
@@ -86,7 +98,7 @@ class Scale:
 
     def methods(self, row: str) -> tuple[str, ...]:
         """How a row is trained at this scale by default."""
-        return trained_by(row, self.mix_methods)
+        return trained_by(row, self.mix_methods, self.mixed_row)
 
     def recipe(self, row: str, method: str) -> Recipe:
         """How a row is trained by a method at this scale."""
@@ -165,6 +177,7 @@ SCALES = {
                 home="large-1",
                 more={"large-1": ("none", "transmix_attention")},
             ),
+            cost_rounds=1,
         ),
         Scale(
             name="tiny",
@@ -234,6 +247,38 @@ SCALES = {
             sweep=Sweep(),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=PAPER,
+            photographs=IMAGENET_1K,
+        ),
+        Scale(
+            name="cifar100",
+            purpose="DeiT-S by the public benchmark of ways to mix on CIFAR-100 at 224 px: a GPU for half a day a run",
+            scenes=None,
+            rows=("deit_s",),
+            mix_methods=tuple(name for name in of_table("table2") if not needs_masks(name)),
+            tables=("table1", "table2"),
+            seeds=1,
+            training=training(cifar100()),
+            models="",
+            sweep=Sweep(),
+            lambda_study=LambdaStudy(mixes=10_000),
+            fine_tuning=(),
+            photographs=CIFAR_100,
+            mixed_row="deit_s",
+        ),
+        Scale(
+            name="in100",
+            purpose="DeiT-T and DeiT-S on 100 classes of ImageNet: one GPU tests the claim on photographs within a day",
+            scenes=None,
+            rows=("deit_t", "deit_s"),
+            mix_methods=("none", "cutmix"),
+            tables=("table1", "table2", "occlusion", "lambda"),
+            seeds=1,
+            training=training(in100()),
+            models="",
+            sweep=Sweep(),
+            lambda_study=LambdaStudy(mixes=10_000),
+            fine_tuning=(),
+            photographs=IMAGENET_100,
         ),
     )
 }

@@ -20,9 +20,9 @@ from experiments.scales import (
     OWN_BASELINE,
     PAIR,
     SCALES,
-    TABLE2_ROW,
     TABLES,
     Scale,
+    needs_masks,
     reads_attention,
     table_of,
     trained_by,
@@ -36,7 +36,6 @@ from transmix.recipe import Recipe, override, parse_settings
 
 OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs")  # settings
 MOST = 1200  # rows times seeds: at paper scale 23,000 runs, which are planned in seconds
-IMAGENET = "IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +88,15 @@ class Study:
 
     @property
     def classification_data(self) -> Data:
-        """ImageNet at paper scale, the user's images where given, else the scale's scenes."""
-        scenes = self.scale.scenes
+        """The photographs of a scale that has them, the user's images where given, else the scale's scenes."""
+        scenes, photographs = self.scale.scenes, self.scale.photographs
+        if photographs is not None:
+            found = self.imagenet and replace(self.imagenet, subset=photographs.class_list)
+            folder = self.data / (found.identity if found else photographs.name)
+            return Data(photographs.name, found, folder, remedy=photographs.give)
         if self.imagenet is not None:
             name = self.imagenet.identity
-            return Data("imagenet" if scenes is None else name, self.imagenet, self.data / name)
-        if scenes is None:
-            return Data("imagenet", None, self.data / "imagenet", remedy=IMAGENET)
+            return Data(name, self.imagenet, self.data / name)
         return self._embedded(scenes)
 
     def data_of(self, cell: Cell) -> Data:
@@ -118,6 +119,11 @@ class Study:
 
     def check_data(self) -> None:
         """Raise `UserError` early if one of the user's folders is not there. (A report needs records only.)"""
+        photographs = self.scale.photographs
+        if photographs and photographs.kind and self.imagenet and self.imagenet.title != photographs.kind:
+            raise UserError(
+                f"SCALE={self.scale.name} reads {photographs.kind}, not {self.imagenet.title}: give {photographs.give}"
+            )
         for source in filter(None, (self.imagenet, *(getattr(self, layout) for layout in OPTIONS))):
             source.check()
         for path in (self.imagenet_a, self.imagenet_o):
@@ -142,8 +148,9 @@ class Study:
         """The methods a row is trained by, beside a grid; by default those of the scale that the data allow."""
         if self.methods is not None:
             apart = {name for name in self.methods if self.grid and table_of(name) == "table7"}
-            return tuple(name for name in trained_by(row, self.methods) if name not in apart)
-        return tuple(name for name in self.scale.methods(row) if self.masked or not _needs_masks(name))
+            chosen = trained_by(row, self.methods, self.scale.mixed_row)
+            return tuple(name for name in chosen if name not in apart)
+        return tuple(name for name in self.scale.methods(row) if self.masked or not needs_masks(name))
 
     def trained_in(self, row: str, cell: Cell) -> tuple[str, ...]:
         """The methods a row is trained by in a cell of the grid: Table 7's, where chosen, in one of them."""
@@ -176,7 +183,7 @@ class Study:
         """Whether a table shows a run that belongs to another."""
         if table == "table7" and self.grid:
             return run.table == "table6" and (run.row, run.part) == (self.grid.row, self.grid.home)
-        return table == "table2" and run.table == "table1" and run.row == TABLE2_ROW
+        return table == "table2" and run.table == "table1" and run.row == self.scale.mixed_row
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
@@ -253,7 +260,7 @@ def study_from(args: argparse.Namespace) -> Study:
     study = Study(**(given | resolved), changed=parse_settings(args.set), options=spelled(args, Study))
     if args.methods:
         study = replace(study, methods=_chosen(args.methods, study))
-    known = {name for method in study.trained_by(TABLE2_ROW) for name in methods()[method].options}
+    known = {name for method in study.trained_by(scale.mixed_row) for name in methods()[method].options}
     for name in study.changed.get("mix_options", {}):
         if not known:
             raise UserError(f"mix_options.{name}: no method that is trained has options, --methods chooses others")
@@ -283,20 +290,21 @@ def _chosen(text: str, study: Study) -> tuple[str, ...]:
     for name in text.split(","):
         if name not in methods():
             raise unknown_name("method", name, methods())
-        if _needs_masks(name) and not study.masked:
+        if needs_masks(name) and not study.masked:
             raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
-        if not any(name in trained_by(row, (name,)) for row in study.rows):
-            raise UserError(f"--methods {name} trains none of the study's rows: add --rows {TABLE2_ROW}, Table 2's")
+        mixed_row = study.scale.mixed_row
+        if not any(name in trained_by(row, (name,), mixed_row) for row in study.rows):
+            raise UserError(f"--methods {name} trains none of the study's rows: add --rows {mixed_row}, Table 2's")
     return tuple(text.split(","))
 
 
 def why_not(method: str, study: Study) -> str:
     """Why a study cannot train by a method, in a few words; empty where it can."""
     try:
-        study.recipe(TABLE2_ROW, method)
+        study.recipe(study.scale.mixed_row, method)
     except UserError as error:
         return str(error)
-    return "the data have no object masks" if _needs_masks(method) and not study.masked else ""
+    return "the data have no object masks" if needs_masks(method) and not study.masked else ""
 
 
 def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
@@ -311,7 +319,3 @@ def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in changed.get("mix_options", {}).items() if name in declared.options}
     kept = {name: value for name, value in changed.items() if name not in left_out and name != "mix_options"}
     return kept | ({"mix_options": options} if options else {})
-
-
-def _needs_masks(method: str) -> bool:
-    return methods()[method].settings.get("label_rule") == "oracle"

@@ -8,6 +8,7 @@ from experiments.correctness import pack
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.scales import OWN_BASELINE
+from experiments.teachers import by_place
 from transmix.common.plain import built
 from transmix.common.runtime import Runtime
 from transmix.data.sources import ImageSource
@@ -29,6 +30,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
     recipe = built(Recipe, run.settings)
     if recipe.teacher == OWN_BASELINE:
         recipe = replace(recipe, teacher=str(run.needs[0].folder / WEIGHTS))
+    recipe = replace(recipe, teacher=by_place(recipe.teacher, run.inputs))
     trainer = Trainer(recipe, source, run.folder, run.seed, processes, runtime, {"run": run.id})
     trained = trainer.run()
     files = (WEIGHTS, LOG) if recipe.ema_decay is None else (WEIGHTS, EMA_WEIGHTS, LOG)

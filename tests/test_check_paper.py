@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from test_commands import run
 from torch import nn
 
-from experiments import check_paper, check_table1
+from experiments import check_mixes, check_paper, check_table1
 from experiments.check_paper import Part
 from experiments.check_table1 import CLASSES, DEVIATIONS, agrees, compare, reload, train_and_reload, training_step
 from experiments.costs import known_costs, write_costs
 from experiments.published import PublishedRow, table1
 from experiments.scales import SCALES
+from experiments.study import Study
+from tests.made_up import make_study
 from transmix.common.errors import UserError
 from transmix.models.build import build_model
 
@@ -160,3 +163,22 @@ def arguments(rows: str | None = None) -> Namespace:
 def test_an_unknown_row_is_named(monkeypatch, capsys):
     expected = (2, "error: unknown row 'deit_x': did you mean 'deit_t'?")
     assert run(monkeypatch, capsys, "check-paper", "--rows", "deit_x") == expected
+
+
+def test_every_method_of_the_scales_for_one_gpu_is_rehearsed():
+    checks = check_mixes.part(write=False).checks
+    planned = [f"cifar100.{run.method}" for run in cifar100().plan() if run.kind == "train"]
+    assert [name for name in checks if name.startswith("cifar100.")] == planned
+    assert len(planned) == 15
+    assert checks["in100.transmix"].args == ("in100", "deit_t", "transmix")
+
+
+def cifar100() -> Study:
+    return make_study(Path("results"), "--scale", "cifar100")
+
+
+def test_a_step_at_the_benchmarks_size_with_a_teacher():
+    line = check_mixes.check("cifar100", "deit_s", "attentivemix").split()
+    assert line[:2] == ["cifar100.attentivemix", "deit_small_patch16_224"]
+    assert 4 < float(line[2]) < 5.5  # about log 100
+    assert line[3] == "1"  # the teacher's pass

@@ -8,6 +8,7 @@ import pytest
 from frozen_defaults import broken_promises, defaults_now, frozen
 
 from experiments.kinds import kinds
+from experiments.kinds.cost import StepCost
 from experiments.protocols import FineTuning
 from experiments.runs import run_id
 from tests.made_up import make_study
@@ -65,6 +66,12 @@ def test_what_differs_gives_the_settings_again(settings):
     known = {"model": "a", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
     if settings is FineTuning:
         known |= {"image_size": [64, 64], "epochs": 1}
+    if settings is StepCost:
+        known |= dict.fromkeys(("drop_path", "clip_grad", "ema_decay"), 0.5) | {
+            "precision": "fp32",
+            "ema_warmup": False,
+        }
+        known |= {"interpolation": "bicubic", "eval_crop": 1.0, "batch": 2, "methods": {"cutmix": {"mixup_alpha": 0.0}}}
     needed = {name: known[name] for name in settings.__dataclass_fields__ if name in known}
     whole = built(settings, needed)
     assert built(settings, differing(settings, plain(whole))) == whole

@@ -20,7 +20,7 @@ ROWS = ("deit_t", "xcit_t")
 # columns that hold text; all others are numbers
 TEXTS = {
     *("row", "model", "method", "name", "part", "weights", "minus", "status", "verdict", "records", "curve", "grid"),
-    "id",
+    *("id", "step_clock", "cost", "step_record"),
     *("published_source", "measured_model", "label_rule", "perturbation", "baseline_records", "transmix_records"),
 }
 FILES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "occlusion_curves", "lambda")

@@ -15,8 +15,8 @@ from reports.formats.table import Table
 from reports.page import summary
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
-from reports.tables import table2
-from tests.made_up import OTHER_DATA, make_study, write_study, write_train
+from reports.tables import _published_mixes, table2
+from tests.made_up import OTHER_DATA, make_study, write_run, write_study, write_train
 from transmix.mixing import MixPolicy, mix_batch
 
 # 95 % t-quantile of a printed table, two degrees of freedom
@@ -28,7 +28,7 @@ def make_records(results: Path, top1: dict[str, list[float]], *options: str, **c
     seeds = max(map(len, top1.values()))
     study = make_study(results, "--scale", "lab", "--seeds", str(seeds), *options)
     for run in study.shown_in("table2"):
-        if run.seed < len(top1.get(run.method, [])):
+        if run.kind == "train" and run.seed < len(top1.get(run.method, [])):
             write_train(run, top1[run.method][run.seed], **changes)
     return study
 
@@ -65,8 +65,78 @@ def test_means_and_paired_differences_by_hand(study):
     assert rows["Mixup + CutMix"]["difference"] == "–"
 
 
+def test_differences_to_cutmix_by_hand(study):
+    rows = texts(table2.build(collect(study)))
+    assert rows["TransMix"]["over_cutmix"] == "+2.50 ± 2.48"  # 1.5, 2.5, 3.5
+    assert rows["Mixup + CutMix"]["over_cutmix"] == "+0.50"
+    assert rows["CutMix"]["over_cutmix"] == "–"
+    oracle = table2.numbers(collect(study))[-1]
+    assert oracle["over_cutmix"] == pytest.approx((3.5 + 3.5 + 4) / 3)
+
+
+def test_a_steps_cost_is_the_studys_own_measurement(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke", "--methods", "cutmix,puzzlemix,smmix")
+    rows = texts(table2.build(collect(study)))
+    assert rows["PuzzleMix"]["step"] == "not run"
+    (run,) = [run for run in study.plan() if run.kind == "cost"]
+    assert run in study.shown_in("table2")
+    write_run(run, 0.0)
+    table = table2.build(collect(study))
+    rows = texts(table)
+    assert {name: row["step"] for name, row in rows.items()} == {
+        "No mixing": "not in this study",
+        "CutMix": "1.00",
+        "Mixup + CutMix": "0.91",  # 1 of 1.1
+        "TransMix": "1.27",  # 1.4 of 1.1
+        "Oracle": "not in this study",
+        "PuzzleMix": "1.09",
+        "SMMix": "1.18",
+    }
+    assert {name: rows[name]["passes"] for name in ("CutMix", "SMMix", "PuzzleMix")} == {
+        "CutMix": "0",
+        "SMMix": "0.5",
+        "PuzzleMix": "3",
+    }
+    assert any(
+        note.startswith("A step’s time: CPU seconds of a training step of deit_micro_tiny") for note in table.notes
+    )
+    lines = {line["method"]: line for line in table2.numbers(collect(study))}
+    assert lines["smmix"]["step_relative"] == pytest.approx(1.3 / 1.1)
+    assert (lines["smmix"]["step_record"], lines["none"]["step_relative"]) == (run.id, None)
+
+
+def test_every_published_number_has_its_sources(study):
+    table = table2.build(collect(study))
+    rows, letters = texts(table), _published_mixes.letters()
+    docs, copy, slides, adversarial = (
+        next(letter for source, letter in letters.items() if text in source)
+        for text in ("Mixup_imagenet.md", "mixups/README.md", "the slides", "Adversarial-AutoMixup")
+    )
+    assert rows["CutMix"]["published_deit_t"] == f"74.23 {docs}; 73.82 {copy}"
+    assert rows["TransMix"]["published_deit_s"] == f"80.68 {docs}; 80.70 {copy} {slides}"
+    assert rows["No mixing"]["published_cifar100_200"].startswith("65.81 ")
+    assert rows["Oracle"]["published_deit_t"] == "not published"
+    assert f"{adversarial} JinXins/Adversarial-AutoMixup@9d6fd12:Experiments.md" in table.notes[-1]
+    tokenmix = _published_mixes.cells("tokenmix")
+    assert tokenmix["published_deit_t"].text.count(";") == 1  # 73.2 by its authors, 75.31 by another
+    assert "81.2 (400 epochs) " in tokenmix["published_deit_s"].text
+
+
+def test_published_numbers_are_for_programs_too(study):
+    lines = table2.published_numbers(collect(study))
+    found = {(line["model"], line["top1"]) for line in lines if line["method"] == "transmix"}
+    assert {("DeiT-T", 74.56), ("DeiT-T", 72.92), ("DeiT-T", 72.6), ("Swin-T", 81.8)} <= found
+    assert all(line["source"] for line in lines)
+
+
+def test_published_columns_are_folded_as_groups(study):
+    table = table2.build(collect(study))
+    assert len(table.folded) == 2
+    assert all(column.folded == (column.group in table.folded) for column in table.columns)
+
+
 def test_verdicts_claim_what_the_intervals_allow(study):
-    *verdicts, power, _ = table2.build(collect(study)).notes
+    *verdicts, power, _, _ = table2.build(collect(study)).notes
     notes = {note.split(": ")[0]: note for note in verdicts}
     assert list(notes) == ["No mixing", "CutMix", "TransMix", "Oracle"]
     assert "TransMix, standard deviation 1.00 points in 3 seeds: the published +0.4 points take 52 seeds" in power
@@ -131,7 +201,7 @@ def test_one_seed_of_several_methods_is_one_note(tmp_path):
     study = make_records(tmp_path, {method: values[:1] for method, values in MEASURED.items()})
     table = table2.build(collect(study))
     assert texts(table)["Oracle"]["difference"] == "+3.00"
-    note, power, _ = table.notes
+    note, power, *_ = table.notes
     assert note.startswith("No mixing, CutMix, TransMix, Oracle: One seed each says little")
     assert note.endswith("; 4 of 4 exclude zero.")  # the answers of the fake models are nested
     assert power.startswith("Power: one seed has no spread")
@@ -158,15 +228,15 @@ def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
     remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 lr=1e-3'"
     assert f"No mixing, CutMix: not run; {remedy} runs what is missing." in table.notes
     assert any(note.startswith("Oracle: not in this study: label_rule=oracle needs") for note in table.notes)
-    assert table.notes[-1].startswith("METHODS=NAME,... on make’s command line trains by other methods, too: oracle, ")
+    assert table.notes[-2].startswith("METHODS=NAME,... on make’s command line trains by other methods, too: oracle, ")
     assert "FMix" not in rows
-    assert "fmix" in table.notes[-1]
+    assert "fmix" in table.notes[-2]
 
 
 def test_a_study_without_its_row_says_so(tmp_path):
     table = table2.build(collect(make_study(tmp_path, "--scale", "tiny", "--rows", "pvt_t")))
     assert {row["top1"] for row in texts(table).values()} == {"not in this study"}
-    assert table.notes == ("This study has no DeiT-T: make table2 SCALE=tiny runs it.",)
+    assert table.notes[0] == "This study has no DeiT-T: make table2 SCALE=tiny runs it."
 
 
 def test_every_format_has_table_2(study):

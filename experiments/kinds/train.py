@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, Assumptions, Work, model_cost
+from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, PASSES, Assumptions, Work, model_cost
 from experiments.grid import Cell
 from experiments.kinds import Kind
 from experiments.runs import Run
 from experiments.scales import OWN_BASELINE, table_of
 from experiments.study import Study
+from experiments.teachers import by_content
 from transmix.common.plain import plain
+from transmix.methods import methods
 from transmix.recipe import Recipe
 
 
@@ -19,7 +21,8 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
     for method in study.trained_by(row):
         recipe = study.recipe(row, method)
         needs = (made["baseline"],) if recipe.teacher == OWN_BASELINE else ()
-        made[method] = study.run("train", table_of(method), row, method, seed, plain(recipe), needs)
+        settings, inputs = by_content(plain(recipe))
+        made[method] = study.run("train", table_of(method), row, method, seed, settings, needs, inputs)
         yield made[method]
     for cell in study.grid.cells.values() if study.grid else ():
         yield from _cell(study, row, seed, cell)
@@ -32,7 +35,8 @@ def _cell(study: Study, row: str, seed: int, cell: Cell) -> Iterator[Run]:
         recipe = study.recipe(row, method, cell)
         needs = (made["cutmix"],) if recipe.teacher == OWN_BASELINE else ()
         table = study.table_in(method, cell)
-        made[method] = study.run("train", table, row, method, seed, plain(recipe), needs, cell=cell)
+        settings, inputs = by_content(plain(recipe))
+        made[method] = study.run("train", table, row, method, seed, settings, needs, inputs, cell=cell)
         yield made[method]
 
 
@@ -42,11 +46,12 @@ def _work(run: Run, given: Assumptions) -> Work | None:
         return None
     epochs, batch = settings["epochs"] + settings["cooldown_epochs"], settings["batch_size"]
     average = settings["ema_decay"] is not None
+    images = epochs * (given.train_images // batch) * batch
     # weights, and in the training state weights and AdamW's two moments; each with the moving average where it is kept
     tensors = (1 + average) + (3 + average)
     return Work(
         macs=cost.macs,
-        trained=epochs * (given.train_images // batch) * batch,
+        trained=round(images * (1 + methods()[run.method].extra_passes / PASSES)),
         evaluated=epochs * given.val_images,
         precision=settings["precision"],
         disk=tensors * cost.parameters * FLOAT_BYTES + epochs * EPOCH_BYTES,

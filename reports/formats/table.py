@@ -57,12 +57,14 @@ class Column:
         title: its heading, unit included.
         group: heading over several columns; empty for none.
         align: ``left`` or ``right``.
+        folded: whether the page shows it only when it is asked to.
     """
 
     key: str
     title: str
     group: str = ""
     align: str = "right"
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ class Table:
     def groups(self) -> list[tuple[str, int]]:
         """Column groups from left to right, and how many columns each spans."""
         return [(title, len(list(columns))) for title, columns in groupby(self.columns, lambda column: column.group)]
+
+    @property
+    def folded(self) -> list[str]:
+        """The groups whose columns the page folds; such a group is folded as a whole."""
+        return list(dict.fromkeys(column.group for column in self.columns if column.folded))
 
     def merged(self, row: dict[str, Cell]) -> list[tuple[Column, Cell, int]]:
         """The cells of a row with their spans; equal missing cells side by side in a group are one."""

@@ -157,6 +157,14 @@ def _lambda(record: Record) -> None:
     _need(bool(record.extra["classes"]), "classes")
 
 
+def _cost(record: Record) -> None:
+    metrics = record.metrics
+    _need(metrics["clock"] in ("seconds", "CPU seconds"), "metrics.clock")
+    for name in ("step_seconds", "relative", "lowest", "highest", "extra_passes"):
+        _need(metrics[name].keys() == record.settings["methods"].keys(), f"metrics.{name}")
+        _need_numbers(metrics[name], metrics[name], f"metrics.{name}")
+
+
 def _fine_tuned(record: Record, names: tuple[str, ...]) -> None:
     for name in names:
         value = record.metrics[name]
@@ -173,6 +181,7 @@ _TYPES: dict[str, Callable[[Record], None]] = {
     "train": _train,
     "natural": _natural,
     "lambda": _lambda,
+    "cost": _cost,
     "segmentation": partial(_fine_tuned, names=SEGMENTATION_METRICS),
     "detection": partial(_fine_tuned, names=DETECTION_METRICS),
     **dict.fromkeys(("occlusion", "shuffle", "corruptions"), _sweep),

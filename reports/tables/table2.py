@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import published
+from experiments.kinds.cost import CUTMIX
 from experiments.published import PublishedRow, model_name
-from experiments.scales import PAIR, SCALES, TABLE2_ROW
+from experiments.scales import PAIR
 from experiments.study import Study
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.metrics import TOP1
@@ -16,9 +17,9 @@ from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.words import interval_text, number
 from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
-from reports.records.collect import Collected
+from reports.records.collect import Collected, Result
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
-from reports.tables import Numbers, TableSpec
+from reports.tables import Numbers, TableSpec, _published_mixes, _step_cost
 from transmix.common.errors import UserError
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
@@ -35,13 +36,16 @@ COLUMNS = (
     Column("seeds", "Seeds", MEASURED),
     Column("top1", "Top-1 (%)", MEASURED),
     Column("difference", "Difference to {baseline}", MEASURED),
+    Column("over_cutmix", "Difference to {cutmix}", MEASURED),
+    *_step_cost.COLUMNS,
+    *_published_mixes.COLUMNS,
 )
 CAPTION = (
     "Ways to mix, all on {model}: top-1 on the validation images of this study at scale {scale}, and the paired "
-    "difference in points to {baseline}, the baseline of Table 1; with two or more seeds means ± their 95 % "
-    "intervals (Student’s t), each for itself. The oracle labels by the share of the objects’ visible pixels that is "
-    "the partner’s: a ceiling for what better labels can bring. Published are the two of Table 1; the others are not "
-    "in the slides."
+    "differences in points to {baseline}, the baseline of Table 1, and to {cutmix}; with two or more seeds means ± "
+    "their 95 % intervals (Student’s t), each for itself. The oracle labels by the share of the objects’ visible "
+    "pixels that is the partner’s: a ceiling for what better labels can bring. Of the slides, the two of Table 1 for "
+    "this model; the others are not in the slides."
 )
 
 
@@ -54,12 +58,14 @@ class MixRow:
         title: what it is called.
         arm: its runs.
         comparison: with the baseline; None for the baseline itself.
+        over_cutmix: with CutMix alone; None for that itself.
     """
 
     method: str
     title: str
     arm: Arm
     comparison: Comparison | None
+    over_cutmix: Comparison | None
 
     @property
     def status(self) -> str:
@@ -68,17 +74,19 @@ class MixRow:
 
 
 def mix_rows(collected: Collected) -> list[MixRow]:
-    """The ways to mix that the study plans, and those that any scale plans by itself, measured or not."""
-    shown = {*PAIR, *(name for scale in SCALES.values() for name in scale.mix_methods)}
-    reference = arm(collected, TABLE2_ROW, BASELINE)
-    claim = f"The top-1 is {{}} here than with {methods()[BASELINE].title}"
+    """The ways to mix that the study plans, and the plainest and the oracle in any case, measured or not."""
+    shown = {*PAIR, "none", "cutmix", "oracle"}
+    arms = {name: arm(collected, collected.study.scale.mixed_row, name) for name in _declared()}
     rows = []
-    for name, method in _declared().items():
-        found = reference if name == BASELINE else arm(collected, TABLE2_ROW, name)
-        comparison = None if name == BASELINE else Comparison(reference, found, claim)
+    for name, found in arms.items():
         if name in shown or found.settings is not None:
-            rows.append(MixRow(name, method.title, found, comparison))
+            over = {other: None if name == other else _over(arms[other], other, found) for other in (BASELINE, CUTMIX)}
+            rows.append(MixRow(name, methods()[name].title, found, over[BASELINE], over[CUTMIX]))
     return rows
+
+
+def _over(reference: Arm, name: str, found: Arm) -> Comparison:
+    return Comparison(reference, found, f"The top-1 is {{}} here than with {methods()[name].title}")
 
 
 def _declared() -> dict[str, Method]:
@@ -96,13 +104,14 @@ def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
 def build(collected: Collected) -> Table:
     """Table 2 for people."""
     rows = mix_rows(collected)
-    lines, sets = [_cells(row) for row in rows], sets_of(collected, *TRAINED)
+    steps, paper = _step_cost.measured(collected), _paper(collected)
+    lines, sets = [_cells(row, steps, paper) for row in rows], sets_of(collected, *TRAINED)
     for place, (_, there) in enumerate(sets):
         for line, found in zip(lines, mix_rows(there), strict=True):
             line[set_key(place, "top1")] = published_mean(found.arm)
-    baseline = methods()[BASELINE].title
-    caption = CAPTION.format(model=model_name(TABLE2_ROW), scale=collected.study.scale.name, baseline=baseline)
-    named = (replace(column, title=column.title.format(baseline=baseline)) for column in COLUMNS)
+    scale, called = collected.study.scale, {name: methods()[name].title for name in (BASELINE, CUTMIX)}
+    caption = CAPTION.format(model=model_name(scale.mixed_row), scale=scale.name, **called)
+    named = (replace(column, title=column.title.format(**called)) for column in COLUMNS)
     columns = (*named, *set_columns(sets, {"top1": "Top-1 (%)"}))
     return Table("table2", caption, columns, tuple(lines), _notes(collected, rows))
 
@@ -112,15 +121,17 @@ def _notes(collected: Collected, rows: list[MixRow]) -> tuple[str, ...]:
     return (
         *filter(None, [regime(collected)]),
         *verdict_notes(compared),
-        *power_note(compared, {methods()[TRANSMIX].title: _paper().gain}),
+        *power_note(compared, {methods()[TRANSMIX].title: _paper(collected).gain}),
         *agreement_notes(collected, TOP1, "table2"),
+        *_step_cost.note(_step_cost.measured(collected)),
         *_remedies(collected, rows),
+        _published_mixes.source_note(),
     )
 
 
 def regime(collected: Collected) -> str:
     """A warning where mixing itself lowers the top-1: label rules cannot show their worth there; else empty."""
-    unmixed, mixed = (arm(collected, TABLE2_ROW, method) for method in ("none", BASELINE))
+    unmixed, mixed = (arm(collected, collected.study.scale.mixed_row, method) for method in ("none", BASELINE))
     loss = Comparison(mixed, unmixed).gain
     if loss is None or loss.mean <= 0:
         return ""
@@ -141,8 +152,8 @@ def regime(collected: Collected) -> str:
 def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
     """How what is missing can be run."""
     study = collected.study
-    if TABLE2_ROW not in study.rows:
-        return [f"This study has no {model_name(TABLE2_ROW)}: make table2 SCALE={study.scale.name} runs it."]
+    if study.scale.mixed_row not in study.rows:
+        return [f"This study has no {model_name(study.scale.mixed_row)}: make table2 SCALE={study.scale.name} runs it."]
     waiting = [row.title for row in rows if row.status == NOT_RUN]
     notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
     for row in (row for row in rows if row.status == NOT_PLANNED):
@@ -158,24 +169,26 @@ def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
 def _obstacle(study: Study, method: str) -> str:
     """Why a study cannot train its row by a method as it is; empty if it can."""
     try:
-        study.recipe(TABLE2_ROW, method)
+        study.recipe(study.scale.mixed_row, method)
     except UserError as error:
         return str(error)
     masks = methods()[method].settings.get("label_rule") == "oracle"
     return "" if study.masked or not masks else "its data have no object masks"
 
 
-def _cells(row: MixRow) -> dict[str, Cell]:
+def _cells(row: MixRow, steps: Result | None, paper: PublishedRow) -> dict[str, Cell]:
     settings, count = row.arm.settings, len(row.arm.by_seed)
-    cells = {"name": Cell(row.title), **_published_cells(row.method)}
+    cells = {"name": Cell(row.title), **_slides_cells(row.method, paper), **_published_mixes.cells(row.method)}
+    cells |= _step_cost.cells(steps, row.method)
     if settings is None:
-        recipe, measured = ("mixup", "cutmix", "labels"), ("seeds", "top1", "difference")
+        recipe, measured = ("mixup", "cutmix", "labels"), ("seeds", "top1", "difference", "over_cutmix", "step")
         return cells | dict.fromkeys(recipe, Cell("")) | dict.fromkeys(measured, missing(NOT_PLANNED))
     return cells | {
         **_recipe_cells(methods()[row.method], settings),
         "seeds": Cell(f"{count:,}", "measured", row.arm.sources) if count else missing(row.status),
         "top1": mean_cell(row.arm, interval=True),
         "difference": gain_cell(row.comparison) if row.comparison else Cell("–"),
+        "over_cutmix": gain_cell(row.over_cutmix) if row.over_cutmix else Cell("–"),
     }
 
 
@@ -189,14 +202,14 @@ def _recipe_cells(method: Method, settings: dict[str, Any]) -> dict[str, Cell]:
     return {"mixup": Cell(shares[0]), "cutmix": Cell(shares[1]), "labels": Cell(labels)}
 
 
-def _paper() -> PublishedRow:
-    return next(row for row in published.table1() if row.row == TABLE2_ROW)
+def _paper(collected: Collected) -> PublishedRow:
+    return next(row for row in published.table1() if row.row == collected.study.scale.mixed_row)
 
 
-def _published_cells(method: str) -> dict[str, Cell]:
+def _slides_cells(method: str, paper: PublishedRow) -> dict[str, Cell]:
     """What the slides say: top-1 and the difference to the reference."""
-    top1 = {BASELINE: _paper().baseline, TRANSMIX: _paper().transmix}.get(method)
-    gain = {BASELINE: "–", TRANSMIX: number(_paper().gain, 1, sign=True)}.get(method)
+    top1 = {BASELINE: paper.baseline, TRANSMIX: paper.transmix}.get(method)
+    gain = {BASELINE: "–", TRANSMIX: number(paper.gain, 1, sign=True)}.get(method)
     if top1 is None:
         return dict.fromkeys(("published_top1", "published_difference"), missing(NOT_IN_SLIDES))
     return {"published_top1": Cell(top1, "published"), "published_difference": Cell(gain, "published")}
@@ -204,12 +217,18 @@ def _published_cells(method: str) -> dict[str, Cell]:
 
 def numbers(collected: Collected) -> Numbers:
     """Table 2 for programs, unrounded; without a record a number is None and ``status`` says why."""
-    return [_numbers(row) for row in mix_rows(collected)]
+    steps, paper = _step_cost.measured(collected), _paper(collected)
+    return [_numbers(row, paper) | _step_cost.numbers(steps, row.method) for row in mix_rows(collected)]
 
 
-def _numbers(row: MixRow) -> dict[str, Any]:
-    settings, found = row.arm.settings, row.comparison
-    paper = {BASELINE: _paper().baseline, TRANSMIX: _paper().transmix}.get(row.method)
+def published_numbers(collected: Collected) -> Numbers:
+    """Every published number of the methods that are shown, with its source."""
+    return _published_mixes.numbers(row.method for row in mix_rows(collected))
+
+
+def _numbers(row: MixRow, slides: PublishedRow) -> dict[str, Any]:
+    settings, found, over = row.arm.settings, row.comparison, row.over_cutmix
+    paper = {BASELINE: slides.baseline, TRANSMIX: slides.transmix}.get(row.method)
     mixup, cutmix = mixed_batches(settings) if settings else (None, None)
     return {
         "method": row.method,
@@ -218,8 +237,8 @@ def _numbers(row: MixRow) -> dict[str, Any]:
         "cutmix_batches": cutmix,
         "label_rule": settings["label_rule"] if settings else None,
         "published_top1": float(paper) if paper else None,
-        "published_difference": _paper().gain if row.method == TRANSMIX else None,
-        "published_source": _paper().source if paper else "",
+        "published_difference": slides.gain if row.method == TRANSMIX else None,
+        "published_source": slides.source if paper else "",
         "status": row.status,
         "seeds": len(row.arm.by_seed),
         **estimate_numbers("top1", row.arm.mean),
@@ -227,6 +246,8 @@ def _numbers(row: MixRow) -> dict[str, Any]:
         **interval_numbers("difference", found.images if found else None),
         "paired_seeds": found.pairs if found else 0,
         "verdict": found.verdict if found else "",
+        **estimate_numbers("over_cutmix", over.gain if over else None),
+        **interval_numbers("over_cutmix", over.images if over else None),
         "records": " ".join(source.id for source in row.arm.sources),
     }
 
@@ -239,4 +260,6 @@ TABLE = TableSpec(
     position=2,
     heading="Gain",
     summary=regime,
+    files={"table2_published": published_numbers},
+    details=tuple(column.key for column in _published_mixes.COLUMNS),
 )

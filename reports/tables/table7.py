@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.published import model_name
-from experiments.scales import TABLE2_ROW, table_of
+from experiments.scales import table_of
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.cells import cell_rows
 from reports.analysis.names import TRANSMIX, method_name
@@ -61,9 +61,11 @@ def apart(collected: Collected) -> Apart:
             return Apart(f"{study.grid.home} of Table 6", {})
         shown = [name for name in home.arms if name in BESIDE or "table7" in methods()[name].tables]
         return Apart(f"in the cell “{home.name}” of Table 6", _in_order({name: home.arms[name] for name in shown}))
-    shown = {name: arm(collected, TABLE2_ROW, name) for name in (*BESIDE, *of_table("table7"))}
+    shown = {name: arm(collected, study.scale.mixed_row, name) for name in (*BESIDE, *of_table("table7"))}
     planned = {name: found for name, found in shown.items() if found.settings is not None or name in REFERENCES}
-    return Apart(f"on {model_name(TABLE2_ROW)} at scale {study.scale.name}, as in Table 2", _in_order(planned))
+    return Apart(
+        f"on {model_name(study.scale.mixed_row)} at scale {study.scale.name}, as in Table 2", _in_order(planned)
+    )
 
 
 def _at_home(collected: Collected, row: Any) -> bool:

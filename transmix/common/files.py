@@ -79,6 +79,12 @@ def make_folder(path: Path) -> None:
         raise Unwritable(path, error) from error
 
 
+def named_file(spec: str) -> tuple[str, Path]:
+    """The model's name, empty for a file that says it itself, and the weights file, of ``FILE`` or ``NAME:FILE``."""
+    name, _, file = ("", "", spec) if Path(spec).is_file() else spec.rpartition(":")
+    return name, Path(file)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()

@@ -49,6 +49,7 @@ class Method:
         extra_passes: the passes among that, counted in forward passes of a batch (a backward pass is two), on average.
         reads: what of the model its functions read: ``attention`` (the class attention of the mixed batch), ``blocks``
             (the attention of every block), ``tokens`` (what the final norm gives), ``teacher`` (a frozen model).
+        published: what the sources of experiments/published/mix_methods.csv call it.
         name: the module's; filled in when it is found.
         card: the module's docstring; filled in when it is found.
         own: the module's functions by name, those of `FUNCTIONS` that it has; filled in when it is found.
@@ -64,6 +65,7 @@ class Method:
     passes: str = ""
     extra_passes: float = 0.0
     reads: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
     name: str = ""
     card: str = ""
     own: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)

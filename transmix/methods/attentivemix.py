@@ -40,6 +40,7 @@ METHOD = Method(
     passes="a forward pass of a teacher",
     extra_passes=1,
     reads=("teacher",),
+    published=("AttentiveMix+", "Attentive-CutMix"),
 )
 
 

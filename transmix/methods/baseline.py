@@ -15,4 +15,5 @@ METHOD = Method(
     tables=("table1", "table2", "table3", "table4", "table5", "occlusion"),
     position=20,
     colour="#0072b2",
+    published=("DeiT", "DeiT=MixUp+CutMix", "baseline (TransMix slides)", "baseline (TL-Align README)"),
 )

@@ -9,4 +9,10 @@ from __future__ import annotations
 
 from transmix.methods import Method
 
-METHOD = Method(title="CutMix", settings={"mixup_alpha": 0.0}, tables=("table2",), position=10)
+METHOD = Method(
+    title="CutMix",
+    settings={"mixup_alpha": 0.0},
+    tables=("table2",),
+    position=10,
+    published=("CutMix",),
+)

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     import numpy
     from torch import Tensor
 
-METHOD = Method(title="FMix", settings={"mixup_alpha": 0.0}, position=130, options={"decay": 3.0, "max_soft": 0.0})
+METHOD = Method(
+    title="FMix",
+    settings={"mixup_alpha": 0.0},
+    position=130,
+    options={"decay": 3.0, "max_soft": 0.0},
+    published=("FMix",),
+)
 
 
 def mix(step: Step) -> Mix:

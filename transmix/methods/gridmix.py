@@ -34,6 +34,7 @@ METHOD = Method(
     position=150,
     options={"variant": "openmixup"},
     choices={"variant": ("openmixup", "official")},
+    published=("GridMix",),
 )
 
 

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["METHOD", "lam", "mix", "targets"]
 
 METHOD = Method(
-    title="MixPro", settings={}, position=190, options=MASKMIX.options | {"detach": False}, reads=("attention",)
+    title="MixPro",
+    settings={},
+    position=190,
+    options=MASKMIX.options | {"detach": False},
+    reads=("attention",),
+    published=("MixPro",),
 )
 
 

@@ -8,4 +8,10 @@ from __future__ import annotations
 
 from transmix.methods import Method
 
-METHOD = Method(title="No mixing", settings={"mix_prob": 0.0}, tables=("table2",), position=0)
+METHOD = Method(
+    title="No mixing",
+    settings={"mix_prob": 0.0},
+    tables=("table2",),
+    position=0,
+    published=("Vanilla",),
+)

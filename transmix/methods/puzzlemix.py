@@ -53,6 +53,7 @@ METHOD = Method(
     choices={"solver": ("exact", "gco")},
     passes="a forward and a backward pass, a graph cut of each image",
     extra_passes=3,
+    published=("PuzzleMix",),
 )
 SIDES = (2, 4, 8, 16)  # blocks a side
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -33,6 +33,7 @@ METHOD = Method(
     position=140,
     options={"variant": "official", "smallest": 0.1, "largest": 0.8, "interpolation": "nearest"},
     choices={"variant": ("official", "openmixup"), "interpolation": ("nearest", "bilinear")},
+    published=("ResizeMix",),
 )
 
 

@@ -37,6 +37,7 @@ METHOD = Method(
     settings={"mixup_alpha": 0.0},
     position=110,
     passes="a saliency map of each image",
+    published=("SaliencyMix",),
 )
 SURROUNDS = (12, 24, 48, 28, 56, 112)  # half widths in pixels, OpenCV's
 

@@ -38,6 +38,7 @@ METHOD = Method(
     passes="a forward pass on half of the batches, a second head",
     extra_passes=0.5,
     reads=("tokens",),
+    published=("SMMix",),
 )
 
 

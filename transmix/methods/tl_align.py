@@ -33,6 +33,7 @@ METHOD = Method(
     position=200,
     passes="the attention of all blocks",
     reads=("blocks",),
+    published=("TL-Align",),
 )
 
 

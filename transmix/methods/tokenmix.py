@@ -42,6 +42,7 @@ METHOD = Method(
     passes="a forward pass of a teacher on half of the batches",
     extra_passes=0.5,
     reads=("teacher",),
+    published=("TokenMix",),
 )
 ASPECTS = (0.3, 1 / 0.3)  # of blocks, height over width
 ATTEMPTS = 10  # at a block, before the mask stays as it is

@@ -16,4 +16,5 @@ METHOD = Method(
     tables=("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda"),
     position=30,
     colour="#bf5200",
+    published=("TransMix",),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from transmix.common.files import named_file
 from transmix.models.local import load_classifier
 
 
@@ -53,12 +53,6 @@ class Teacher(nn.Module):
         if images.shape[-2:] != self.image_size:
             images = F.interpolate(images, self.image_size, mode="bilinear", antialias=True)
         return images
-
-
-def named_file(spec: str) -> tuple[str, Path]:
-    """The model's name, empty for a file that says it itself, and the weights file, of ``FILE`` or ``NAME:FILE``."""
-    name, _, file = ("", "", spec) if Path(spec).is_file() else spec.rpartition(":")
-    return name, Path(file)
 
 
 def load_teacher(spec: str, given_mean: Sequence[float], given_std: Sequence[float]) -> Teacher:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from transmix.common.errors import UserError
-from transmix.common.files import sha256
+from transmix.common.files import named_file, sha256
 from transmix.common.plain import differing, plain
 from transmix.common.progress import progress_bar
 from transmix.common.runtime import Runtime
@@ -28,7 +28,7 @@ from transmix.data.loaders import Batch, Normalizer, Shard, TrainLoader, eval_lo
 from transmix.data.resident import KeptBatches, ResidentLoader
 from transmix.data.sources import ImageSource
 from transmix.models.build import build_model
-from transmix.models.teacher import load_teacher, named_file
+from transmix.models.teacher import load_teacher
 from transmix.recipe import Recipe, fingerprint
 from transmix.task import MixingTask
 from transmix.training.batchnorm import RunningStatistics
@@ -124,7 +124,8 @@ class Trainer:
         self._checkpoint = SaveOrStop(self.stop, self.runtime.checkpoint_seconds, self.save, processes)
         self._last_tick = time.monotonic()
         inputs = [] if recipe.teacher is None else [sha256(named_file(recipe.teacher)[1])]
-        self.identity = fingerprint([differing(Recipe, plain(recipe)), source.fingerprint, seed, *inputs])
+        settings = differing(Recipe, plain(recipe) | {"teacher": None})  # of which counts what is in it, not where
+        self.identity = fingerprint([settings, source.fingerprint, seed, *inputs])
         if (out / STATE).exists():
             self.restore()
 

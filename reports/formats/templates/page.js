@@ -53,7 +53,7 @@
       hint.style.display = place.scrollWidth > place.clientWidth ? "block" : "none";
     }
   };
-  addEventListener("resize", fit);
+  for (const change of ["resize", "change"]) addEventListener(change, fit);
   fit();
 
   // A link into what is folded opens it; browsers that do so by themselves lose nothing.

@@ -42,6 +42,6 @@ def read_source(spec: SourceSpec, cache: Path) -> ImageSource:
     else:
         from transmix.data.sources.folders import read_folders
 
-        source = read_folders(spec.path, cache)
+        source = read_folders(spec.path, cache, spec.subset)
     check_class_order(spec.path, source.classes)
     return replace(source, notes=source.notes + note_on_classes(spec.path, source.classes))

@@ -20,33 +20,35 @@ from transmix.data.sources.source import SPLITS, ImageSource
 AT_ONCE = 8  # threads: on a network drive, headers are mostly waited for
 
 
-def read_folders(root: Path | str, cache: Path | None = None) -> ImageSource:
+def read_folders(root: Path | str, cache: Path | None = None, subset: str = "") -> ImageSource:
     """List and check ``root/{train,val}/<class>/<image>``; the fingerprint covers all split, class and file names.
 
     Args:
         root: of the splits.
         cache: where it is kept that all images were looked at.
+        subset: the list whose classes are read (`transmix.data.sources.class_lists`); empty for all.
 
     Raises:
-        UserError: a split is missing, a class folder has no images, the splits differ in classes, or a file is none.
+        UserError: a split or a class of the list is missing, a class folder has no images, the splits differ in
+            classes, or a file is none.
     """
     root = Path(root)
-    listing = list_folders(root)
+    listing = list_folders(root, subset)
 
     def open_split(split: str) -> FolderImages:
-        return FolderImages(split_folder(root, split))
+        return FolderImages(split_folder(root, split), subset)
 
     for split in SPLITS:
         folder = split_folder(root, split)
-        check_images(folder, class_images(folder), cache, split)
+        check_images(folder, class_images(folder, subset=subset), cache, split)
     return ImageSource(listing.classes, listing.counts, listing.fingerprint, open_split, listing.notes)
 
 
 class FolderImages(StrictImages):
     """The images of a folder of class folders in timm's order, class by class."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(str(folder), reader=FolderReader(folder))
+    def __init__(self, folder: Path, subset: str = "") -> None:
+        super().__init__(str(folder), reader=FolderReader(folder, subset))
         self.folder = folder
 
 
@@ -55,12 +57,13 @@ class FolderReader(Reader):
 
     Args:
         folder: of class folders.
+        subset: the list whose classes are read; empty for all.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, subset: str = "") -> None:
         super().__init__()
         self.folder = str(folder)
-        self.files = labelled_files(folder)
+        self.files = labelled_files(folder, subset)
 
     def __len__(self) -> int:
         return len(self.files)

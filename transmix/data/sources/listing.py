@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transmix.common.errors import UserError
+from transmix.data.sources.class_lists import check_all_there, class_list
 from transmix.data.sources.source import SPLITS, find_split, natural_key
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's list
@@ -38,8 +39,12 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def list_folders(root: Path) -> Listing:
+def list_folders(root: Path, subset: str = "") -> Listing:
     """List and check class folders.
+
+    Args:
+        root: of the splits.
+        subset: the list whose classes are read (`transmix.data.sources.class_lists`); empty for all.
 
     Raises:
         UserError: a split is missing, a class folder has no images, or the splits differ in classes.
@@ -48,7 +53,7 @@ def list_folders(root: Path) -> Listing:
     for split in SPLITS:
         left_out: Counter[str] = Counter()
         folder = split_folder(root, split)
-        found = class_images(folder, left_out)
+        found = class_images(folder, left_out, subset)
         classes[split], counts[split] = list(found), sum(map(len, found.values()))
         notes += describe_left_out(folder, left_out)
         for name, images in found.items():
@@ -73,15 +78,17 @@ def split_folder(root: Path, split: str) -> Path:
     return root / name
 
 
-def class_images(folder: Path, left_out: Counter[str] | None = None) -> dict[str, list[str]]:
+def class_images(folder: Path, left_out: Counter[str] | None = None, subset: str = "") -> dict[str, list[str]]:
     """The names of the images in each class folder of `folder`, in the order of the labels.
 
     Args:
         folder: of a split.
         left_out: counts the suffixes of the files that are not read.
+        subset: the list whose classes are read; empty for all.
 
     Raises:
-        UserError: there are no class folders, one is empty or has a name that cannot be used, or images lie elsewhere.
+        UserError: there are no class folders, one is empty or has a name that cannot be used, images lie elsewhere, or
+            a class of the list is missing.
     """
     left_out = Counter() if left_out is None else left_out
     entries = list(os.scandir(folder))
@@ -91,13 +98,16 @@ def class_images(folder: Path, left_out: Counter[str] | None = None) -> dict[str
     stray = next((entry.name for entry in entries if _is_image(entry.name) and not entry.is_dir()), None)
     if stray:
         raise UserError(f"image {folder / stray} lies beside the class folders: move it into one or remove it")
+    if subset:
+        check_all_there(folder, {*classes}, class_list(subset), subset)
+        classes = [*class_list(subset)]
     _check_names(folder, classes)
     return {name: _images(folder / name, left_out) for name in classes}
 
 
-def labelled_files(folder: Path) -> list[tuple[str, int]]:
-    """Each image of a split as ``<class>/<name>`` with its label, in timm's order."""
-    found = class_images(folder)
+def labelled_files(folder: Path, subset: str = "") -> list[tuple[str, int]]:
+    """Each image of a split as ``<class>/<name>`` with its label, in timm's order; `subset` as in `class_images`."""
+    found = class_images(folder, subset=subset)
     files = [(f"{name}/{image}", label) for label, (name, images) in enumerate(found.items()) for image in images]
     return sorted(files, key=lambda file: (natural_key(file[0]), file[0]))
 

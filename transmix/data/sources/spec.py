@@ -37,11 +37,13 @@ class SourceSpec:
         kind: one of `KINDS`; empty for class folders.
         name: what follows the kind, e.g. ``cifar100``; may be empty.
         path: a local folder.
+        subset: the list whose classes are read of class folders (`transmix.data.sources.class_lists`); empty for all.
     """
 
     kind: str
     name: str
     path: Path
+    subset: str = ""
 
     @classmethod
     def parse(cls, text: str) -> SourceSpec:
@@ -74,13 +76,15 @@ class SourceSpec:
     @property
     def title(self) -> str:
         """What it is, without where it is: ``class folders``, ``torch/cifar100``, ``wds``."""
-        return "/".join(filter(None, (self.kind, self.name))) or "class folders"
+        named = "/".join(filter(None, (self.kind, self.name))) or "class folders"
+        return f"{named}, {self.subset}" if self.subset else named
 
     @property
     def identity(self) -> str:
         """Tells it from other data in the name of a file: ``cifar100-1f0c2a``."""
         whole = SourceSpec(self.kind, self.name, self.path.absolute())
-        return f"{self.name.rpartition('/')[2] or whole.path.name}-{fingerprint(str(whole))[:6]}"
+        name = self.subset or self.name.rpartition("/")[2] or whole.path.name
+        return f"{name}-{fingerprint(str(whole) + self.subset)[:6]}"
 
     @property
     def expected(self) -> str:
