@@ -142,6 +142,17 @@ def test_it_learns_and_logs_every_epoch(shared_folders, tmp_path):
     assert any(row["label_shift"] > 0 for row in rows)
 
 
+def test_it_evaluates_where_it_is_asked_to_and_at_the_end(shared_folders, tmp_path):
+    often, seldom = (
+        trainer(shared_folders, tmp_path / str(every), epochs=5, evaluate_every=every).run() for every in (1, 2)
+    )
+    rows = [json.loads(line) for line in (tmp_path / "2" / LOG).read_text().splitlines()]
+    assert [row["epoch"] for row in rows if "accuracy" in row] == [1, 3, 4]
+    assert [row["epoch"] for row in rows if "lambda" in row] == [1, 3, 4]
+    assert seldom.accuracy == often.accuracy  # evaluating draws nothing
+    assert (tmp_path / "2" / WEIGHTS).read_bytes() == (tmp_path / "1" / WEIGHTS).read_bytes()
+
+
 @pytest.mark.parametrize("name", [WEIGHTS, EMA_WEIGHTS])
 def test_weights_load_into_plain_timm(uninterrupted, name):
     mine, about = load_model(uninterrupted / name)

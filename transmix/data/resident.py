@@ -8,6 +8,7 @@ masks where the recipe's labels need them.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -26,7 +26,7 @@ from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images
 from transmix.recipe import Recipe
 
-RATIO = (3 / 4, 4 / 3)  # of a crop's sides, as timm's training transform draws them
+_LOG_RATIOS, _TRIES = (math.log(3 / 4), math.log(4 / 3)), 10  # of a crop's width to its height
 
 
 class ResidentLoader:
@@ -78,17 +78,33 @@ class ResidentLoader:
 
     def _draw_crops(self, keys: list[list[int]]) -> tuple[Spans, Spans]:
         """Where each sample's crop lies and whether it is mirrored: the draws of the streamed transform."""
-        blank = self.images.new_empty(()).expand(1, self.images.shape[1], self.images.shape[3])
         boxes, flips = [], []
         for key in keys:
             seed = derive_seed(self.seed, "sample", *key)
-            random.seed(seed)  # what timm's crop draws from
-            boxes.append(RandomResizedCropAndInterpolation.get_params(blank, self.recipe.crop_scale, RATIO))
-            # what torchvision's flip draws from, where there is one
+            boxes.append(draw_box(random.Random(seed), self.recipe.image_size, self.recipe.crop_scale))
+            # what torchvision's flip draws, where there is one
             flips.append(torch.rand(1, generator=self._generator.manual_seed(seed)).item() < self.recipe.hflip)
-        top, left, height, width = torch.tensor(boxes).to(self.images.device).unbind(1)
+        top, left, heights, widths = torch.tensor(boxes).to(self.images.device).unbind(1)
         mirrored = torch.tensor(flips).to(self.images.device)
-        return Spans(top, height, torch.zeros_like(mirrored)), Spans(left, width, mirrored)
+        return Spans(top, heights, torch.zeros_like(mirrored)), Spans(left, widths, mirrored)
+
+
+def draw_box(rng: random.Random, side: int, scale: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random crop: what timm's RandomResizedCropAndInterpolation draws.
+
+    A box that does not fit is drawn again, and after ten the whole image is taken.
+
+    Args:
+        rng: in a state that `random.seed` gives.
+        side: of the image, which is square, pixels.
+        scale: least and largest share of the image's area.
+    """
+    for _ in range(_TRIES):
+        area, ratio = rng.uniform(*scale) * side**2, math.exp(rng.uniform(*_LOG_RATIOS))
+        height, width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if width <= side and height <= side:
+            return rng.randint(0, side - height), rng.randint(0, side - width), height, width
+    return 0, 0, side, side
 
 
 class Spans(NamedTuple):
