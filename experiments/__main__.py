@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import indent
 
 from experiments import options
+from experiments.cards import card, cards
 from experiments.entries import chosen, listed
 from experiments.estimate import add_estimate_options, assumptions_from
 from experiments.ledger import LEDGER, SOURCES
@@ -103,17 +104,8 @@ def print_cards(names: list[str]) -> None:
     for name in names:
         if name not in methods():
             raise unknown_name("method", name, methods())
-    for name in names or methods():
-        method = methods()[name]
-        print(f"{name}: {method.title} ({', '.join(method.tables)})\n\n{indent(method.card, '  ')}\n")
-        lines = {
-            "settings": method.settings,
-            "options": {key: method.choices.get(key, value) for key, value in method.options.items()},
-        }
-        for what, values in lines.items():
-            if values:
-                print(f"  {what}: {', '.join(f'{key}={value}' for key, value in values.items())}")
-        print(f"  cost beside CutMix: {method.passes or 'no pass'}\n")
+    for found in map(card, names) if names else cards():
+        print(f"{found.name}: {found.title}\n\n{indent(found.text, '  ')}\n")
 
 
 def draw_cards(path: Path, weights: Path | None) -> None:

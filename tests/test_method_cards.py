@@ -25,7 +25,7 @@ def test_every_method_has_its_card(monkeypatch, capsys):
     command(monkeypatch)
     printed = capsys.readouterr().out
     for name, method in methods().items():
-        assert f"{name}: {method.title} (" in printed
+        assert f"{name}: {method.title}\n" in printed
         assert method.card.splitlines()[0] in printed
 
 

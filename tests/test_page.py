@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
+from experiments.cards import card
 from experiments.entries import setting_text
 from experiments.records import DataInfo, Environment, write_record
 from experiments.study import Study
@@ -22,6 +24,7 @@ from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
 from reports.records.origins import data_set, duration, machine
 from tests.made_up import make_study, record_of, write_study
+from transmix.methods import methods
 
 CSS = (TEMPLATES / "page.css").read_text()
 LIGHT, DARK = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in CSS.split("@media", 1)[0:2])
@@ -208,6 +211,28 @@ def test_records_are_files_beside_the_report(page, study):
     links = re.findall(r'href="(\.\./[^"]+)"', page)
     assert len(links) == len(study.plan()) - 1
     assert all((report_folder(study) / Path(link)).is_file() for link in links)
+
+
+def test_each_method_has_a_folded_card_with_the_commands_text(page):
+    cards = dict(re.findall(r"<summary><b>([^<]+)</b>.*?</summary>\n<p>(.*?)</p>\n</details>", page, re.DOTALL))
+    for name, method in methods().items():
+        text = cards[str(escape(method.title))]
+        assert text == str(escape(card(name).text))
+        assert str(escape(method.card.splitlines()[0])) in text
+
+
+def test_published_columns_are_folded_without_script(page):
+    table = page[page.index('<div class="folding">') :].partition("</table>")[0]
+    assert table.index('<input type="checkbox" id="table2-folded">') < table.index('<div class="scroll"')
+    heads = re.findall(r'<th scope="col" class="([^"]*)">([^<]+)</th>', table)
+    assert [title for classes, title in heads if "folded" in classes] == [
+        *("DeiT-T", "DeiT-S", "DeiT-B", "PVT-T", "PVT-S"),
+        *("200 epochs", "600 epochs"),
+    ]
+    rows = table.count("<tr") - 2
+    folded = re.findall(r'<td(?: colspan="(\d)")? class="[^"]*folded', table)
+    assert sum(int(span or 1) for span in folded) == 7 * rows
+    assert ".folding > input:not(:checked) ~ .scroll .folded { display: none; }" in page
 
 
 def test_many_unreadable_records_are_folded(tmp_path):

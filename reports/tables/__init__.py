@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from experiments.cards import Card
 from reports.formats.table import Table
 from reports.records.collect import Collected
 from transmix.common.plugins import modules
@@ -21,12 +22,27 @@ Numbers = list[dict[str, Any]]  # lines of a CSV file, all with the same keys
 
 
 @dataclass(frozen=True)
+class Cards:
+    """Texts about what a table compares, each folded.
+
+    Attributes:
+        heading: over all of them.
+        items: the texts.
+    """
+
+    heading: str
+    items: tuple[Card, ...]
+    kind = "cards"
+    pictures = ()
+
+
+@dataclass(frozen=True)
 class Shown:
     """What a table's section shows below it.
 
     Attributes:
-        blocks: in that order: `reports.figures.style.Panel`, `reports.figures.run_images.Album` or
-            `reports.figures.examples.Examples`.
+        blocks: in that order: `reports.figures.style.Panel`, `reports.figures.run_images.Album`,
+            `reports.figures.examples.Examples` or `Cards`.
         problems: a line for every file beside a record that cannot be read.
     """
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import published
+from experiments.cards import cards
 from experiments.kinds.cost import CUTMIX
 from experiments.published import PublishedRow, model_name
 from experiments.scales import PAIR
@@ -19,7 +20,7 @@ from reports.analysis.words import interval_text, number
 from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected, Result
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
-from reports.tables import Numbers, TableSpec, _published_mixes, _step_cost
+from reports.tables import Cards, Numbers, Shown, TableSpec, _published_mixes, _step_cost
 from transmix.common.errors import UserError
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
@@ -260,6 +261,7 @@ TABLE = TableSpec(
     position=2,
     heading="Gain",
     summary=regime,
+    figures=lambda collected: Shown((Cards("What each way to mix is", cards()),)),
     files={"table2_published": published_numbers},
     details=tuple(column.key for column in _published_mixes.COLUMNS),
 )

@@ -11,7 +11,10 @@ Which saliency: the code calls OpenCV's StaticSaliencyFineGrained, which only it
 what that implements, by its paper (Montabone and Soto 2010): on and off differences between a pixel and its surround at
 six sizes, from sums over boxes. It differs in rounding (none before the end), in that the surround is the whole window
 without its middle at the border, too, and in that it is given grey values of 0 to 255, where the code gives OpenCV
-normalised floats, on which its peak is close to chance.
+normalised floats, on which its peak is close to chance. Compared with OpenCV 5.0.0 on 20 scenes of 64 and of 224
+pixels: of the same grey values both maps correlate by .89 and .995, their peaks are within a sixteenth of the image in
+9 and 17, and the boxes overlap by 57 and 86 % (intersection over union, halves and quarters of the image); of
+normalised floats, as the code gives them, OpenCV's map correlates by .01 with this one, and no peak is near.
 
 Cost: one map of an image each, no pass. Expected: ImageNet top-1 of DeiT-T 74.17, DeiT-S 79.88, DeiT-B 80.72, PVT-T
 75.71, PVT-S 79.69 with alpha .2 (``SET=cutmix_alpha=.2``; openmixup, docs/en/mixup_benchmarks/Mixup_imagenet.md), below
