@@ -247,6 +247,13 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser, Study)
 
 
+def usual_study(scale: str) -> Study:
+    """The study of a scale by its name, all else as it is by default."""
+    parser = argparse.ArgumentParser()
+    add_study_options(parser)
+    return study_from(parser.parse_args(["--scale", scale]))
+
+
 def study_from(args: argparse.Namespace) -> Study:
     """The study that parsed options describe; unknown names are errors that name the nearest."""
     check_choices(args, Study)

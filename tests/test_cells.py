@@ -9,8 +9,8 @@ from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.study import Study
 from reports.analysis.cells import cell_rows
-from reports.records.collect import collect
-from reports.tables import table6, table7
+from reports.records.collect import PublishedSet, collect
+from reports.tables import claims, table6, table7
 from tests.made_up import make_study, write_train
 from transmix.common.plain import differing
 from transmix.recipe import Recipe
@@ -63,13 +63,14 @@ def test_a_teacher_is_the_cells_own_cutmix_and_variants_are_table_7s(tmp_path):
     assert {run.part for run in study.shown_in("table7")} == {"small-120"}
     chosen = desk(tmp_path, "--seeds", "1", "--methods", "transmix_only,fmix")
     assert not any(run.method == "transmix_only" for run in chosen.plan())  # in a cell it is TransMix itself
-    assert [run.name for run in chosen.plan() if run.method == "fmix"] == ["table2.deit_t.fmix.seed0"]
+    trained = [run.name for run in chosen.plan() if run.method == "fmix" and run.kind == "train"]
+    assert trained == ["table2.deit_t.fmix.seed0"]  # a way to mix of its own is Table 2's
 
 
 def test_somebodys_own_images_have_no_grid(tmp_path):
     (tmp_path / "images").mkdir()
     study = desk(tmp_path, "--imagenet", str(tmp_path / "images"))
-    assert {run.table for run in study.plan()} == {"table1", "table5", "occlusion", "lambda"}
+    assert not {"table6", "table7"} & {run.table for run in study.plan()}
     table = table6.build(collect(study))
     assert (table.rows, len(table.notes)) == ((), 1)
     assert "make table6 SCALE=desk" in table.notes[0]
@@ -154,6 +155,24 @@ def test_without_a_grid_variants_stand_beside_table_2s(tmp_path):
     table = table7.build(collect(bare))
     assert table.rows == ()
     assert "make table7 SCALE=desk" in table.notes[0]
+
+
+def test_a_study_without_a_grid_shows_what_was_published_of_desks(tmp_path, monkeypatch):
+    gains = {"transmix": 1.0, "oracle": 4.0, "transmix_ema": 2.0}
+    desks = collect(written(make_study(tmp_path / "desk", "--scale", "desk"), lambda run: gains.get(run.method)))
+    there = PublishedSet("desk-made-up", desks)
+    monkeypatch.setattr("reports.records.published_sets.published_study", lambda scale: there)
+    monkeypatch.setattr("reports.tables.claims.published_study", lambda scale: there)
+    study = make_study(tmp_path / "tiny", "--scale", "tiny", "--rows", "deit_t")
+    for table in (table6, table7):
+        built = table.build(collect(study))
+        assert built.caption.startswith("Published runs of this suite, CPU (x86_64). ")
+        assert {cell.kind for row in built.rows for cell in row.values()} <= {"label", "published", "missing"}
+        assert all(line["published"] for line in table.numbers(collect(study)))
+    assert table6.build(collect(study)).rows[0]["transmix"].text == "+1.00 ± 0.20"
+    columns = {column.group for column in claims.build(collect(study)).columns}
+    assert columns == {"", "published runs of this suite: scale desk, CPU (x86_64)"}
+    assert table6.build(desks).rows[0]["transmix"].kind == "measured"  # the study itself
 
 
 def test_the_registered_design_is_what_is_run():

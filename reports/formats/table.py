@@ -34,12 +34,14 @@ class Cell:
         kind: ``label``, ``published``, ``measured`` or ``missing``.
         sources: records that a measured number is computed from.
         links: show links to them; the numbers beside it often come from the same.
+        leads_to: a table of the page whose section the text is a link to; empty for none.
     """
 
     text: str
     kind: str = "label"
     sources: tuple[Source, ...] = ()
     links: bool = False
+    leads_to: str = ""
 
     @property
     def value(self) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from experiments.records import NAME, Record, RunInfo, UnreadableRecord, read_record
 from experiments.runs import Run
-from experiments.study import Study
+from experiments.study import Study, usual_study
 from reports.formats.table import NOT_RUN, UNREADABLE, Source
 from reports.records.checks import check
 
@@ -120,6 +120,11 @@ class PublishedSet:
     name: str
     collected: Collected
 
+    @property
+    def devices(self) -> str:
+        """What they were made on."""
+        return ", ".join(sorted({record.environment.device for record in self.collected.records}))
+
 
 def key(run: Run) -> tuple[str, str, str, str]:
     """What runs that differ in their seed only have in common."""
@@ -131,6 +136,14 @@ def collect(study: Study, published: Path | None = None) -> Collected:
     plan = study.plan()
     folder = PUBLISHED_RUNS if published is None else published
     return Collected(study, tuple(read(run) for run in plan), published_sets(study, plan, folder))
+
+
+@cache
+def published_study(scale: str, published: Path = PUBLISHED_RUNS) -> PublishedSet | None:
+    """What somebody's published runs are of the usual study of a scale; of several such sets the largest."""
+    study = usual_study(scale)
+    sets = published_sets(study, study.plan(), published)
+    return max(sets, key=lambda there: len(there.collected.records), default=None)
 
 
 def published_sets(study: Study, plan: list[Run], folder: Path) -> tuple[PublishedSet, ...]:

@@ -13,10 +13,24 @@ from reports.analysis.arms import Arm, Comparison
 from reports.analysis.metrics import Metric
 from reports.analysis.words import gain_text, number, plural
 from reports.formats.table import UNREADABLE, Cell, Column, missing
-from reports.records.collect import DONE, Collected, PublishedSet
+from reports.records.collect import DONE, Collected, PublishedSet, published_study
 
 HEADING = "published runs of this suite"
 NONE = "none published"
+
+
+def grid_study(collected: Collected) -> tuple[Collected, str]:
+    """The study itself if it has a grid, else what was published of scale desk's; and how a caption calls the latter.
+
+    A study that has none and of which nothing was published is itself.
+    """
+    desk = None if collected.study.grid else published_study("desk")
+    return (collected, "") if desk is None else (desk.collected, f"{HEADING[0].upper()}{HEADING[1:]}, {desk.devices}. ")
+
+
+def published_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """The same numbers as somebody's published ones: no links to records of this study."""
+    return {key: Cell(cell.text, "published") if cell.kind == "measured" else cell for key, cell in cells.items()}
 
 
 def sets_of(collected: Collected, *tables: str) -> list[tuple[str, Collected]]:

@@ -14,6 +14,7 @@ from reports.analysis.verdicts import NOT_SHOWN, NOT_TESTED, OPPOSITE, SHOWN, Ev
 from reports.analysis.words import interval_text, number, plural
 from reports.formats.table import NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.records.collect import Collected
+from reports.records.published_sets import grid_study, published_cells
 from reports.tables import Numbers, Shown, TableSpec
 from transmix.methods import methods
 
@@ -33,7 +34,8 @@ NO_GRID = (
 
 
 def build(collected: Collected) -> Table:
-    """A line for each row of the study and cell of its grid."""
+    """A line for each row of the study and cell of its grid; without one the published runs of scale desk."""
+    collected, whose = grid_study(collected)
     rows = cell_rows(collected)
     shown = _shown(rows)
     columns = (
@@ -47,7 +49,9 @@ def build(collected: Collected) -> Table:
     )
     but = "".join(f" (but for {method_name(name)})" for name in shown if name in WITH_MIXUP)
     caption = CAPTION.format(scale=collected.study.scale.name, ceiling=method_name(CEILING), but=but)
-    return Table("table6", caption, columns, tuple(_cells(row, shown) for row in rows), _notes(collected, rows))
+    lines = [_cells(row, shown) for row in rows]
+    lines = [published_cells(line) for line in lines] if whose else lines
+    return Table("table6", whose + caption, columns, tuple(lines), _notes(collected, rows))
 
 
 def _shown(rows: list[CellRow]) -> list[str]:
@@ -168,10 +172,11 @@ def _overtaking_note(rows: list[CellRow]) -> str:
 
 def numbers(collected: Collected) -> Numbers:
     """The table for programs, unrounded: a line for each cell and method."""
+    collected, whose = grid_study(collected)
     rows = cell_rows(collected)
     verdicts = {method: judged(rows, method) for method in _shown(rows)} if rows else {}
     return [
-        _numbers(row, method, verdicts.get(method, {}).get(row.name))
+        {"published": bool(whose)} | _numbers(row, method, verdicts.get(method, {}).get(row.name))
         for row in rows
         for method in row.arms
         if method in (REFERENCE, *verdicts)
@@ -209,15 +214,16 @@ def figures(collected: Collected) -> Shown:
     from reports.figures.cells import error_gallery, gain_gallery  # matplotlib takes a second to import
     from reports.figures.style import Panel
 
-    rows = cell_rows(collected)
+    rows = cell_rows(grid_study(collected)[0])
     drawn = tuple(gallery for gallery in (gain_gallery(rows), error_gallery(rows)) if gallery is not None)
     return Shown((Panel(drawn, ""),) if drawn else ())
 
 
 def summary(collected: Collected) -> str:
     """Where TransMix is shown to gain over CutMix, in a sentence."""
+    collected, whose = grid_study(collected)
     rows = cell_rows(collected)
-    return _verdict_note(rows, TRANSMIX) if rows else ""
+    return whose + _verdict_note(rows, TRANSMIX) if rows else ""
 
 
 TABLE = TableSpec(

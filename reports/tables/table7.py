@@ -15,6 +15,7 @@ from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.verdicts import Evidence, Verdict, judge
 from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
 from reports.records.collect import Collected
+from reports.records.published_sets import grid_study, published_cells
 from reports.tables import Numbers, TableSpec
 from transmix.methods import methods, of_table
 
@@ -78,7 +79,8 @@ def _in_order(arms: Mapping[str, Arm]) -> dict[str, Arm]:
 
 
 def build(collected: Collected) -> Table:
-    """A line for each variant, after CutMix, TransMix and the true labels."""
+    """A line for each variant, after CutMix, TransMix and the true labels; else the published runs of scale desk."""
+    collected, whose = _source(collected)
     found = apart(collected)
     columns = (
         Column("name", "Variant", align="left"),
@@ -87,8 +89,14 @@ def build(collected: Collected) -> Table:
         *(Column(f"over_{name}", f"over {method_name(name)}", "difference (points)") for name in REFERENCES),
         Column("verdict", "Against TransMix", align="left"),
     )
-    lines = tuple(_cells(found, name) for name in found.arms) if _any_variant(found) else ()
-    return Table("table7", CAPTION.format(where=found.where), columns, lines, _notes(collected, found))
+    lines = [_cells(found, name) for name in found.arms] if _any_variant(found) else []
+    lines = [published_cells(line) for line in lines] if whose else lines
+    return Table("table7", whose + CAPTION.format(where=found.where), columns, tuple(lines), _notes(collected, found))
+
+
+def _source(collected: Collected) -> tuple[Collected, str]:
+    """The study itself if it has variants, else what `grid_study` finds."""
+    return (collected, "") if _any_variant(apart(collected)) else grid_study(collected)
 
 
 def _any_variant(found: Apart) -> bool:
@@ -121,8 +129,10 @@ def _notes(collected: Collected, found: Apart) -> tuple[str, ...]:
 
 def numbers(collected: Collected) -> Numbers:
     """The table for programs, unrounded: a line for each variant and what it is compared with."""
+    collected, whose = _source(collected)
     found = apart(collected)
-    return [_numbers(found, name) for name in found.arms] if _any_variant(found) else []
+    shown = found.arms if _any_variant(found) else ()
+    return [{"published": bool(whose)} | _numbers(found, name) for name in shown]
 
 
 def _numbers(found: Apart, name: str) -> dict[str, Any]:
