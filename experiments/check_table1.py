@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from experiments.check_paper import Part
 from experiments.costs import CLASSES, ModelCost, known_costs, write_costs
-from experiments.published import PublishedRow, table1
+from experiments.rows import PublishedRow, table1
 from experiments.scales import SCALES
 from transmix.common.errors import UserError
 from transmix.common.seeding import seed_python_numpy_torch
@@ -58,7 +58,7 @@ a training step on {BATCH} images; weights that are written and loaded again.
 
 def part(write: bool) -> Part:
     """The checks of Table 1, one a row. With `write`, measured costs go to the file instead of being compared."""
-    return Part(HEADING, {row.row: partial(check, row, write) for row in table1()})
+    return Part(HEADING, {name: partial(check, row, write) for name, row in table1().items()})
 
 
 def check(row: PublishedRow, write: bool) -> str:

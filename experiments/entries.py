@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.rows import paper_rows, rows
+from experiments.rows import rows, table1
 from experiments.rows.deit import deit_original
 from experiments.scales import SCALES
 from transmix.common.plain import plain
@@ -46,7 +46,7 @@ class Entry:
     title: str
     says: dict[str, str]
     choice: str
-    rows: tuple[str, ...] = paper_rows()
+    rows: tuple[str, ...] = tuple(table1())
     settings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 
@@ -85,8 +85,8 @@ def setting_text(value: Any) -> str:
 
 def listed(some: Collection[str], name: Callable[[str], str] = str) -> str:
     """Rows in words, each by its `name`: ``"deit_t, deit_s"``, ``"all rows but cait_xxs"`` where that is shorter."""
-    others = [row for row in paper_rows() if row not in some]
-    if not others and len(some) == len(paper_rows()):
+    others = [row for row in table1() if row not in some]
+    if not others and len(some) == len(table1()):
         return "all rows"
     short, prefix = (some, "") if len(some) <= len(others) or not others else (others, "all rows but ")
     return prefix + ", ".join(map(name, short))

@@ -1,4 +1,4 @@
-"""What is published: the paper's Table 1, and ways to mix in whatever source; and what people call a row."""
+"""What is published of ways to mix, in whatever source. (The paper's Table 1 is with `experiments.rows`.)"""
 
 from __future__ import annotations
 
@@ -7,21 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from experiments.rows import PublishedRow, in_table1, rows
 from transmix.methods import methods
 
-__all__ = ["PublishedMix", "PublishedRow", "mixes", "mixes_of", "model_name", "table1"]
 MIXES = Path(__file__).parent / "published" / "mix_methods.csv"
-
-
-def table1() -> tuple[PublishedRow, ...]:
-    """All rows of the paper's Table 1, in its order."""
-    return tuple(in_table1().values())
-
-
-def model_name(row: str) -> str:
-    """What people call a row: the paper's name, or the row's own; a row that is no longer there keeps its key."""
-    return rows()[row].title if row in rows() else row
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from experiments.fine_tuning import PAPER
 from experiments.grid import Grid
 from experiments.photographs import CIFAR_100, IMAGENET_1K, IMAGENET_100, Photographs, cifar100, in100, training
 from experiments.protocols import OCCLUSION, FineTuning, LambdaStudy, Sweep
-from experiments.rows import paper_rows, rows
+from experiments.rows import rows, table1
 from transmix.data.scenes import ScenesSpec
 from transmix.methods import methods, of_table
 from transmix.recipe import Recipe
@@ -238,7 +238,7 @@ SCALES = {
             name="paper",
             purpose="the paper's models and recipes on ImageNet-1k",
             scenes=None,
-            rows=paper_rows(),
+            rows=tuple(table1()),
             mix_methods=("none", "cutmix"),
             tables=TABLES,
             seeds=1,

@@ -15,14 +15,14 @@ from experiments import check_mixes, check_paper, check_table1
 from experiments.check_paper import Part
 from experiments.check_table1 import CLASSES, DEVIATIONS, agrees, compare, reload, train_and_reload, training_step
 from experiments.costs import known_costs, write_costs
-from experiments.published import PublishedRow, table1
+from experiments.rows import PublishedRow, table1
 from experiments.scales import SCALES
 from experiments.study import Study
 from tests.made_up import make_study
 from transmix.common.errors import UserError
 from transmix.models.build import build_model
 
-PUBLISHED = {row.row: row for row in table1()}
+PUBLISHED = table1()
 RECIPE = replace(SCALES["tiny"].recipe("deit_t", "transmix"), ema_decay=0.99, clip_grad=1.0)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from recipe_hashes import golden_hashes, recipe_hashes
 
-from experiments.published import table1
+from experiments.rows import table1
 from experiments.scales import SCALES
 from transmix.attention import ClassAttention
 from transmix.models.build import build_model
@@ -34,7 +34,7 @@ def test_every_recipe_builds_a_model_whose_class_attention_can_be_read(scale, ro
     assert min(rows, columns) >= 4
 
 
-@pytest.mark.parametrize("published", table1(), ids=lambda row: row.row)
+@pytest.mark.parametrize("published", table1().values(), ids=lambda row: row.row)
 def test_paper_models_have_the_published_number_of_parameters(published):
     with torch.device("meta"):
         model, _ = build_model(SCALES["paper"].recipe(published.row, "baseline"), num_classes=1000)

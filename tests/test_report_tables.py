@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from experiments.study import Study
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect

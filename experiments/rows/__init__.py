@@ -75,7 +75,7 @@ class Row:
 
 
 @cache
-def in_table1() -> dict[str, PublishedRow]:
+def table1() -> dict[str, PublishedRow]:
     """What the paper's Table 1 says, by row, in its order."""
     with open(PUBLISHED, encoding="utf-8", newline="") as file:
         lines = [
@@ -95,7 +95,7 @@ def in_table1() -> dict[str, PublishedRow]:
 
 def of_paper(recipe: Callable[[], Recipe], family: str, **models: str) -> Row:
     """A row that the paper has: its key is the recipe's name, its title the paper's."""
-    published = in_table1()[recipe.__name__]
+    published = table1()[recipe.__name__]
     return Row(published.row, family, published.model, recipe, published, models)
 
 
@@ -111,17 +111,17 @@ def rows() -> dict[str, Row]:
         if row.name in found:
             raise UserError(f"row {row.name} is declared twice: rename one")
         found[row.name] = row
-    return {name: found[name] for name in dict.fromkeys((*paper_rows(), *found))}
-
-
-def paper_rows() -> tuple[str, ...]:
-    """Names of the paper's rows, in its order."""
-    return tuple(in_table1())
+    return {name: found[name] for name in dict.fromkeys((*table1(), *found))}
 
 
 def family(name: str) -> tuple[str, ...]:
     """The paper's rows of a family."""
-    return tuple(row for row in paper_rows() if rows()[row].family == name)
+    return tuple(row for row in table1() if rows()[row].family == name)
+
+
+def model_name(row: str) -> str:
+    """What people call a row: the paper's name, or the row's own; a row that is no longer there keeps its key."""
+    return rows()[row].title if row in rows() else row
 
 
 def _declared() -> Iterator[Row]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments import published
-from experiments.published import PublishedRow, model_name
+from experiments.rows import PublishedRow, model_name, table1
 from reports.analysis.arms import Arm, Comparison, arm, arm_of
 from reports.analysis.metrics import Metric
 from reports.analysis.names import BASELINE, TRANSMIX, claim_of, methods_in
@@ -71,7 +70,7 @@ class GainRow:
 
 def gain_rows(collected: Collected) -> list[GainRow]:
     """All rows of the paper's table, measured or not, then those of the study that the paper does not have."""
-    paper = {row.row: row for row in published.table1()}
+    paper = table1()
     methods = tuple(dict.fromkeys((BASELINE, TRANSMIX, *methods_in(collected, "table1"))))
     return [
         _gain_row(collected, row, paper.get(row), methods) for row in dict.fromkeys((*paper, *collected.study.rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.records.checks import RANDOM
 from reports.records.collect import Collected
 from transmix.methods import methods, of_table

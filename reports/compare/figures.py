@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from experiments.protocols import OCCLUSION
-from experiments.published import table1
+from experiments.rows import model_name
 from reports.analysis.arms import Comparison
 from reports.analysis.names import head_name, method_name
 from reports.analysis.words import estimate_text, number
@@ -82,8 +82,8 @@ def _looks(found: Comparison) -> dict[str, str]:
 def _label(pair: Pair) -> str:
     """``DeiT-T TransMix``, ``XCiT-T UPerNet random``; a user's own model by its name."""
     run = pair.first.run
-    row = {published.row: published.model for published in table1()}.get(run.row, run.row)
-    return " ".join(filter(None, (row, head_name(run.part) if run.part else "", method_name(run.method))))
+    part = head_name(run.part) if run.part else ""
+    return " ".join(filter(None, (model_name(run.row), part, method_name(run.method))))
 
 
 def curves_gallery(pairing: Pairing) -> Gallery | None:

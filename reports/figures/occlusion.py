@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CORRUPTIONS, OCCLUSION
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.metrics import area
 from reports.analysis.names import method_name, methods_in
 from reports.analysis.statistics import mean_interval

@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import arm
 from reports.analysis.names import TRANSMIX, method_name, methods_in, with_method
 from reports.analysis.words import number

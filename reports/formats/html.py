@@ -14,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from experiments.entries import listed, setting_text
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.formats.render import markdown_code, markdown_text, to_markdown
 from reports.formats.table import Source
 from reports.records.origins import data_set, machine

@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from experiments.published import model_name
 from experiments.records import DataInfo, Environment, Record
+from experiments.rows import model_name
 from reports.analysis.names import head_name
 from reports.formats.html import group_key
 from reports.records.collect import Collected, Result

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments import published
 from experiments.entries import Entry, by_value, chosen
 from experiments.ledger import LEDGER, SOURCES
+from experiments.rows import table1
 from experiments.study import Study
 from reports.figures.kept import write_figures
 from reports.figures.style import Picture
@@ -112,7 +112,7 @@ def render(template: str, report: Report) -> str:
         summary=summary.lines(collected),
         provenance=provenance.trace(collected),
         cautions=provenance.cautions(collected),
-        source=published.table1()[0].source,
+        source=next(iter(table1().values())).source,
         ledger=LEDGER,
         ledger_sources=SOURCES,
         chosen=chosen,

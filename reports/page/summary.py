@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.published import model_name, table1
+from experiments.rows import model_name, table1
 from reports.analysis.words import plural
 from reports.formats.table import UNREADABLE
 from reports.records.collect import DONE, Collected
@@ -62,7 +62,7 @@ def _data(collected: Collected) -> str:
 
 def _missing(collected: Collected) -> str:
     measured = {result.run.row for result in collected.results if result.run.kind == "train" and result.record}
-    absent = [row.model for row in table1() if row.row not in measured]
+    absent = [row.model for name, row in table1().items() if name not in measured]
     text = f"{len(absent)} of the {len(table1())} rows of the paper’s Table 1" if absent else "every row was run"
     text += f" ({', '.join(absent)})" if absent else ""
     broken = sum(result.status == UNREADABLE for result in collected.results)

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from experiments.kinds.segmentation import PICTURE
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of, gain_cell, mean_cell
 from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX, head_name, method_name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, arm_of
 from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import metric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, arm, arm_of
 from reports.analysis.metrics import metric
 from reports.analysis.names import method_name, methods_in, with_method

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.kinds.occlusion import SHEET, sweep
 from experiments.protocols import CORRUPTIONS, Sweep
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import AREAS

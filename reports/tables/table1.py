@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.published import PublishedRow
+from experiments.rows import PublishedRow
 from reports.analysis.arms import gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import TOP1

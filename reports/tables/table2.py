@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments import published
 from experiments.cards import cards
 from experiments.kinds.cost import CUTMIX
-from experiments.published import PublishedRow, model_name
+from experiments.rows import PublishedRow, model_name, table1
 from experiments.scales import PAIR
 from experiments.study import Study
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
@@ -204,7 +203,7 @@ def _recipe_cells(method: Method, settings: dict[str, Any]) -> dict[str, Cell]:
 
 
 def _paper(collected: Collected) -> PublishedRow:
-    return next(row for row in published.table1() if row.row == collected.study.scale.mixed_row)
+    return table1()[collected.study.scale.mixed_row]
 
 
 def _slides_cells(method: str, paper: PublishedRow) -> dict[str, Cell]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.protocols import STAND_INS
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import NATURAL
