@@ -6,6 +6,7 @@ Without a command, or with options only, it is ``page``: the tables, the figures
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
@@ -13,27 +14,24 @@ from experiments.study import add_study_options, study_from
 from reports.formats.render import print_table, warn
 from reports.records.collect import collect
 from reports.tables import tables
-from transmix.common.errors import UserError, exit_on_user_error, unknown_name
+from transmix.common.errors import exit_on_user_error, unknown_name
+
+ACTS = {  # the module of each command but ``page``; its function has the command's name
+    "show": "reports.records.show",
+    "verify": "reports.records.verify",
+    "compare": "reports.compare.runs",
+    "frame": "reports.records.frame",
+    "publish": "reports.records.publish",
+    "own": "reports.compare.own",
+}
 
 
 def main() -> None:
     """Parse the command line and act."""
     args = parse(sys.argv[1:])
-    if args.command == "show":
-        from reports.records.show import show as act
-    elif args.command == "verify":
-        from reports.records.verify import verify as act
-    elif args.command == "compare":
-        from reports.compare.runs import compare as act
-    elif args.command == "frame":
-        from reports.records.frame import frame as act
-    elif args.command == "publish":
-        from reports.records.publish import publish as act
-    elif args.command == "own":
-        from reports.compare.own import own as act
-    else:
-        act = page
-    act(args)
+    if args.command == "page":
+        return page(args)
+    return getattr(importlib.import_module(ACTS[args.command]), args.command)(args)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -106,11 +104,7 @@ def page(args: argparse.Namespace) -> None:
     from reports.page.report import build, report_folder, write
 
     report = build(collected)
-    folder = report_folder(collected.study)
-    try:
-        page = write(report, folder)
-    except OSError as error:
-        raise UserError(f"cannot write the report into {folder} ({error}): choose another --results") from error
+    page = write(report, report_folder(collected.study))
     warn(report.problems)
     for section in [*report.sections.values()][:2]:  # the claims and Table 1
         print_table(section.table.without(*section.spec.details))

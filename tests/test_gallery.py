@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reports.analysis.gains import gain_rows
 from reports.figures.colours import BLUE, ORANGE
-from reports.figures.style import LARGE, SMALL, Panel, by_family, draw, label_ends, spread
+from reports.figures.style import LARGE, SMALL, Panel, Picture, by_family, label_ends, spread
 from reports.figures.top1 import gain_figure
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
@@ -36,7 +36,7 @@ def test_labels_at_the_ends_of_lines_do_not_touch(size, transmix):
         label_ends(axes, {"baseline": (1, 50.0), "transmix": (1, 49.9)}, names, {"baseline": BLUE, "transmix": ORANGE})
         figures.append(figure)
 
-    assert draw("demo", "alt", "", size, paint).svg
+    assert Picture("demo", "alt", "", size, paint).svg
     renderer = FigureCanvasAgg(figures[0]).get_renderer()
     boxes = [text.get_window_extent(renderer) for text in figures[0].axes[0].texts]
     assert len(boxes) == 2

@@ -120,7 +120,7 @@ def test_figures_drawn_side_by_side_are_the_same(tmp_path, monkeypatch):
         def paint(figure) -> None:
             figure.subplots().plot(line)
 
-        return style.draw(f"line{number}", "a line", "", (2, 1), paint)
+        return style.Picture(f"line{number}", "a line", "", (2, 1), paint)
 
     kept.write_figures([picture(number) for number in range(3)], tmp_path / "one")
     monkeypatch.setattr(kept, "_MANY", 2)

@@ -12,7 +12,7 @@ from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural
 from reports.figures.colours import BLUE
 from reports.figures.examples import Example
-from reports.figures.style import draw
+from reports.figures.style import Picture
 from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.page.provenance import duration
@@ -108,12 +108,12 @@ def test_pictures_are_light_and_dark_and_take_any_text():
         figure.subplots().plot([0, 1], color=BLUE, label="x")
         figure.text(0.1, 0.1, "a$b 猫")
 
-    picture = draw("demo", "alt", "caption", (2, 1), paint)
+    picture = Picture("demo", "alt", "caption", (2, 1), paint)
     assert picture.png.startswith(b"\x89PNG")
     assert "a$b 猫" in picture.svg
     assert BLUE in picture.svg
     assert BLUE not in picture.dark_svg
-    assert draw("demo", "alt", "caption", (2, 1), paint).drawing == picture.drawing
+    assert Picture("demo", "alt", "caption", (2, 1), paint).drawing == picture.drawing
 
 
 def test_unknown_table_is_one_line(monkeypatch):

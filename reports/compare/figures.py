@@ -13,7 +13,7 @@ from reports.analysis.words import estimate_text, number
 from reports.compare.pairs import Pair, Pairing
 from reports.figures.colours import BLUE, INK, MUTED, ORANGE
 from reports.figures.occlusion import line
-from reports.figures.style import LARGE, SMALL, Gallery, Picture, draw, label_ends, label_right
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, label_right
 from reports.records.collect import Result
 
 CAPTION = (
@@ -63,7 +63,7 @@ def _differences(table: str, pairs: list[Pair]) -> Picture:
         figure.text(0.1 / size[0], 1 - 0.2 / size[1], title, fontsize=10)
 
     listed = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
-    return draw(f"differences_{table}", f"{title}. {listed}.", "", size, paint)
+    return Picture(f"differences_{table}", f"{title}. {listed}.", "", size, paint)
 
 
 def _ends(found: Comparison) -> tuple[float, float]:
@@ -120,4 +120,4 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
     areas = {(side, one.metric.key): one.means[place] for one in pair.comparisons for place, side in enumerate("AB")}
     told = [f"{key.removeprefix('area_')}, {side} {number(value)}" for (side, key), value in areas.items()]
     name = f"occlusion_{pair.first.run.row}_{pair.first.run.method}"
-    return draw(name, f"{title}: top-1 by share of dropped patches. Areas: {'; '.join(told)}.", "", size, paint)
+    return Picture(name, f"{title}: top-1 by share of dropped patches. Areas: {'; '.join(told)}.", "", size, paint)

@@ -20,7 +20,7 @@ from experiments.records import NAME
 from reports.analysis.words import number
 from reports.figures.colours import PALETTE
 from reports.figures.occlusion import line
-from reports.figures.style import draw
+from reports.figures.style import Picture
 from reports.formats.render import print_table, warn
 from reports.formats.table import Cell, Column, Table
 from reports.records import answers
@@ -116,7 +116,7 @@ def picture(name: str, results: list[Result]) -> bytes:
 
     legend = 0.1 + 0.19 * len(results)
     width, height = max(4.5, 0.9 + 2.2 * len(curves)), 2.7 + legend
-    return draw(name, "", "", (width, height), paint).png
+    return Picture(name, "", "", (width, height), paint).png
 
 
 def axis_of(curve: str, protocol: str) -> str:

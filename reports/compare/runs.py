@@ -87,11 +87,7 @@ def compare(args: argparse.Namespace) -> None:
         UserError: a folder has no records, or not in a way that can be paired.
     """
     found = build(args.a, args.b)
-    folder = args.out or default_folder(args.a, args.b)
-    try:
-        page = write(found, folder)
-    except OSError as error:
-        raise UserError(f"cannot write the comparison into {folder} ({error}): choose another --out") from error
+    page = write(found, args.out or default_folder(args.a, args.b))
     warn(found.problems)
     print_table(replace(found.table, notes=found.notes))
     print_table(found.apart)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,28 +16,13 @@ from experiments.kinds.lambda_ import EXAMPLES
 from experiments.runs import Run
 from reports.analysis.names import with_method
 from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE
-from reports.figures.style import Picture, draw
+from reports.figures.style import Picture
 from reports.formats.table import Source
 from reports.formats.text import printable
+from reports.records.answers import UNREADABLE
 from reports.records.collect import Result, unreadable_file
 
-BAR_COLOURS = {
-    "area": BLUE,
-    "attention": AMBER,
-    "mean": ORANGE,
-    "true": MUTED,
-}
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+BAR_COLOURS = {"area": BLUE, "attention": AMBER, "mean": ORANGE, "true": MUTED}
 _IMAGES = ("own", "partner", "mixed")
 
 
@@ -122,7 +106,7 @@ def find_examples(
     for result in results:
         try:
             items = read_examples(result)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             problems.append(unreadable_file("archive", result.folder / EXAMPLES, error, result.run))
             continue
         if items:
@@ -135,7 +119,7 @@ def read_examples(result: Result) -> tuple[Example, ...]:
     """The examples that a lambda run kept; none if no two classes met.
 
     Raises:
-        one of `_UNREADABLE`: the file is not as the run wrote it.
+        one of `UNREADABLE`: the file is not as the run wrote it.
     """
     path, classes = result.folder / EXAMPLES, result.record.classes
     if path.exists() and not zipfile.is_zipfile(path):
@@ -201,7 +185,7 @@ def example_figure(examples: Examples) -> Picture:
             _bars(row[5], example, names)
 
     caption = "λ is the share of the pasted image; the outline shows what was pasted."
-    return draw("examples", f"{examples.title}. " + "; ".join(lines) + ".", caption, (8.2, 1.7 * len(lines)), paint)
+    return Picture("examples", f"{examples.title}. " + "; ".join(lines) + ".", caption, (8.2, 1.7 * len(lines)), paint)
 
 
 def _outline(axes: Axes, example: Example) -> None:

@@ -45,12 +45,12 @@ def write_figures(pictures: Sequence[Picture], folder: Path) -> None:
         write_text(svg, picture.svg)
         with replacing(png) as file:
             file.write(picture.png)
-    for name in known.keys() - files.keys():
-        for suffix in _SUFFIXES:
-            (folder / f"{name}{suffix}").unlink(missing_ok=True)
     if files or known:
         manifest = {name: [drawn_from[name], *map(sha256, paths)] for name, paths in files.items()}
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    for name in known.keys() - files.keys():
+        for suffix in _SUFFIXES:
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def _draw(pictures: list[Picture]) -> None:

@@ -17,7 +17,7 @@ from reports.analysis.names import method_name, methods_in
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number
 from reports.figures.colours import colour_of
-from reports.figures.style import Gallery, Picture, draw, label_ends, small_multiples
+from reports.figures.style import Gallery, Picture, label_ends, small_multiples
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, Result
 
@@ -111,7 +111,7 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     areas = [f"{_NAMES[curve]}, {method_name(method)} {number(mean[method, curve])}" for method, curve in lines]
     named = {f"{_NAMES[curve]}, {method_name(method)}": found for (method, curve), found in lines.items()}
     alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(named)}"
-    return draw(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
+    return Picture(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
 
 
 def _looks(done: Done) -> tuple[dict[str, str], dict[str, str]]:
@@ -162,7 +162,7 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
     found = ", ".join(f"{method_name(method)} {number(value)}" for method, value in mean.items())
     ends = _ends({method_name(method): one for method, one in lines.items()})
     alt = f"{model_name(row)}: top-1 by {label}. {ends} Area under the curve: {found}."
-    return draw(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
+    return Picture(f"{name}_{row}", alt, f"Area under the curve: {found}.", size, paint)
 
 
 def _draw(axes: Axes, found: Line, colour: str, style: object) -> None:

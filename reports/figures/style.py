@@ -77,7 +77,8 @@ class Picture:
         alt: what it shows, numbers included, for those who cannot see it.
         caption: what to know when reading it; may be empty in a gallery.
         inches: (width, height).
-        paint: fills an empty figure of that size.
+        paint: fills an empty figure of that size. What it closes over is what the figure is drawn from, and it is
+            drawn again when that changes (`reports.figures.kept`): let it close over no more than it draws.
     """
 
     name: str
@@ -116,15 +117,6 @@ class Picture:
     def dark_svg(self) -> str:
         """The same for a dark page."""
         return darkened(self.svg)
-
-
-def draw(name: str, alt: str, caption: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> Picture:
-    """A figure of `size` inches that `paint` fills.
-
-    What `paint` closes over is what the figure is drawn from: it is drawn again when that changes
-    (`reports.figures.kept`), so let `paint` close over no more than it draws.
-    """
-    return Picture(name, alt, caption, size, paint)
 
 
 def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:

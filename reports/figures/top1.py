@@ -17,7 +17,7 @@ from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import estimate_text, gain_text, number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import LARGE, Picture, by_family, draw, label_right
+from reports.figures.style import LARGE, Picture, by_family, label_right
 
 GAINS_CAPTION = (
     "Filled: measured here, with the 95 % interval over seeds where there are several. Hollow: published, for "
@@ -106,7 +106,7 @@ def gain_figure(rows: Sequence[GainRow]) -> Picture | None:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, borderpad=0, fontsize=8.5)
 
     words = "; ".join(gain.words for gain in listed)
-    return draw("gains", f"{title}, by model: {words}.", GAINS_CAPTION, size, paint)
+    return Picture("gains", f"{title}, by model: {words}.", GAINS_CAPTION, size, paint)
 
 
 def _gains(row: GainRow) -> list[Gain]:
@@ -178,7 +178,7 @@ def accuracy_figure(rows: Sequence[GainRow]) -> Picture | None:
         _write_legend(axes, labels, shapes)
 
     found = "; ".join(_words(point) for point in points)
-    return draw("parameters", f"{SIZES}, with and without TransMix: {found}.", SIZES_CAPTION, LARGE, paint)
+    return Picture("parameters", f"{SIZES}, with and without TransMix: {found}.", SIZES_CAPTION, LARGE, paint)
 
 
 def _point(row: GainRow) -> Point:

@@ -19,7 +19,7 @@ from reports.analysis.arms import arm
 from reports.analysis.names import TRANSMIX, method_name, methods_in, with_method
 from reports.analysis.words import number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import Gallery, Picture, draw, label_ends, small_multiples
+from reports.figures.style import Gallery, Picture, label_ends, small_multiples
 from reports.records.collect import Collected, Result
 from transmix.training.log import LAMBDA_BINS
 
@@ -103,7 +103,7 @@ def _history(name: str, title: str, done: Epochs, size: tuple[float, float], rea
         axes.margins(y=0.08)
         label_ends(axes, ends, texts, colours)
 
-    return draw(name, f"{title} by epoch; at the end {', '.join(texts.values())}.", "", size, paint)
+    return Picture(name, f"{title} by epoch; at the end {', '.join(texts.values())}.", "", size, paint)
 
 
 def _lines(axes: Axes, x: np.ndarray, lines: np.ndarray, colour: str) -> None:
@@ -178,7 +178,7 @@ def _shift(row: str, size: tuple[float, float], found: dict[str, Shifts], method
         axes.set_xlabel("epoch")
         _write_key(axes, colour)
 
-    return draw(name, f"{title} by epoch. {_words(found[row])}", "", size, paint)
+    return Picture(name, f"{title} by epoch. {_words(found[row])}", "", size, paint)
 
 
 def columns(epochs: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,10 @@ from experiments.protocols import CORRUPTIONS
 from reports.analysis.statistics import ImageInterval, area_under_curve, bootstrap, normal_half_width
 from reports.records.collect import Result
 
-UNREADABLE = (OSError, ValueError, TypeError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (  # what NumPy raises on archives that are damaged or of other arrays
+    *(OSError, ValueError, TypeError, LookupError, OverflowError, EOFError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 Values = tuple[np.ndarray, np.ndarray]  # (N,) which images, and (N,) the value of each
 
 
