@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from experiments.grid import Cell
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of
 from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import Estimate, mean_interval

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, LabelErrors
 from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import LARGE, SMALL, Gallery, Picture, draw, label_ends
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends
 
 GAINS = (
     "Top-1 over {reference} in points, against the epochs of a training; bars: 95 % intervals over seeds, where there "
@@ -69,7 +69,7 @@ def _gains(row: str, objects: str, group: list[CellRow], size: tuple[float, floa
         f"{method_name(name)} {', '.join(f'{gain_text(gain)} after {length} epochs' for length, gain in line)}"
         for name, line in lines.items()
     )
-    return draw(f"cells_{row}_{objects}", f"{title} by length of training: {words}.", "", size, paint)
+    return Picture(f"cells_{row}_{objects}", f"{title} by length of training: {words}.", "", size, paint)
 
 
 def _line(group: list[CellRow], method: str) -> list[tuple[int, Estimate]]:
@@ -108,4 +108,4 @@ def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Pic
         label_ends(axes, ends, texts, colours)
 
     alt = f"{title} by epoch, {row.cell.epochs} epochs; at the end {', '.join(texts.values())}."
-    return draw(f"error_{row.row}_{row.cell.size}", alt, "", size, paint)
+    return Picture(f"error_{row.row}_{row.cell.size}", alt, "", size, paint)

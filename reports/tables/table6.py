@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.grid import WITH_MIXUP
-from experiments.published import model_name
+from experiments.rows import model_name
 from reports.analysis.arms import gain_cell, mean_cell, seeds_text
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, cell_rows
 from reports.analysis.names import TRANSMIX, method_name

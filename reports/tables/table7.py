@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.published import model_name
+from experiments.rows import model_name
 from experiments.scales import table_of
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.cells import cell_rows
