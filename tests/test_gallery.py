@@ -67,7 +67,8 @@ def test_a_study_of_all_rows_has_a_small_figure_for_each(tmp_path):
     files = {path.name for path in (page.parent / "figures").iterdir()}
     kinds = ("accuracy", "loss", "lambda", "occlusion", "shuffle", "corruptions")
     rows = (f"{kind}_{row}" for kind, row in itertools.product(kinds, study.rows))
-    drawn = {f"{name}.{suffix}" for name in (*rows, "gains", "parameters", "examples") for suffix in ("svg", "png")}
+    others = ("gains", "parameters", "examples", "error_deit_t_small", "error_deit_t_large")
+    drawn = {f"{name}.{suffix}" for name in (*rows, *others) for suffix in ("svg", "png")}
     assert files == drawn | {"drawn.json"}
     assert 'height="187"' in page.read_text()
 
