@@ -17,7 +17,8 @@ from reports.records.collect import collect
 from tests.made_up import make_study, write_natural, write_study, write_train
 
 KINDS = ("accuracy", "corruptions", "lambda", "loss", "occlusion", "shuffle")
-DRAWN = sorted(["examples", *(f"{kind}_deit_t" for kind in KINDS)])
+OTHERS = ("examples", "error_deit_t_large", "error_deit_t_small")
+DRAWN = sorted([*OTHERS, *(f"{kind}_deit_t" for kind in KINDS)])
 
 
 @pytest.fixture
