@@ -111,7 +111,7 @@ def test_figures_of_records_that_are_gone_are_removed(study, drawn):
             (run.folder / "record.json").unlink()
     report(study)
     left = {path.stem for path in figures.iterdir()} - {"drawn"}
-    assert left == {"accuracy_deit_t", "loss_deit_t", "lambda_deit_t", "examples"}
+    assert left == {"accuracy_deit_t", "loss_deit_t", "lambda_deit_t", *OTHERS}
 
 
 def test_figures_drawn_side_by_side_are_the_same(tmp_path, monkeypatch):
