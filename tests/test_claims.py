@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from experiments.study import Study
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from reports.tables import claims, tables
-from tests.made_up import make_study, write_study
+from tests.made_up import OTHER_DATA, make_study, write_study, write_train
 
 
 def lines(tmp_path, gains: tuple[float, ...]) -> dict[str, dict[str, str]]:
     """The table of a made-up study whose seeds gain so much."""
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", str(len(gains)))
     write_study(study, gains)
+    return lines_of(study)
+
+
+def lines_of(study: Study) -> dict[str, dict[str, str]]:
+    """The table by the letters of its claims."""
     table = claims.build(collect(study))
     return {row["claim"].text[1]: {key: cell.text for key, cell in row.items()} for row in table.rows}
 
@@ -58,6 +66,17 @@ def test_one_seed_shows_nothing_and_says_so(tmp_path):
 def test_without_any_run_every_claim_is_not_tested(tmp_path):
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
     assert {row["verdict"].text for row in claims.build(collect(study)).rows} == {"not tested"}
+
+
+def test_missing_seeds_are_left_out_and_other_data_are_not_compared(tmp_path):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
+    write_study(study, (1.0, 2.0, 9.0))
+    shutil.rmtree(study.find("table1.deit_t.baseline.seed2").folder)
+    found, _ = claims.verdicts(collect(study))["b"]
+    assert (found.gains["DeiT-T"].count, found.gains["DeiT-T"].mean) == (2, 1.5)
+    write_train(study.find("table1.deit_t.transmix.seed1"), 60.0, data=OTHER_DATA)
+    assert claims.verdicts(collect(study))["b"][1].word == "not tested"
+    assert lines_of(study)["b"]["effect"] == "not run"
 
 
 def test_several_models_are_averaged_seed_by_seed_and_judged_one_by_one(tmp_path):

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from experiments.rows import model_name
-from reports.analysis.arms import Arm, arm_of
+from reports.analysis.arms import Arm, Comparison, arm_of
 from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX
@@ -40,7 +40,6 @@ COLUMNS = (  # on a phone the first three are seen
     Column("where", "More", align="left"),
 )
 DESK = "desk"  # the scale that was made to test the claims
-Pair = tuple[Arm, Arm]  # what is compared with, and what is compared
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class Finding:
     """What a study has about a claim.
 
     Attributes:
-        pairs: baseline and TransMix by model, or whatever is compared, those without any record left out.
+        pairs: TransMix compared with the baseline by model, or whatever is compared; those without a record, or on
+            different data, count for nothing.
         unit: of the effect.
         sign: -1 where a smaller value supports the claim.
         digits: of the effect, after the point.
@@ -57,7 +57,7 @@ class Finding:
         exact: whether the claim is that nothing differs, in counts that have no spread.
     """
 
-    pairs: dict[str, Pair]
+    pairs: dict[str, Comparison]
     unit: str = "points"
     sign: int = 1
     digits: int = 2
@@ -68,7 +68,7 @@ class Finding:
     @property
     def gains(self) -> dict[str, Estimate]:
         """The effect over seeds, above zero where it supports the claim: of each model, or of their mean."""
-        apart = {name: self._by_seed(*pair) for name, pair in self.pairs.items()}
+        apart = {name: self._by_seed(pair) for name, pair in self.pairs.items() if pair.same_data}
         apart = {name: values for name, values in apart.items() if values}
         if self.every or len(apart) < 2:
             return {name: mean_interval([*values.values()]) for name, values in apart.items()}
@@ -76,14 +76,14 @@ class Finding:
         means = [fmean(values[seed] for values in apart.values()) for seed in shared]
         return {f"mean of {len(apart)} models": mean_interval(means)} if means else {}
 
-    def _by_seed(self, before: Arm, after: Arm) -> dict[int, float]:
-        shared = sorted(before.by_seed.keys() & after.by_seed.keys())
-        return {seed: self.sign * (after.by_seed[seed] - before.by_seed[seed]) for seed in shared}
+    def _by_seed(self, pair: Comparison) -> dict[int, float]:
+        before, after = pair.values
+        return {seed: self.sign * (after[seed] - before[seed]) for seed in before}
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """The records behind the effect."""
-        return tuple(source for pair in self.pairs.values() for arm in pair for source in arm.sources)
+        return tuple(source for pair in self.pairs.values() for source in pair.sources)
 
     @property
     def evidence(self) -> Evidence:
@@ -112,27 +112,22 @@ def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
     def error(row: str, rule: str) -> Arm:
         return arm_of(collected, "lambda", row, TRANSMIX).of(metric(f"error_{rule}"))
 
-    pairs = {model_name(row): (error(row, "area"), error(row, "attention")) for row in collected.study.rows}
+    pairs = {model_name(row): Comparison(error(row, "area"), error(row, "attention")) for row in collected.study.rows}
     return Finding(pairs, unit="of λ", sign=-1, digits=3)
-
-
-def _trained(collected: Collected, trained: list[GainRow]) -> dict[str, Pair]:
-    return {row.model: (row.arms[BASELINE], row.arms[TRANSMIX]) for row in trained}
 
 
 def _top1(collected: Collected, trained: list[GainRow]) -> Finding:
     published = [row.published_gain for row in trained if row.published_gain is not None]
-    return Finding(_trained(collected, trained), expected=fmean(published) if published else None)
+    return Finding({row.model: row.comparison for row in trained}, expected=fmean(published) if published else None)
 
 
 def _every(collected: Collected, trained: list[GainRow]) -> Finding:
-    return Finding(_trained(collected, trained), every=True)
+    return Finding({row.model: row.comparison for row in trained}, every=True)
 
 
 def _parameters(collected: Collected, trained: list[GainRow]) -> Finding:
-    pairs = {
-        name: tuple(arm.of(metric("parameters")) for arm in pair) for name, pair in _trained(collected, trained).items()
-    }
+    counted = metric("parameters")
+    pairs = {row.model: Comparison(*(arm.of(counted) for arm in row.comparison.arms)) for row in trained}
     return Finding(pairs, unit="parameters", digits=0, exact=True)
 
 
@@ -141,7 +136,7 @@ def _fine_tuned(task: Task) -> Callable[[Collected, list[GainRow]], Finding]:
         of = metric(task.columns[0].key)
         return Finding(
             {
-                setup.name: (setup.arms[BASELINE].of(of), setup.arms[TRANSMIX].of(of))
+                setup.name: Comparison(setup.arms[BASELINE].of(of), setup.arms[TRANSMIX].of(of))
                 for setup in setups(collected, task)
                 if setup.arms.keys() >= {BASELINE, TRANSMIX}
             }
@@ -153,7 +148,7 @@ def _fine_tuned(task: Task) -> Callable[[Collected, list[GainRow]], Finding]:
 def _measured(table: Any) -> Callable[[Collected, list[GainRow]], Finding]:
     def find(collected: Collected, trained: list[GainRow]) -> Finding:
         arms = {model_name(row): table.arms_of(collected, row) for row in collected.study.rows}
-        return Finding({name: (by[BASELINE], by[TRANSMIX]) for name, by in arms.items() if TRANSMIX in by})
+        return Finding({name: Comparison(by[BASELINE], by[TRANSMIX]) for name, by in arms.items() if TRANSMIX in by})
 
     return find
 

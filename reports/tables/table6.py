@@ -155,8 +155,8 @@ def _trend_note(rows: list[CellRow], size: str) -> str:
 
 
 def _differences(row: CellRow, method: str) -> dict[int, float]:
-    before, after = (row.arms[name].by_seed for name in (REFERENCE, method))
-    return {seed: after[seed] - before[seed] for seed in before.keys() & after.keys()}
+    before, after = row.gains[method].values
+    return {seed: after[seed] - before[seed] for seed in before}
 
 
 def _overtaking_note(rows: list[CellRow]) -> str:
