@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from experiments.kinds.lambda_ import EXAMPLES
 from experiments.protocols import LambdaStudy
@@ -21,12 +20,11 @@ from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import TrainedModel, load_trained
 from transmix.attention import ClassAttention
-from transmix.common.errors import UserError
 from transmix.common.files import replacing
 from transmix.common.plain import built
 from transmix.common.runtime import Runtime
 from transmix.common.seeding import derive_seed
-from transmix.data.loaders import Batch, Samples, eval_transform
+from transmix.data.loaders import Batch, Samples, eval_transform, readable
 from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images, ImageSource
 from transmix.data.view import View
@@ -70,17 +68,9 @@ def batches(view: View, val: Images, mixes: int, rng: np.random.Generator) -> It
     size = min(BATCH, len(order))
     for start in range(0, len(order) - size + 1, size):
         chosen = order[start : start + size]
-        images, labels = zip(*(readable(samples, index) for index in chosen), strict=True)
+        images, labels = zip(*(readable(samples[0, 0, index]) for index in chosen), strict=True)
         objects = None if masks is None else torch.stack([masks[index] for index in chosen])
         yield Batch(torch.stack(images), torch.tensor(labels), objects)
-
-
-def readable(samples: Samples, index: int) -> tuple[Tensor, int]:
-    """A sample, or one line about the file that cannot be read."""
-    sample = samples[0, 0, index]
-    if not isinstance(sample, tuple):
-        raise UserError(f"{sample.path} cannot be read as an image: replace it, then run the same command again")
-    return sample
 
 
 def box_within(rng: np.random.Generator, image_size: tuple[int, int], protocol: LambdaStudy) -> Box:

@@ -80,7 +80,7 @@ def run(study: Study, args: argparse.Namespace) -> None:
 
 
 def check(task: Run) -> None:
-    """Let who carries out the run look at its settings, if there is something to look at (a function ``check``)."""
+    """Have the run's settings looked at by the module that carries it out, where that has a function ``check``."""
     module = importlib.import_module(kinds()[task.kind].execute)
     if hasattr(module, "check"):
         module.check(task)

@@ -14,8 +14,6 @@ from transmix.common.errors import UserError
 from transmix.data.sources.listing import class_images
 from transmix.data.sources.source import digest
 
-IMAGENET_A = "imagenet-a"
-
 
 def listed(folder: Path) -> dict[str, list[str]]:
     """`class_images` of a folder that a user named.

@@ -40,7 +40,7 @@ class OwnAttention:
         self.grid = grid
 
     def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
-        """See `Saliency`."""
+        """As `Saliency`: where the model itself looks."""
         return attention_maps(trained.model, trained, images, self.grid, None)
 
 
@@ -51,7 +51,7 @@ class DinoAttention:
         self.dino, self.grid = dino, grid
 
     def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
-        """See `Saliency`."""
+        """As `Saliency`: where DINO looks, whatever the model."""
         return attention_maps(self.dino, trained, images, self.grid, DINO_HEAD)
 
 
@@ -62,7 +62,7 @@ class Objects:
         self.masks, self.grid = masks, grid
 
     def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
-        """See `Saliency`."""
+        """As `Saliency`: the share of each patch that the object covers."""
         objects = torch.stack([self.masks[index] for index in indices])
         return on_grid(objects.to(images.device).float(), self.grid)
 

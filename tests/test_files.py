@@ -88,9 +88,13 @@ def test_the_line_names_the_cause_and_the_remedy(number, text):
 
 
 def test_another_error_is_itself_and_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), replacing(tmp_path / "file") as file:  # noqa: PT012
-        file.write(b"half")
-        raise KeyError
+    def stop_half_way() -> None:
+        with replacing(tmp_path / "file") as file:
+            file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop_half_way()
     assert os.listdir(tmp_path) == []
 
 

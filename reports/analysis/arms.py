@@ -97,7 +97,7 @@ class Comparison:
 
     @property
     def metric(self) -> Metric:
-        """What is compared."""
+        """By which both arms are compared."""
         return self.before.metric
 
     @cached_property

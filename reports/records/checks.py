@@ -1,6 +1,6 @@
 """What a record of each kind must hold before a report takes anything from it.
 
-`check_types` is for whoever shows a record; `check` adds what the parts of one say of each other.
+`check_types` is what showing a record needs; `check` adds what the parts of one say of each other.
 """
 
 from __future__ import annotations

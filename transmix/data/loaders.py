@@ -152,7 +152,7 @@ class TrainLoader:
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The micro-batches of an epoch's steps from `first_step` on."""
         self._order.epoch, self._order.first_step = epoch, first_step
-        return _readable(self._loader)
+        return _batches(self._loader)
 
 
 def eval_loader(
@@ -197,7 +197,7 @@ class EvalBatches:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        return _readable(self._loader)
+        return _batches(self._loader)
 
 
 def train_transform(recipe: Recipe) -> Any:
@@ -258,8 +258,13 @@ def _collate(samples: list[Any]) -> Any:
     return default_collate(samples)
 
 
-def _readable(loader: DataLoader) -> Iterator[Batch]:
+def readable(loaded: Any) -> Any:
+    """A sample or a batch itself; an image that cannot be read is a `UserError` that names it."""
+    if isinstance(loaded, _Unreadable):
+        raise UserError(f"{loaded.path} cannot be read as an image: replace it, then run the same command again")
+    return loaded
+
+
+def _batches(loader: DataLoader) -> Iterator[Batch]:
     for batch in loader:
-        if isinstance(batch, _Unreadable):
-            raise UserError(f"{batch.path} cannot be read as an image: replace it, then run the same command again")
-        yield Batch(*batch)
+        yield Batch(*readable(batch))

@@ -27,7 +27,6 @@ from typing import Any
 from transmix.common.plugins import modules
 
 FUNCTIONS = ("mix", "lam", "targets", "loss", "head")
-READS = ("attention", "blocks", "tokens", "teacher")
 
 
 @dataclass(frozen=True)

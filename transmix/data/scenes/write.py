@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,10 +24,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from transmix.common.errors import UserError
+from transmix.common.progress import progress_bar
 from transmix.data.scenes.classes import scene_class
 from transmix.data.scenes.layouts import (
     Shard,
@@ -129,7 +130,8 @@ def _write_missing_shards(spec: ScenesSpec, out: Path, processes: int, progress:
     missing = [shard for shard in shards if not (out / _marker(shard)).exists()]
     images_done = sum(s.stop - s.start for s in shards) - sum(s.stop - s.start for s in missing)
     with _progress(spec, out, progress) as bar:
-        task = bar.add_task("rendering", total=sum(s.stop - s.start for s in shards), completed=images_done)
+        total = sum(s.stop - s.start for s in shards)
+        task = bar.add_task("rendering", total=total, completed=images_done, note="images")
         for shard in _in_processes(spec, out, missing, min(processes, len(missing))):
             bar.advance(task, shard.stop - shard.start)
 
@@ -210,15 +212,6 @@ def _finish(spec: ScenesSpec, out: Path) -> None:
 
 def _progress(spec: ScenesSpec, out: Path, wanted: bool) -> Progress:
     """A bar on a terminal; elsewhere one line, so that logs stay short."""
-    console = Console(stderr=True)
-    if wanted and not console.is_terminal:
-        console.print(f"writing {spec.key} to {out}", highlight=False, soft_wrap=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images, left:"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (wanted and console.is_terminal),
-    )
+    if wanted and not sys.stderr.isatty():
+        print(f"writing {spec.key} to {out}", file=sys.stderr, flush=True)
+    return progress_bar(wanted)
