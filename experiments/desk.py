@@ -64,6 +64,7 @@ DESK_GRID = Grid(
             "transmix_ema",
             "transmix_teacher",
             "transmix_warmup",
+            "transmix_switch_50",
             "transmix_switch_80",
         ),
     },
