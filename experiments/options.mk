@@ -10,11 +10,12 @@
 ## COCO=PATH  COCO, or a set in its format
 ## PASCAL_CONTEXT=PATH  VOCdevkit/VOC2010 with Pascal Context, as published
 ## DINO=FILE  DINO ViT-S/16 weights: where the foreground is (occlusion)
+## WEIGHTS=timm|DIR|ROW=FILE,...  public weights to measure, nothing is trained: 'timm' downloads them, else a folder of files, or a file a row
 ## PROTOCOL=per_image|published  protocol of the sweeps (occlusion)
 ## RESULTS=DIR  folder of all results
 ## DATA=DIR  folder of embedded data
 ## SET=SETTING=VALUE  recipe settings to change
-VARIABLES := SCALE ROWS METHODS SEEDS IMAGENET IMAGENET_A IMAGENET_O ADE20K COCO PASCAL_CONTEXT DINO PROTOCOL RESULTS DATA SET
+VARIABLES := SCALE ROWS METHODS SEEDS IMAGENET IMAGENET_A IMAGENET_O ADE20K COCO PASCAL_CONTEXT DINO WEIGHTS PROTOCOL RESULTS DATA SET
 quoted = '$(subst ','\'',$($1))'
 STUDY = \
   $(if $(filter-out tiny,$(SCALE)),--scale $(call quoted,SCALE)) \
@@ -28,6 +29,7 @@ STUDY = \
   $(if $(COCO),--coco $(call quoted,COCO)) \
   $(if $(PASCAL_CONTEXT),--pascal-context $(call quoted,PASCAL_CONTEXT)) \
   $(if $(DINO),--dino $(call quoted,DINO)) \
+  $(if $(WEIGHTS),--weights $(call quoted,WEIGHTS)) \
   $(if $(PROTOCOL),--protocol $(call quoted,PROTOCOL)) \
   $(if $(filter-out results,$(RESULTS)),--results $(call quoted,RESULTS)) \
   $(if $(filter-out data,$(DATA)),--data $(call quoted,DATA)) \

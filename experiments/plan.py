@@ -18,10 +18,10 @@ Costs = list[tuple[Run, Estimate | None]]
 
 def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
     """A line a run; where the costs of models are known, totals and what they rest on."""
-    costs = [(run, estimate(run, given)) for run in study.plan()]
+    costs = [(run, estimate(run, given)) for run in study.made(study.plan())]
     status = {run.id: run.status() for run, _ in costs}
     known = any(cost is not None for _, cost in costs)
-    width = max(len(run.name) for run, _ in costs)
+    width = max((len(run.name) for run, _ in costs), default=0)
     if known:
         yield _line("", _HEADS)
     for run, cost in costs:

@@ -18,6 +18,7 @@ from transmix.recipe import Recipe
 
 PAIR = ("baseline", "transmix")  # what the paper compares: every study trains both
 RANDOM = "random"  # fine-tuning that starts from no weights
+PUBLIC = "public"  # weights that somebody else trained and published (`experiments.public`)
 TABLES = ("table1", "table2", "table3", "table4", "table5", "occlusion", "lambda", "table6", "table7")
 MEASURED = ("table3", "table4", "table5", "occlusion", "lambda")  # of them, those that measure trained models
 OWN_BASELINE = "baseline"  # as a teacher: what the row's baseline of Table 1 has become, by the same seed

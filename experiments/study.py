@@ -14,11 +14,13 @@ from experiments.grid import Cell, Grid
 from experiments.kinds import kinds
 from experiments.options import add_options, as_variables, check_choices, option, options_of, spelled
 from experiments.protocols import PROTOCOLS
+from experiments.public import PublicWeights
 from experiments.rows import rows
 from experiments.runs import Data, Run
 from experiments.scales import (
     OWN_BASELINE,
     PAIR,
+    PUBLIC,
     SCALES,
     TABLES,
     Scale,
@@ -54,6 +56,7 @@ class Study:
         coco: the same for detection.
         pascal_context: the same for segmentation.
         dino: weights of DINO's ViT-S/16, to find the foreground with.
+        weights: public weights, which are then measured instead of training anything.
         protocol: of the sweeps (`experiments.protocols.Sweep`); None for the scale's.
         results: folder of all results.
         data: folder of all embedded data sets, and of indexes of other data.
@@ -80,6 +83,11 @@ class Study:
         "VOCdevkit/VOC2010 with Pascal Context, as published", "PATH", partial(dense, "pascal_context")
     )
     dino: Path | None = option("DINO ViT-S/16 weights: where the foreground is (occlusion)", "FILE", Path)
+    weights: PublicWeights | None = option(
+        "public weights to measure, nothing is trained: 'timm' downloads them, else a folder of files, or a file a row",
+        "timm|DIR|ROW=FILE,...",
+        PublicWeights.parse,
+    )
     protocol: str | None = option("protocol of the sweeps (occlusion)", "NAME", choices=lambda: PROTOCOLS)
     results: Path = option("folder of all results", "DIR", Path, default=Path("results"))
     data: Path = option("folder of embedded data", "DIR", Path, default=Path("data"))
@@ -131,6 +139,8 @@ class Study:
                 raise UserError(f"no such data folder: {path} (it should hold <class>/*)")
         if self.dino is not None and not self.dino.is_file():
             raise UserError(f"no such weights file: {self.dino}")
+        if self.weights is not None:
+            self.weights.check(self.rows)
 
     def plan(self) -> list[Run]:
         """Every run of the study; a run comes after the runs it needs."""
@@ -140,7 +150,8 @@ class Study:
                 trained: dict[str, Run] = {}
                 for kind in kinds().values():
                     planned = list(kind.plan(self, row, seed, trained))
-                    trained |= {run.method: run for run in planned if run.kind == "train" and not run.part}
+                    models = [run for run in planned if run.kind in ("train", PUBLIC) and not run.part]
+                    trained |= {run.method: run for run in models}
                     runs += planned
         return runs
 
@@ -173,11 +184,15 @@ class Study:
 
     def shown_in(self, table: str) -> list[Run]:
         """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
-        runs = self.plan()
+        runs = self.made(self.plan())
         if table == "report":
             left_out = {*TABLES} - {*self.scale.tables}
             return [run for run in runs if run.table not in left_out and kinds()[run.kind].ready(self)]
         return [run for run in runs if run.table == table or self._shared(run, table)]
+
+    def made(self, runs: list[Run]) -> list[Run]:
+        """Of planned runs those that `make` carries out: where public weights are given, what is measured of them."""
+        return runs if self.weights is None else [run for run in runs if run.method == PUBLIC]
 
     def _shared(self, run: Run, table: str) -> bool:
         """Whether a table shows a run that belongs to another."""
@@ -262,6 +277,8 @@ def study_from(args: argparse.Namespace) -> Study:
     rows = _rows(args.rows, scale)
     if len(rows) * seeds > MOST:
         raise UserError(f"--seeds {seeds} of {len(rows)} rows: at most {MOST:,} in all, ask for fewer of either")
+    if args.weights is not None and scale.name != "paper":
+        raise UserError("--weights: public weights are of the paper's own models: add SCALE=paper (--scale paper)")
     given = {one.name: getattr(args, one.name) for one in options_of(Study) if one.name != "set"}
     resolved = {"scale": scale, "rows": rows, "seeds": seeds, "methods": None}
     study = Study(**(given | resolved), changed=parse_settings(args.set), options=spelled(args, Study))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from experiments.kinds import kinds
 from experiments.runs import Run
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
@@ -56,7 +57,7 @@ def weights_file(run: Run) -> Path:
 
 
 def load_trained(run: Run) -> TrainedModel:
-    """Load the model of a finished training run.
+    """Load the model of a finished training run, or public weights that a run has evaluated.
 
     Raises:
         UserError: no record, or weights that are missing or corrupted; says how to redo that run.
@@ -66,6 +67,6 @@ def load_trained(run: Run) -> TrainedModel:
         model, about = load_model(run.folder / record.weights)
     except UserError as error:
         raise UserError(f"{error}: redo just that run with '{run.command} --restart'") from error
-    recipe = built(Recipe, record.settings)
-    view = replace(recipe.view, mean=tuple(about["mean"]), std=tuple(about["std"]))
-    return TrainedModel(recipe.model, model, view, recipe)
+    settings = built(kinds()[run.kind].settings, record.settings)
+    view = replace(settings.view, mean=tuple(about["mean"]), std=tuple(about["std"]))
+    return TrainedModel(settings.model, model, view, settings if isinstance(settings, Recipe) else None)

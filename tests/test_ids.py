@@ -36,7 +36,9 @@ def test_a_changed_default_is_named_with_what_to_do_instead(monkeypatch):
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_new_setting_changes_no_id_until_it_is_used(tmp_path, monkeypatch, kind):
-    planned = [run for scale in SCALES for run in make_study(tmp_path, "--scale", scale).plan() if run.kind == kind]
+    given = {"paper": ("--weights", "timm")}
+    studies = [make_study(tmp_path, "--scale", scale, *given.get(scale, ())) for scale in SCALES]
+    planned = [run for study in studies for run in study.plan() if run.kind == kind]
     assert planned
     before = [run.id for run in planned]
     settings = kinds()[kind].settings
@@ -63,7 +65,7 @@ def test_settings_without_a_default_always_count():
 
 @pytest.mark.parametrize("settings", dict.fromkeys(kind.settings for kind in kinds().values()))
 def test_what_differs_gives_the_settings_again(settings):
-    known = {"model": "a", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
+    known = {"model": "a", "weights": "w.pth", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1}
     if settings is FineTuning:
         known |= {"image_size": [64, 64], "epochs": 1}
     if settings is StepCost:

@@ -56,7 +56,7 @@ def test_a_kind_says_what_it_is(kind):
 
 
 def test_trainings_come_first_and_the_others_in_the_order_of_the_tables():
-    assert [*kinds()] == ["train", "occlusion", "natural", "lambda", "segmentation", "detection", "cost"]
+    assert [*kinds()] == ["train", "public", "occlusion", "natural", "lambda", "segmentation", "detection", "cost"]
 
 
 def test_a_kind_of_ones_own_is_one_file(plugins, tmp_path, monkeypatch, capsys):

@@ -77,5 +77,5 @@ def test_study_options_are_the_ones_that_are_documented():
     options = {option for action in parser._actions for option in action.option_strings}
     study = {"--scale", "--rows", "--methods", "--seeds", "--imagenet", "--set", "--results", "--data"}
     dense = {"--ade20k", "--coco", "--pascal-context"}
-    robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol"}
+    robustness = {"--imagenet-a", "--imagenet-o", "--dino", "--protocol", "--weights"}
     assert options == study | dense | robustness

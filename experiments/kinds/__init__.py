@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from experiments.scales import MEASURED, PUBLIC
 from transmix.common.plugins import modules
 from transmix.methods import methods
 
@@ -59,5 +60,6 @@ def kinds() -> dict[str, Kind]:
 
 
 def measured(trained: dict[str, Run], table: str) -> dict[str, Run]:
-    """The trainings whose method appears in a table."""
-    return {method: run for method, run in trained.items() if table in methods()[method].tables}
+    """The trainings whose method appears in a table; public weights appear wherever trained models are measured."""
+    shown = {name: method.tables for name, method in methods().items()} | {PUBLIC: MEASURED}
+    return {method: run for method, run in trained.items() if table in shown[method]}

@@ -51,6 +51,23 @@ class PublishedRow:
 
 
 @dataclass(frozen=True)
+class Public:
+    """A row's weights as their authors published them, and how these evaluate them.
+
+    Attributes:
+        file: the authors' name of the file, without its hash and suffix.
+        crop: share of the resized image that they evaluate.
+        tag: timm's name of the same weights; empty where timm has none.
+        variant: what tells them from the model of the paper's table, e.g. ``distilled``; empty where nothing does.
+    """
+
+    file: str
+    crop: float
+    tag: str = ""
+    variant: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """A model, and how it is trained.
 
@@ -63,6 +80,7 @@ class Row:
         models: what stands in for the model at smaller scales, by `experiments.scales.Scale.models`; a row without a
             stand-in is not run at that scale.
         attention: whether its class attention can be read; otherwise only methods that label by area train it.
+        public: its public weights (`WEIGHTS=`); None where there are none of it.
     """
 
     name: str
@@ -72,6 +90,7 @@ class Row:
     published: PublishedRow | None = None
     models: dict[str, str] = field(default_factory=dict)
     attention: bool = True
+    public: Public | None = None
 
 
 @cache
@@ -93,10 +112,10 @@ def table1() -> dict[str, PublishedRow]:
     return {line.row: line for line in lines}
 
 
-def of_paper(recipe: Callable[[], Recipe], family: str, **models: str) -> Row:
+def of_paper(recipe: Callable[[], Recipe], family: str, public: Public, **models: str) -> Row:
     """A row that the paper has: its key is the recipe's name, its title the paper's."""
     published = table1()[recipe.__name__]
-    return Row(published.row, family, published.model, recipe, published, models)
+    return Row(published.row, family, published.model, recipe, published, models, public=public)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.rows import of_paper
+from experiments.rows import Public, of_paper
 from transmix.recipe import Recipe
 
 
@@ -99,8 +99,27 @@ def deit_original() -> Recipe:
     )
 
 
+# Public weights: facebookresearch/deit, evaluated there on a 0.875 crop; those without a distillation token.
 ROWS = (
-    of_paper(deit_t, "deit", tiny="deit_micro_tiny_patch8_64", lab="deit_tiny_patch8_64"),
-    of_paper(deit_s, "deit", tiny="deit_micro_small_patch8_64", lab="deit_small_patch8_64"),
-    of_paper(deit_b, "deit", tiny="deit_micro_base_patch8_64", lab="deit_base_patch8_64"),
+    of_paper(
+        deit_t,
+        "deit",
+        Public("deit_tiny_patch16_224", 0.875, "deit_tiny_patch16_224.fb_in1k"),
+        tiny="deit_micro_tiny_patch8_64",
+        lab="deit_tiny_patch8_64",
+    ),
+    of_paper(
+        deit_s,
+        "deit",
+        Public("deit_small_patch16_224", 0.875, "deit_small_patch16_224.fb_in1k"),
+        tiny="deit_micro_small_patch8_64",
+        lab="deit_small_patch8_64",
+    ),
+    of_paper(
+        deit_b,
+        "deit",
+        Public("deit_base_patch16_224", 0.875, "deit_base_patch16_224.fb_in1k"),
+        tiny="deit_micro_base_patch8_64",
+        lab="deit_base_patch8_64",
+    ),
 )

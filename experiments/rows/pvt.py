@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.rows import of_paper
+from experiments.rows import Public, of_paper
 from experiments.rows.deit import deit_original
 from transmix.recipe import Recipe
 
@@ -54,9 +54,10 @@ def pvt_l() -> Recipe:
     return replace(pvt_m(), model="pvt_large")
 
 
+# Public weights: whai362/PVT, evaluated there on a 0.875 crop. timm has version 2 only.
 ROWS = (
-    of_paper(pvt_t, "pvt", tiny="pvt_micro_tiny_patch2_64", lab="pvt_tiny_patch2_64"),
-    of_paper(pvt_s, "pvt", tiny="pvt_micro_small_patch2_64", lab="pvt_small_patch2_64"),
-    of_paper(pvt_m, "pvt", tiny="pvt_micro_medium_patch2_64", lab="pvt_medium_patch2_64"),
-    of_paper(pvt_l, "pvt", tiny="pvt_micro_large_patch2_64", lab="pvt_large_patch2_64"),
+    of_paper(pvt_t, "pvt", Public("pvt_tiny", 0.875), tiny="pvt_micro_tiny_patch2_64", lab="pvt_tiny_patch2_64"),
+    of_paper(pvt_s, "pvt", Public("pvt_small", 0.875), tiny="pvt_micro_small_patch2_64", lab="pvt_small_patch2_64"),
+    of_paper(pvt_m, "pvt", Public("pvt_medium", 0.875), tiny="pvt_micro_medium_patch2_64", lab="pvt_medium_patch2_64"),
+    of_paper(pvt_l, "pvt", Public("pvt_large", 0.875), tiny="pvt_micro_large_patch2_64", lab="pvt_large_patch2_64"),
 )

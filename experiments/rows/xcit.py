@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.rows import of_paper
+from experiments.rows import Public, of_paper
 from experiments.rows.deit import deit_original
 from transmix.recipe import Recipe
 
@@ -55,9 +55,35 @@ def xcit_l() -> Recipe:
     return replace(xcit_t(), model="xcit_large_24_p16_224")
 
 
+# Public weights: facebookresearch/xcit, evaluated there on the whole image. Each model also has a distilled file
+# (..._224_dist) and one for 384 px (..._384_dist): neither is the paper's row.
 ROWS = (
-    of_paper(xcit_t, "xcit", tiny="xcit_micro_tiny_patch8_64", lab="xcit_tiny_24_p8_224"),
-    of_paper(xcit_s, "xcit", tiny="xcit_micro_small_patch8_64", lab="xcit_small_12_p8_224"),
-    of_paper(xcit_m, "xcit", tiny="xcit_micro_medium_patch8_64", lab="xcit_medium_24_p8_224"),
-    of_paper(xcit_l, "xcit", tiny="xcit_micro_large_patch8_64", lab="xcit_large_24_p8_224"),
+    of_paper(
+        xcit_t,
+        "xcit",
+        Public("xcit_tiny_24_p16_224", 1.0, "xcit_tiny_24_p16_224.fb_in1k"),
+        tiny="xcit_micro_tiny_patch8_64",
+        lab="xcit_tiny_24_p8_224",
+    ),
+    of_paper(
+        xcit_s,
+        "xcit",
+        Public("xcit_small_12_p16_224", 1.0, "xcit_small_12_p16_224.fb_in1k"),
+        tiny="xcit_micro_small_patch8_64",
+        lab="xcit_small_12_p8_224",
+    ),
+    of_paper(
+        xcit_m,
+        "xcit",
+        Public("xcit_medium_24_p16_224", 1.0, "xcit_medium_24_p16_224.fb_in1k"),
+        tiny="xcit_micro_medium_patch8_64",
+        lab="xcit_medium_24_p8_224",
+    ),
+    of_paper(
+        xcit_l,
+        "xcit",
+        Public("xcit_large_24_p16_224", 1.0, "xcit_large_24_p16_224.fb_in1k"),
+        tiny="xcit_micro_large_patch8_64",
+        lab="xcit_large_24_p8_224",
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.rows import PublishedRow, model_name, table1
+from experiments.scales import PUBLIC
 from reports.analysis.arms import Arm, Comparison, arm, arm_of
 from reports.analysis.metrics import Metric
 from reports.analysis.names import BASELINE, TRANSMIX, claim_of, methods_in
@@ -15,14 +16,21 @@ from reports.records.collect import Collected
 def arms_in(
     collected: Collected, table: str, row: str, metric: Metric, methods: tuple[str, ...] = ()
 ) -> dict[str, Arm]:
-    """A row's runs in a table by method, the baseline's first: of the methods given, else of those that it has."""
-    shown = dict.fromkeys((BASELINE, *(methods or methods_in(collected, table, row))))
+    """A row's runs in a table by method, the baseline's first: of the methods given, else of those that it has.
+
+    Public weights come last, where the study measures any.
+    """
+    public = (PUBLIC,) if collected.of(table, row, PUBLIC) else ()
+    shown = dict.fromkeys((BASELINE, *(methods or methods_in(collected, table, row)), *public))
     return {method: arm_of(collected, table, row, method).of(metric) for method in shown}
 
 
 def with_baseline(arms: dict[str, Arm], what: str) -> dict[str, Comparison]:
-    """Every other method compared with the baseline; `what` is the metric as a claim's subject."""
-    others = {method: arm for method, arm in arms.items() if method != BASELINE}
+    """Every other method compared with the baseline; `what` is the metric as a claim's subject.
+
+    Public weights are compared with nothing: who trained them, and how, differs as well.
+    """
+    others = {method: arm for method, arm in arms.items() if method not in (BASELINE, PUBLIC)}
     return {method: Comparison(arms[BASELINE], arm, claim_of(method, what)) for method, arm in others.items()}
 
 

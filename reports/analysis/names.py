@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experiments.rows import model_name
+from experiments.scales import PUBLIC
 from reports.records.checks import RANDOM
 from reports.records.collect import Collected
 from transmix.methods import methods, of_table
@@ -21,6 +22,8 @@ _DATA_SETS = {"pascal_context": "Pascal Context"}
 
 def method_name(method: str) -> str:
     """A method's title; the baseline's and random weights' by their part in a comparison; else the name itself."""
+    if method == PUBLIC:
+        return "public weights, not trained here"
     if method in (BASELINE, RANDOM):
         return method
     return methods()[method].title if method in methods() else method

@@ -32,6 +32,8 @@ def check(record: Record, folder: Path) -> None:
     with_counts = partial(_guarded, record, folder)
     with_counts(_counts)
     if record.run.kind == "train":
+        with_counts(_epochs)
+    if record.run.kind in ("train", "public"):
         with_counts(_agreement)
 
 
@@ -83,13 +85,24 @@ def _counts(record: Record) -> None:
     _need(min(record.data.classes, images["train"], images["val"]) > 0, "data.classes or data.images")
 
 
-def _train(record: Record) -> None:
-    metrics, settings = record.metrics, record.settings
+def _classified(record: Record) -> None:
+    metrics = record.metrics
     _need_numbers(metrics, ("parameters", "gmacs"))
     _need(is_count(metrics["val_images"]) and metrics["val_images"] > 0, "metrics.val_images")
     _need(_is_share(metrics["top1"]), "metrics.top1")
+    _need(isinstance(record.settings["model"], str), "settings.model")
+
+
+def _public(record: Record) -> None:
+    _classified(record)
+    for name in ("weights", "variant"):
+        _need(isinstance(record.settings[name], str), f"settings.{name}")
+
+
+def _train(record: Record) -> None:
+    _classified(record)
+    metrics, settings = record.metrics, record.settings
     _need(is_number(metrics.get("peak_memory_mib", 0)), "metrics.peak_memory_mib")
-    _need(isinstance(settings["model"], str), "settings.model")
     for name in ("epochs", "cooldown_epochs"):
         _need(is_count(settings[name]), f"settings.{name}")
     for epoch in record.history:
@@ -111,11 +124,16 @@ def _lambda_counts(counts: dict[str, list[int]]) -> None:
     _need(len(set(images)) == 1, f"history.lambda: its histograms count {images} images")
 
 
-def _agreement(record: Record) -> None:
-    """The epochs are those of the recipe, and the answers make the top-1."""
-    settings, metrics = record.settings, record.metrics
+def _epochs(record: Record) -> None:
+    """The epochs are those of the recipe."""
+    settings = record.settings
     _need(len(record.history) == settings["epochs"] + settings["cooldown_epochs"], "history")
     _need("accuracy" in record.history[-1], "history: its last epoch was not evaluated")
+
+
+def _agreement(record: Record) -> None:
+    """The answers make the top-1."""
+    metrics = record.metrics
     right = unpack(record.extra["right"], metrics["val_images"])
     agrees = math.isclose(100 * right.mean(), metrics["top1"])
     _need(agrees, f"right: {right.sum()} of {len(right)} images where metrics.top1 is {metrics['top1']}")
@@ -179,6 +197,7 @@ def _fine_tuned(record: Record, names: tuple[str, ...]) -> None:
 
 _TYPES: dict[str, Callable[[Record], None]] = {
     "train": _train,
+    "public": _public,
     "natural": _natural,
     "lambda": _lambda,
     "cost": _cost,

@@ -30,6 +30,11 @@ def _train(result: Result) -> Claims:
     metrics, last = result.metrics, result.record.history[-1]["accuracy"]
     yield "metrics.top1", metrics["top1"], last["top1"]
     yield "metrics.val_images", metrics["val_images"], last["images"]
+    yield from _right(result)
+
+
+def _right(result: Result) -> Claims:
+    metrics = result.metrics
     found = answers.right(result)
     if found is None:
         raise ValueError("right does not hold an answer for each of val_images")
@@ -56,6 +61,7 @@ def _natural(result: Result) -> Claims:
 
 _BY_KIND: dict[str, Callable[[Result], Claims]] = {
     "train": _train,
+    "public": _right,
     "natural": _natural,
     **dict.fromkeys(("occlusion", "shuffle", "corruptions"), _sweep),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.kinds.segmentation import PICTURE
 from experiments.rows import model_name
+from experiments.scales import PUBLIC
 from reports.analysis.arms import Arm, Comparison, arm_of, gain_cell, mean_cell
 from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX, head_name, method_name
@@ -89,7 +90,9 @@ class Setup:
     def comparisons(self, name: str) -> dict[Step, Comparison]:
         """Of a metric, each method's weights with the baseline's, then the baseline's with random ones."""
         arms = {method: arm.of(metric(name)) for method, arm in self.arms.items()}
-        steps = [(BASELINE, method) for method in arms if method not in (RANDOM, BASELINE)] + [(RANDOM, BASELINE)]
+        steps = [(BASELINE, method) for method in arms if method not in (RANDOM, BASELINE, PUBLIC)] + [
+            (RANDOM, BASELINE)
+        ]
         return {
             step: Comparison(*(arms[method] for method in step), _claim(step))
             for step in steps
@@ -120,7 +123,7 @@ def setups(collected: Collected, task: Task) -> list[Setup]:
     for table, row, method, part in collected.keys:
         if table == task.table:
             planned.setdefault((row, part), set()).add(method)
-    order = (RANDOM, *methods())
+    order = (RANDOM, *methods(), PUBLIC)
     return [
         Setup(row, part, {name: arm_of(collected, task.table, row, name, part) for name in order if name in weights})
         for (row, part), weights in planned.items()

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.kinds.occlusion import SHEET, sweep
 from experiments.protocols import CORRUPTIONS, Sweep
 from experiments.rows import model_name
+from experiments.scales import PUBLIC
 from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import AREAS
@@ -72,7 +73,8 @@ def protocol(sweep: Sweep) -> str:
 
 
 def _methods(collected: Collected) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((BASELINE, *methods_in(collected, "occlusion"))))
+    public = (PUBLIC,) if collected.study.weights else ()
+    return tuple(dict.fromkeys((BASELINE, *methods_in(collected, "occlusion"), *public)))
 
 
 def arms_of(collected: Collected, row: str, what: str = FIRST) -> dict[str, Arm]:
@@ -83,7 +85,8 @@ def arms_of(collected: Collected, row: str, what: str = FIRST) -> dict[str, Arm]
 def build(collected: Collected) -> Table:
     """A line for each row of the study and each kind of perturbation."""
     sets, methods = sets_of(collected, "occlusion"), _methods(collected)
-    means, others = {method: method_name(method) for method in methods}, methods[1:]
+    means = {method: method_name(method) for method in methods}
+    others = [method for method in methods[1:] if method != PUBLIC]
     gains = {difference_key(name, "gain"): difference_name(name, len(others)) for name in others}
     columns = (
         Column("name", "Model", align="left"),
@@ -117,7 +120,8 @@ def build(collected: Collected) -> Table:
 
 def _line(row: str, what: str, arms: dict[str, Arm]) -> dict[str, Cell]:
     means = {method: _area_cell(arm, links=what == FIRST) for method, arm in arms.items()}
-    planned = [arm for arm in arms.values() if arm.settings is not None] or [*arms.values()]
+    own = [arm for method, arm in arms.items() if method != PUBLIC]
+    planned = [arm for arm in own if arm.settings is not None] or own
     cells = {"name": Cell(model_name(row)), "what": Cell(what), "seeds": Cell(seeds_text(*planned))} | means
     for method, found in with_baseline(arms, SUBJECT).items():
         gain, images = difference_key(method, "gain"), difference_key(method, "images")
@@ -168,7 +172,7 @@ def _numbers(row: str, what: str, arms: dict[str, Arm]) -> dict[str, Any]:
         name = difference_key(method)
         line |= estimate_numbers(name, pair.gain) | interval_numbers(name, pair.images)
     line |= {difference_key(method, "verdict"): pair.verdict for method, pair in pairs.items()}
-    sources = dict.fromkeys(source.id for pair in pairs.values() for source in pair.sources)
+    sources = dict.fromkeys(source.id for arm in arms.values() for source in arm.sources)
     return line | {"records": " ".join(sources)}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from experiments.rows import PublishedRow
-from reports.analysis.arms import gain_cell, mean_cell, seeds_text, verdict_notes
+from experiments.public import lacking_text
+from experiments.rows import PublishedRow, model_name
+from experiments.scales import PUBLIC
+from reports.analysis.arms import Arm, arm_of, gain_cell, mean_cell, seeds_text, verdict_notes
 from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX, difference_key, difference_name, method_name
@@ -36,6 +39,7 @@ _MODEL = (
     Column("parameters", "Params (M)", MEASURED),
     Column("gmacs", "GMACs", MEASURED),
 )
+EVALUATED = "evaluated here"
 CAPTION = (
     "ImageNet-1k top-1 as the slides give it, and top-1 on the validation images of this study at scale {scale}, both "
     "in percent. Measured: mean over seeds, and gain in points as the mean paired difference; with two or more seeds "
@@ -56,8 +60,11 @@ def build(collected: Collected) -> Table:
         Column("seeds", "Seeds", MEASURED),
         *(Column(key, title, MEASURED) for key, title in (arms | gains).items()),
         *_MODEL,
+        *([Column("public", "Public weights, not trained here", EVALUATED)] if collected.study.weights else []),
     )
-    lines, sets = [_cells(row) for row in rows], sets_of(collected, "table1")
+    public = public_arms(collected)
+    lines = [_cells(row) | ({"public": _public_cell(public.get(row.row))} if public else {}) for row in rows]
+    sets = sets_of(collected, "table1")
     for place, (_, there) in enumerate(sets):
         for line, found in zip(lines, gain_rows(there), strict=True):
             cells = {method: published_mean(arm) for method, arm in found.arms.items()}
@@ -74,7 +81,38 @@ def _notes(collected: Collected, rows: list[GainRow]) -> tuple[str, ...]:
         published = {row.model: row.published_gain for row in rows if row.published} if method == TRANSMIX else None
         about = "" if method == TRANSMIX else method_name(method)
         notes += verdict_notes(found, about) + power_note(found, published)
-    return notes + agreement_notes(collected, TOP1, "table1")
+    return notes + _public_notes(collected) + agreement_notes(collected, TOP1, "table1")
+
+
+def public_arms(collected: Collected) -> dict[str, Arm]:
+    """What the study has of its rows' public weights; nothing where it asks for none."""
+    rows = collected.study.rows if collected.study.weights else ()
+    return {row: arm_of(collected, "table1", row, PUBLIC) for row in rows}
+
+
+def _public_cell(arm: Arm | None) -> Cell:
+    if arm is None or arm.settings is None:
+        return missing(NOT_PLANNED)
+    cell, variant = mean_cell(arm), arm.settings["variant"]
+    return replace(cell, text=f"{cell.text} ({variant})") if variant and arm.mean else cell
+
+
+def _public_notes(collected: Collected) -> tuple[str, ...]:
+    """Which public weights were evaluated, and what they are not."""
+    arms = public_arms(collected)
+    given = {row: arm.settings for row, arm in arms.items() if arm.settings is not None}
+    if not given:
+        return ()
+    listed = "; ".join(
+        f"{model_name(row)}, {settings['weights']}" + (f", {settings['variant']}" if settings["variant"] else "")
+        for row, settings in given.items()
+    )
+    lacking = lacking_text(row for row in arms if row not in given)
+    return (
+        f"Public weights, not trained here: {listed}. They check data and evaluation against the published baseline; "
+        "no difference to trainings of this study is formed, for recipe and machine differ as well."
+        + (f" {lacking}" if lacking else ""),
+    )
 
 
 def _cells(row: GainRow) -> dict[str, Cell]:
@@ -107,7 +145,18 @@ def _published_cells(paper: PublishedRow | None) -> dict[str, Cell]:
 
 def numbers(collected: Collected) -> Numbers:
     """Table 1 for programs, unrounded; without a record a number is None and ``status`` says why."""
-    return [_numbers(row) for row in gain_rows(collected)]
+    public = public_arms(collected)
+    return [_numbers(row) | (_public_numbers(public.get(row.row)) if public else {}) for row in gain_rows(collected)]
+
+
+def _public_numbers(arm: Arm | None) -> dict[str, Any]:
+    settings = arm.settings if arm and arm.settings else {}
+    return {
+        "public_top1": arm.mean.mean if arm and arm.mean else None,
+        "public_weights": settings.get("weights", ""),
+        "public_variant": settings.get("variant", ""),
+        "public_records": " ".join(source.id for source in arm.sources) if arm else "",
+    }
 
 
 def _numbers(row: GainRow) -> dict[str, Any]:
