@@ -55,9 +55,8 @@ check-paper: $(VENV)  ## build and try the paper's twelve models and what they a
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
 
-bench: $(VENV)  ## how long a report over 10,000 records takes; how much one pass over the images saves
-	$(PY) -m benchmarks.reports
-	$(PY) -m benchmarks.robustness
+bench: $(VENV)  ## what training, sweeps and reports take beside their peers, each against its goal (10 minutes; QUICK=1)
+	@$(PY) -m benchmarks $(if $(QUICK),--quick,--json $(call quoted,RESULTS)/bench.json)
 
 test: lint  ## lint and every test
 	$(PY) -m pytest -n auto --dist loadfile
