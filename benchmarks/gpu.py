@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.rows import Row, clock_for, ratio, turns
 from benchmarks.steps import CLASSES, batch_of, recipe_of
-from experiments.rows import paper_rows, rows
+from experiments.rows import rows, table1
 from transmix.models.build import build_model
 from transmix.task import MixingTask
 from transmix.training.optimisation import Optimisation
@@ -64,7 +64,7 @@ def variants(model: str, image_size: int, batch: int, rounds: int, device: torch
 def rates(batch: int, steps: int, device: torch.device) -> list[Row]:
     """Training images a second of each of the paper's models, by TransMix in bf16."""
     found = []
-    for row in paper_rows():
+    for row in table1():
         recipe = rows()[row].recipe()
         take = step_with(recipe.model, recipe.image_size, batch, device, "bf16", False, False)
         seconds = turns({"step": take}, steps, clock_for(device))["step"]

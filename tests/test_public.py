@@ -15,7 +15,7 @@ from made_up import make_study, record_of, write_run
 from experiments.estimate import Assumptions
 from experiments.plan import plan_lines
 from experiments.public import PublicWeights
-from experiments.rows import paper_rows, rows
+from experiments.rows import rows, table1
 from reports.records.collect import collect
 from reports.records.found import find_records
 from reports.records.verify import check_all
@@ -74,7 +74,7 @@ def test_public_weights_are_evaluated_measured_and_named(tmp_path):
 
 
 def test_each_row_has_the_weights_that_are_nearest_to_the_papers_model():
-    timms = {row: found and found.name for row, found in ((row, PublicWeights("timm").of(row)) for row in paper_rows())}
+    timms = {row: found and found.name for row, found in ((row, PublicWeights("timm").of(row)) for row in table1())}
     assert timms == {
         "deit_t": "timm/deit_tiny_patch16_224.fb_in1k",
         "deit_s": "timm/deit_small_patch16_224.fb_in1k",
@@ -90,7 +90,7 @@ def test_each_row_has_the_weights_that_are_nearest_to_the_papers_model():
     for row, name in timms.items():
         assert name is None or name.removeprefix("timm/") in known
         assert name is None or name.removeprefix("timm/").partition(".")[0] == rows()[row].recipe().model
-    variants = {row for row in paper_rows() if (found := PublicWeights("timm").of(row)) and found.variant}
+    variants = {row for row in table1() if (found := PublicWeights("timm").of(row)) and found.variant}
     assert variants == {"cait_xxs"}, "only CaiT's public weights are distilled"
 
 
@@ -106,7 +106,7 @@ def test_files_are_found_by_their_rows_models_and_authors_names_and_distilled_on
     touch(
         folder, "xcit_tiny_24_p16_224.pth", "xcit_tiny_24_p16_224_dist.pth", "xcit_small_12_p16_224_dist.pth", "a.txt"
     )
-    found = {row: PublicWeights(str(folder)).of(row) for row in paper_rows()}
+    found = {row: PublicWeights(str(folder)).of(row) for row in table1()}
     names = {row: (weights.path.name, weights.variant) for row, weights in found.items() if weights}
     assert names == {
         "deit_s": ("deit_s.pth", ""),

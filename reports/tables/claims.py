@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +16,7 @@ from reports.analysis.statistics import Estimate, estimate_numbers, mean_interva
 from reports.analysis.verdicts import NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge
 from reports.analysis.words import estimate_text, number, plural
 from reports.formats.table import NOT_RUN, Cell, Column, Source, Table, missing
+from reports.records.bench import read_bench
 from reports.records.collect import Collected, published_study
 from reports.records.published_sets import HEADING, NONE, set_columns, set_key, sets_of
 from reports.tables import Numbers, TableSpec, occlusion, table3, table4, table5, tables
@@ -169,9 +170,7 @@ CLAIMS = {
     ),
     "b": Claim("Top-1 rises", _paper_gains, _top1, "table1"),
     "c": Claim("For every family and size", lambda rows: "each of the twelve models gains", _every, "table1"),
-    "d": Claim(
-        "At no cost in parameters (in time: make bench)", lambda rows: "no extra parameters", _parameters, "table1"
-    ),
+    "d": Claim("At no cost in parameters and time", lambda rows: "no extra parameters", _parameters, "table1"),
     "e": Claim("Better segmentation", _no_number, _fine_tuned(table3.TASK), "table3"),
     "f": Claim("Better detection and instance segmentation", _no_number, _fine_tuned(table4.TASK), "table4"),
     "g": Claim("More robust to occlusion", _no_number, _measured(occlusion), "occlusion"),
@@ -209,6 +208,7 @@ def build(collected: Collected) -> Table:
     """A line for each claim."""
     paper, found = gain_rows(collected), verdicts(collected)
     lines = [_cells(CLAIMS[key], paper, *found[key], key) for key in CLAIMS]
+    _add_time(next(line for line, key in zip(lines, CLAIMS, strict=True) if key == "d"), collected)
     beside = others(collected)
     for place, (_, there) in enumerate(beside):
         for line, cells in zip(lines, _published(there), strict=True):
@@ -219,6 +219,18 @@ def build(collected: Collected) -> Table:
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
     notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
     return Table("claims", CAPTION.format(scale=collected.study.scale.name), columns, tuple(lines), tuple(notes))
+
+
+def _add_time(cells: dict[str, Cell], collected: Collected) -> None:
+    """What a step takes beside CutMix's, where a bench has measured it, or how to measure it."""
+    bench, _ = read_bench(collected.study.results)
+    step = bench.step if bench else None
+    if step is None:
+        cells["here"] = replace(cells["here"], text=f"{cells['here'].text} (time: make bench)")
+        return
+    ends = "" if step["low"] is None else f" ({number(step['low'], 3)} to {number(step['high'], 3)} over rounds)"
+    cells["effect"] = replace(cells["effect"], text=f"{cells['effect'].text}; time × {number(step['value'], 3)}{ends}")
+    cells["here"] = replace(cells["here"], text=f"{cells['here'].text}; a step of {step['where']}, on {bench.where}")
 
 
 def _published(there: Collected) -> list[dict[str, Cell]]:

@@ -1,0 +1,60 @@
+"""What work takes beside its peers, as the last make bench measured it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.analysis.words import number
+from reports.formats.table import Cell, Column, Table
+from reports.records.bench import read_bench
+from reports.records.collect import Collected
+from reports.tables import Numbers, TableSpec
+
+COLUMNS = (
+    Column("name", "What", align="left"),
+    Column("where", "On", align="left"),
+    Column("value", "Measured"),
+    Column("rounds", "Rounds"),
+    Column("goal", "Goal"),
+)
+CAPTION = (
+    "Ratios and rates that make bench measured: {where}, code {commit}. Contenders take turns; on a CPU times are CPU "
+    "seconds. Median over rounds, and their ends."
+)
+
+
+def build(collected: Collected) -> Table:
+    """A line for each ratio or rate; without a bench, how to run one."""
+    bench, problem = read_bench(collected.study.results)
+    if bench is None:
+        note = problem or "No bench has been run here: make bench measures it in ten minutes, and keeps a record."
+        return Table("speed", "", COLUMNS, (), (note,))
+    caption = CAPTION.format(where=bench.where, commit=bench.commit[:7])
+    return Table("speed", caption, COLUMNS, tuple(map(_cells, bench.rows)))
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Cell]:
+    ends = row["low"], row["high"]
+    goal = "" if row["goal"] is None else f"{'at most' if row['most'] else 'at least'} {row['goal']:g}"
+    return {
+        "name": Cell(row["name"]),
+        "where": Cell(row["where"]),
+        "value": Cell(f"{_text(row['value'])} {row['unit']}".strip(), "measured"),
+        "rounds": Cell("" if None in ends else " to ".join(map(_text, ends)), "measured"),
+        "goal": Cell(goal),
+    }
+
+
+def _text(value: float) -> str:
+    return number(value, 1 if abs(value) >= 10 else 3)
+
+
+def numbers(collected: Collected) -> Numbers:
+    """The same for programs, unrounded, with machine and date in each line."""
+    bench, _ = read_bench(collected.study.results)
+    if bench is None:
+        return []
+    return [{**row, "device": bench.device, "date": bench.date, "commit": bench.commit} for row in bench.rows]
+
+
+TABLE = TableSpec(label="Speed", title="What work takes", build=build, numbers=numbers, position=90)

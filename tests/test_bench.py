@@ -1,0 +1,148 @@
+"""The bench: every part measures what it says, the record is read again, and only failures end it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from made_up import make_study, write_study
+
+from benchmarks import __main__ as bench
+from benchmarks import loop, operators, reports, steps, sweep
+from benchmarks.memory import peak_bytes
+from benchmarks.official import OfficialStep
+from benchmarks.rows import Row, ratio, turns
+from benchmarks.steps import batch_of, recipe_of
+from reports.page.report import build, report_folder, write
+from reports.records.bench import NAME
+from reports.records.collect import collect
+from reports.tables import tables
+from transmix.common.errors import UserError
+from transmix.common.files import write_text
+from transmix.models.build import build_model
+from transmix.task import MixingTask
+from transmix.training.distributed import join_processes
+
+CPU = torch.device("cpu")
+
+
+def test_contenders_take_turns_and_ratios_are_the_rounds_medians():
+    ticks = iter(range(100))
+    order = []
+    taken = turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, lambda: next(ticks))
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab", "warmed up, then every other round backwards"
+    assert taken["a"].tolist() == [1, 1, 1]
+    row = ratio("x", "y", np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 1.0]), 1.5)
+    assert (row.value, row.low, row.high) == (2, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (Row("", "", 1.0, goal=1.02), "met"),
+        (Row("", "", 1.1, goal=1.02), "missed"),
+        (Row("", "", 1.1, low=1.0, high=1.2, goal=1.02), "near"),
+        (Row("", "", 4.0, goal=5, most=False), "missed"),
+        (Row("", "", 4.0, low=3.0, high=5.5, goal=5, most=False), "near"),
+        (Row("", "", 6.0, goal=5, most=False), "met"),
+        (Row("", "", 6.0), ""),
+    ],
+)
+def test_a_goal_is_met_missed_or_near(row, verdict):
+    assert row.verdict == verdict
+
+
+def test_memory_is_counted_to_the_byte():
+    def work() -> None:
+        first = torch.zeros(1000)
+        second = first + 1  # both are held
+        del first
+        third = second + 1  # the first is free by now
+        assert third.sum() == 2000
+
+    assert 8000 <= peak_bytes(work, CPU) <= 8100
+
+
+def test_the_official_step_has_our_loss():
+    recipe = recipe_of(bench.MICRO, 64, 4, "transmix")
+    batch = batch_of(64, 4, classes=10)
+    torch.manual_seed(0)
+    model, _ = build_model(recipe, 10)
+    images = batch.images.float() / 255
+    task = MixingTask(model.train(), 10, recipe, rng=np.random.default_rng(3))
+    ours = task(images, batch.labels)["loss"]
+    theirs = OfficialStep(model, 10, np.random.default_rng(3))(images, batch.labels)
+    assert theirs.item() == pytest.approx(ours.item(), abs=1e-5)
+
+
+def test_the_small_parts_measure_what_they_say():
+    with join_processes("cpu") as processes:
+        found = steps.rows(bench.MICRO, 64, 8, 2, 1, CPU)
+        found += loop.loop_rows("deit_t", 64, 1, processes)
+        found += operators.rows(32, 2, CPU)
+        found += sweep.rows(
+            bench.MICRO, {"patch_size": 32}, 4, sweep.Sweep(curves=("random",), tenths=(5,), draws=2), 1, 5.0, processes
+        )
+    names = [row.name for row in found]
+    assert names[:3] == [
+        "TransMix step / CutMix step, time",
+        "TransMix step / CutMix step, memory",
+        "our step / official code's",
+    ]
+    assert "training loop / bare loop, rate" in names
+    assert "stand-in / torchvision, roi_align" in names
+    assert "2 passes / sweep of 2 settings" in names
+    memory = found[1]
+    assert 1 <= memory.value < 1.1
+    assert all(0 < row.value < 100 for row in found)
+
+
+def test_a_report_is_timed_whatever_a_library_says_on_stderr(monkeypatch):
+    lines = reports.rows((9,), "deit_t")
+    assert [row.where for row in lines] == ["10 records"]
+    assert lines[0].unit == "s"
+    monkeypatch.setattr(reports, "write_run", lambda run, gain: write_text(run.folder / "record.json", "{"))
+    with pytest.raises(UserError, match=r"the report failed: warning: record .* is not readable"):
+        reports.rows((9,), "deit_t")
+
+
+ROWS = [
+    Row("TransMix step / CutMix step, time", f"{bench.DEIT}, 224 px, batch 16", 0.999, 0.99, 1.01, 1.02),
+    Row("report, CPU time", "100 records", 12.0, unit="s"),
+]
+
+
+def run(monkeypatch, *options: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    bench.main()
+
+
+def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: ROWS)
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
+    assert "make bench" in claim["here"].text
+    run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
+    out = capsys.readouterr().out
+    assert "TransMix step / CutMix step" in out
+    assert "at most 1.02" in out
+    record = json.loads((study.results / NAME).read_text())
+    page = write(build(collect(study)), report_folder(study)).read_text()
+    assert record["device"] in page
+    assert record["date"][:10] in page
+    claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
+    assert claim["effect"].text == "+0 parameters; time × 0.999 (0.990 to 1.010 over rounds)"
+    assert "224 px" in claim["here"].text
+
+
+def test_a_damaged_record_is_a_note_and_an_unknown_part_an_error(monkeypatch, tmp_path):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
+    write_text(study.results / NAME, '{"format": 1, "rows": [{}]}')
+    (note,) = tables()["speed"].build(collect(study)).notes
+    assert "bench.json is not as make bench writes it (lacks 'name'): run make bench again" in note
+    with pytest.raises(UserError, match="part of the bench 'step'"):
+        run(monkeypatch, "step")
