@@ -1,4 +1,4 @@
-"""The default of every setting that a run's id may leave out, kept in ``golden/defaults.txt``.
+"""The default of every setting and method's option that a run's id may leave out, kept in ``golden/defaults.txt``.
 
 A default never changes once a record was published with it. ``python -m tests.frozen_defaults`` adds settings that are
 new to the list, and refuses a default that changed.
@@ -12,17 +12,16 @@ from pathlib import Path
 from experiments.kinds import kinds
 from transmix.common.files import write_text
 from transmix.common.plain import defaults
+from transmix.methods import methods
 
 PATH = Path(__file__).parent / "golden" / "defaults.txt"
 
 
 def defaults_now() -> dict[str, str]:
     """``{"Recipe.drop_path": "0.1", ...}`` of the code as it is."""
-    return {
-        f"{settings.__name__}.{name}": json.dumps(value)
-        for settings in dict.fromkeys(kind.settings for kind in kinds().values())
-        for name, value in defaults(settings).items()
-    }
+    every = {settings.__name__: defaults(settings) for settings in (kind.settings for kind in kinds().values())}
+    every |= {f"mix_options of {name}": method.options for name, method in methods().items()}
+    return {f"{of}.{name}": json.dumps(value) for of, values in every.items() for name, value in values.items()}
 
 
 def frozen() -> dict[str, str]:

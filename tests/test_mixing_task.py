@@ -220,7 +220,7 @@ def test_a_teacher_sees_images_in_its_own_normalisation_and_size(images):
         ({"mixer": "transmix"}, "unknown mixer 'transmix'"),  # it has no functions of its own
         ({"mix_options": {"share": 0.1}}, "mix_options.share belongs to no method: set mixer=METHOD"),
         ({"mixer": "spots", "mix_options": {"shar": 0.1}}, "unknown mix_option of spots 'shar': did you mean 'share'"),
-        ({"mixer": "spots", "mix_options": {"side": 0.1}}, "mix_options.side=0.1 is not a int like 8"),
+        ({"mixer": "spots", "mix_options": {"side": 0.1}}, "mix_options.side=0.1: must be a whole number"),
     ],
 )
 def test_settings_that_cannot_be_are_named(own_methods, settings, message):

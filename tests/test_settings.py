@@ -17,6 +17,7 @@ from experiments.scales import SCALES
 from transmix.common.errors import UserError, exit_on_user_error
 from transmix.common.ranges import Range, check, check_field, choice, number, text
 from transmix.data.loaders import eval_transform, train_transform
+from transmix.methods import methods
 from transmix.models.build import check_model
 from transmix.recipe import INTERPOLATIONS, Recipe, override, parse_settings
 
@@ -193,6 +194,46 @@ def test_every_filter_trains_and_evaluates(name):
 )
 def test_every_form_of_randaugment_is_timms(text):
     assert train_transform(override(SMOKE, rand_augment=text))
+
+
+def test_every_option_of_a_method_has_a_range_or_choices():
+    for method in methods().values():
+        for name, usual in method.options.items():
+            assert (name in method.choices) + (name in method.ranges) + (type(usual) is bool) == 1, (method.name, name)
+            if name in method.ranges and usual is not None:
+                assert usual in method.ranges[name], (method.name, name)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "written", "message"),
+    [
+        ("fmix", "decay=-1", "mix_options.decay=-1: must be from 0 to 10"),
+        ("fmix", "decay=nan", "mix_options.decay=nan: must be finite"),
+        ("fmix", "decay=high", "mix_options.decay=high: must be a number"),
+        ("fmix", "max_soft=0.6", "mix_options.max_soft=0.6: must be from 0 to 0.5"),
+        ("maskmix", "cells=1", "mix_options.cells=1: must be from 2 to 64"),
+        ("maskmix", "cells=2.0", "mix_options.cells=2: must be a whole number"),
+        ("maskmix", "cells=" + "9" * 400, "must be from 2 to 64"),
+        ("maskmix", "share=true", "mix_options.share=True: must be a number"),
+        ("resizemix", "smallest=0.9", "mix_options.smallest=0.9: must be at most mix_options.largest=0.8"),
+        ("resizemix", "smallest=0", "mix_options.smallest=0: must be from 0.01 to 1"),
+        ("resizemix", "interpolation=3", "mix_options.interpolation=3: must be text"),
+        ("smmix", "largest=1", "mix_options.largest=1: must be from 0 to below 1"),
+        ("puzzlemix", "weights=1", "mix_options.weights=1: must be from 2 to 16"),
+        ("puzzlemix", "weights=none", "mix_options.weights=None: must be a whole number"),
+        ("puzzlemix", "transport=1", "mix_options.transport=1: must be true or false"),
+        ("attentivemix", "top_k=0", "mix_options.top_k=0: must be from 1 to 4,096"),
+        ("attentivemix", "top_k=1.5", "mix_options.top_k=1.5: must be a whole number or none"),
+        ("attentivemix", "beta=-2", "mix_options.beta=-2: must be from 0.01 to 100"),
+        ("mixpro", "cells=65", "mix_options.cells=65: must be from 2 to 64"),
+    ],
+)
+def test_options_of_methods_out_of_range(mixer, written, message):
+    with pytest.raises(UserError) as caught:
+        override(SMOKE, teacher="t", mixer=mixer, **parse_settings([f"mix_options.{written}"]))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 def test_every_recipe_of_every_scale_is_within_the_ranges():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
-from transmix.common.ranges import check, check_field, choice, number, text
+from transmix.common.ranges import KINDS, check, check_field, choice, number, said, text
 from transmix.data.view import View
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
@@ -78,18 +79,33 @@ def _typed_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name not in method.options:
             raise unknown_name(f"mix_option of {method.name}", name, method.options)
-        usual = method.options[name]
-        if type(usual) is float and type(value) is int:
-            value = float(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"mix_options.{name}={value:g}: must be finite")
-        if type(value) is not type(usual) and usual is not None:
-            raise UserError(f"mix_options.{name}={value!r} is not a {type(usual).__name__} like {usual!r}")
-        if name in method.choices and value not in method.choices[name]:
-            raise unknown_name(f"mix_options.{name}", str(value), method.choices[name])
-        if value != usual:
+        value = _typed_option(method, name, value)
+        if value != method.options[name]:
             typed[name] = value
+    ends = method.options | typed
+    if "smallest" in ends and not ends["smallest"] <= ends["largest"]:
+        raise UserError(
+            f"mix_options.smallest={ends['smallest']:g}: must be at most mix_options.largest={ends['largest']:g}"
+        )
     return typed
+
+
+def _typed_option(method: Method, name: str, value: Any) -> Any:
+    usual, allowed, where = method.options[name], method.ranges.get(name), f"mix_options.{name}"
+    if value is None and usual is None:
+        return None
+    like = allowed.low if usual is None and allowed else usual
+    if type(like) is float and type(value) is int and abs(value) <= sys.float_info.max:
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{said(where, value)}: must be finite")
+    if type(value) is not type(like) and like is not None:
+        raise UserError(f"{said(where, value)}: must be {KINDS[type(like)]}{' or none' * (usual is None)}")
+    if name in method.choices and value not in method.choices[name]:
+        raise unknown_name(where, value, method.choices[name])
+    if allowed is not None and value not in allowed:
+        raise UserError(f"{said(where, value)}: must be {allowed}")
+    return value
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any
 from transmix.common.errors import UserError, unknown_name
 
 _LONGEST = 60  # characters of a value that a message shows
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "none"}
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "none"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def check_field(owner: type, name: str, value: Any) -> None:
     field = owner.__dataclass_fields__[name]
     hint = _hints(owner)[name]
     if not _is(value, hint):
-        raise UserError(f"{_said(name, value)}: must be {_words(hint)}")
+        raise UserError(f"{said(name, value)}: must be {_words(hint)}")
     for leaf in _leaves(value):
         _check_leaf(name, field, leaf)
 
@@ -112,12 +112,12 @@ def _check_leaf(name: str, field: Field, value: Any) -> None:
         if "names" in allowed and value not in allowed["names"]:
             raise unknown_name(allowed["called"] or name, value, allowed["names"])
         if "form" in allowed and not re.fullmatch(allowed["form"], value):
-            raise UserError(f"{_said(name, value)}: must be {allowed['like']}")
+            raise UserError(f"{said(name, value)}: must be {allowed['like']}")
     elif isinstance(value, Real) and not isinstance(value, bool):
         if "range" in allowed and value not in allowed["range"]:
-            raise UserError(f"{_said(name, value)}: must be {allowed['range']}")
+            raise UserError(f"{said(name, value)}: must be {allowed['range']}")
         if not _finite(value):
-            raise UserError(f"{_said(name, value)}: must be finite")
+            raise UserError(f"{said(name, value)}: must be finite")
 
 
 @cache
@@ -150,7 +150,7 @@ def _words(hint: Any) -> str:
     if origin is tuple:
         several = f"{len(inner)} of" if inner[-1] is not Ellipsis else "several of"
         return f"{several} '{_words(inner[0])}'"
-    return _KINDS.get(hint, getattr(hint, "__name__", str(hint)))
+    return KINDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -161,7 +161,7 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _said(name: str, value: Any) -> str:
+def said(name: str, value: Any) -> str:
     """A setting as it could have been written, ``lr=-1``, in moderate length."""
     written = f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else repr(value)
     shown = written if written.isprintable() and written else repr(written)

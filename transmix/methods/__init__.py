@@ -25,6 +25,7 @@ from functools import cache
 from typing import Any
 
 from transmix.common.plugins import modules
+from transmix.common.ranges import Range
 
 FUNCTIONS = ("mix", "lam", "targets", "loss", "head")
 
@@ -44,6 +45,8 @@ class Method:
         colour: of lines and points, as ``#rrggbb``; empty for the next of the palette.
         options: the method's own settings and their defaults, changed by the recipe's ``mix_options``.
         choices: of options that are one of several words, these words.
+        ranges: of options that are numbers, what they may be. One that is none by default is whole where its ends are.
+            ``smallest`` and ``largest`` are the ends of one draw.
         passes: what a step costs beside CutMix's, in words; empty for nothing.
         extra_passes: the passes among that, counted in forward passes of a batch (a backward pass is two), on average.
         reads: what of the model its functions read: ``attention`` (the class attention of the mixed batch), ``blocks``
@@ -61,6 +64,7 @@ class Method:
     colour: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
     passes: str = ""
     extra_passes: float = 0.0
     reads: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import torch
+from transmix.common.ranges import Range
 from transmix.methods import Method
 from transmix.methods._draws import draw_partners, in_place_of_cutmix, to_pixels
 from transmix.methods._step import Step
@@ -37,6 +38,7 @@ METHOD = Method(
     position=120,
     options={"variant": "openmixup", "beta": None, "top_k": None},
     choices={"variant": ("openmixup", "official")},
+    ranges={"beta": Range(0.01, 100.0), "top_k": Range(1, 4096)},
     passes="a forward pass of a teacher",
     extra_passes=1,
     reads=("teacher",),

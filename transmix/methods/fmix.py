@@ -20,6 +20,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import np, torch
+from transmix.common.ranges import Range
 from transmix.methods import Method
 from transmix.methods._draws import batch_share, draw_partners, draw_share, in_place_of_cutmix
 from transmix.methods._step import Step
@@ -35,6 +36,7 @@ METHOD = Method(
     position=130,
     options={"decay": 3.0, "max_soft": 0.0},
     published=("FMix",),
+    ranges={"decay": Range(0, 10), "max_soft": Range(0, 0.5)},
 )
 
 

@@ -20,6 +20,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import np, torch
+from transmix.common.ranges import Range
 from transmix.methods import Method
 from transmix.methods._draws import batch_share, draw_partners, draw_share, patch_grid, to_pixels
 from transmix.methods._step import Step
@@ -28,7 +29,13 @@ from transmix.mixing import Mix, mix_batch, paste
 if TYPE_CHECKING:
     from torch import Tensor
 
-METHOD = Method(title="MaskMix", settings={}, position=180, options={"share": 0.5, "cells": 4})
+METHOD = Method(
+    title="MaskMix",
+    settings={},
+    position=180,
+    options={"share": 0.5, "cells": 4},
+    ranges={"share": Range(0, 1), "cells": Range(2, 64)},  # of one cell nothing could be pasted
+)
 
 
 def mix(step: Step) -> Mix:

@@ -33,6 +33,7 @@ METHOD = Method(
     settings={},
     position=190,
     options=MASKMIX.options | {"detach": False},
+    ranges=MASKMIX.ranges,
     reads=("attention",),
     published=("MixPro",),
 )

@@ -23,7 +23,9 @@ from __future__ import annotations
 from math import comb
 from typing import TYPE_CHECKING
 
+from transmix.common.errors import UserError
 from transmix.common.lazy import np, torch
+from transmix.common.ranges import Range
 from transmix.methods import Method
 from transmix.methods._draws import draw_partners, draw_share, in_place_of_cutmix, to_pixels
 from transmix.methods._graph_cut import SOLVERS
@@ -51,6 +53,11 @@ METHOD = Method(
         "distance": 0.8,
     },
     choices={"solver": ("exact", "gco")},
+    ranges={
+        "weights": Range(2, 16),
+        **dict.fromkeys(("beta", "gamma", "eta", "distance"), Range(0, 10)),
+        "pooled": Range(1, 64),
+    },
     passes="a forward and a backward pass, a graph cut of each image",
     extra_passes=3,
     published=("PuzzleMix",),
@@ -66,7 +73,10 @@ def mix(step: Step) -> Mix:
 
 def _mix(step: Step) -> Mix:
     images, options = step.images, step.options
-    side = int(step.rng.choice([side for side in SIDES if not any(length % side for length in images.shape[-2:])]))
+    sides = [side for side in SIDES if not any(length % side for length in images.shape[-2:])]
+    if not sides:
+        raise UserError(f"mixer=puzzlemix needs blocks of equal size: image_size={images.shape[-1]} must be even")
+    side = int(step.rng.choice(sides))
     kept, partner = 1 - draw_share(step), draw_partners(step)
     saliency = step.input_gradient().square().mean(1).sqrt()
     std = getattr(step.model, "pretrained_cfg", {}).get("std", IMAGENET_STD)

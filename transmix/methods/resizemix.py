@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import torch
+from transmix.common.ranges import Range
 from transmix.labels import Box
 from transmix.methods import Method
 from transmix.methods._draws import draw_partners, in_place_of_cutmix
@@ -34,6 +35,7 @@ METHOD = Method(
     options={"variant": "official", "smallest": 0.1, "largest": 0.8, "interpolation": "nearest"},
     choices={"variant": ("official", "openmixup"), "interpolation": ("nearest", "bilinear")},
     published=("ResizeMix",),
+    ranges={"smallest": Range(0.01, 1), "largest": Range(0.01, 1)},
 )
 
 
@@ -59,7 +61,8 @@ def _mix(step: Step) -> Mix:
 
 def shrunk(images: Tensor, tau: float, interpolation: str = "nearest") -> Tensor:
     """Images at a scale; nearest sampling takes pixel ``floor(i / tau)`` for pixel i, as the scale itself asks."""
-    return torch.nn.functional.interpolate(images, scale_factor=tau, mode=interpolation)
+    scale = max(tau, 1 / min(images.shape[-2:]))  # a pixel is left
+    return torch.nn.functional.interpolate(images, scale_factor=scale, mode=interpolation)
 
 
 def squeezed(images: Tensor, box: Box, interpolation: str = "nearest") -> Tensor:
@@ -79,8 +82,8 @@ def box_inside(size: tuple[int, int], small: tuple[int, int], centre: tuple[int,
 def clipped_box(size: tuple[int, int], tau: float, centre: tuple[int, int]) -> Box:
     """A box of `tau` times the sides, made even, around a centre, clipped at the border."""
     (y1, y2), (x1, x2) = (
-        (max(middle - int(side * tau) // 2, 0), min(middle + int(side * tau) // 2, side))
-        for side, middle in zip(size, centre, strict=True)
+        (max(middle - half, 0), min(middle + half, side))
+        for side, middle, half in zip(size, centre, (max(int(side * tau) // 2, 1) for side in size), strict=True)
     )
     return Box(y1, y2, x1, x2)
 

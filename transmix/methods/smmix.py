@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import torch
+from transmix.common.ranges import Range
 from transmix.labels import mixed_targets, pasted_tokens
 from transmix.methods import Method
 from transmix.methods._draws import batch_share, in_place_of_cutmix, to_pixels
@@ -35,6 +36,7 @@ METHOD = Method(
     settings={},
     position=170,
     options={"smallest": 0.25, "largest": 0.75},
+    ranges=dict.fromkeys(("smallest", "largest"), Range(0, 1, ("high",))),  # something of the own image stays
     passes="a forward pass on half of the batches, a second head",
     extra_passes=0.5,
     reads=("tokens",),

@@ -24,6 +24,7 @@ from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from transmix.common.lazy import torch
+from transmix.common.ranges import Range
 from transmix.labels import pasted_tokens
 from transmix.methods import Method
 from transmix.methods._draws import in_place_of_cutmix, patch_grid, to_pixels
@@ -39,6 +40,7 @@ METHOD = Method(
     settings={},
     position=160,
     options={"kept": 0.5, "blocks": True},
+    ranges={"kept": Range(0, 1)},
     passes="a forward pass of a teacher on half of the batches",
     extra_passes=0.5,
     reads=("teacher",),
