@@ -12,7 +12,7 @@ from reports.analysis.names import head_name, method_name
 from reports.analysis.words import estimate_text, number
 from reports.compare.pairs import Pair, Pairing
 from reports.figures.colours import BLUE, INK, MUTED, ORANGE
-from reports.figures.occlusion import line
+from reports.figures.occlusion import STYLES, line
 from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, label_right
 from reports.records.collect import Result
 
@@ -25,7 +25,6 @@ CURVES = (
     "first (dashed)."
 )
 SIDES = {"A": BLUE, "B": ORANGE}
-_STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _LINE, _LETTER, _PLOT = 0.25, 0.072, 3.0  # inches: a run, a letter of its name, and what is beside the names
 
 
@@ -110,7 +109,7 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for (side, curve), found in lines.items():
-            axes.plot(found.x, found.top1, color=SIDES[side], linestyle=_STYLES[curve], linewidth=1.3)
+            axes.plot(found.x, found.top1, color=SIDES[side], linestyle=STYLES[curve], linewidth=1.3)
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{title}: top-1 (%)")

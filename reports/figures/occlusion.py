@@ -23,7 +23,7 @@ from reports.records.collect import Collected, Result
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images, where all runs keep their answers."
-_STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
+STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
 _NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
 Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
 Painter = Callable[[str, Done, tuple[float, float]], Picture]
@@ -99,7 +99,7 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for (method, curve), found in lines.items():
-            _draw(axes, found, colours[method], _STYLES[curve])
+            _draw(axes, found, colours[method], STYLES[curve])
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")

@@ -80,21 +80,10 @@ class Collected:
         """Those of them that have a record."""
         return [result for result in self.of(table, row, method, part) if result.status == DONE]
 
-    def values(self, table: str, row: str, method: str, metric: str) -> dict[int, float]:
-        """A metric by seed, from the records that have it."""
-        found = {result.run.seed: result.metrics.get(metric) for result in self.done(table, row, method)}
-        return {seed: value for seed, value in found.items() if value is not None}
-
     def status(self, table: str, row: str, method: str, part: str = "") -> str:
         """``done`` if there is any record, else ``unreadable`` if one is broken, else ``not run``."""
         found = {result.status for result in self.of(table, row, method, part)}
         return next((status for status in (DONE, UNREADABLE) if status in found), NOT_RUN)
-
-    @property
-    def label_rule(self) -> str:
-        """How the TransMix runs of the study label a CutMix image."""
-        trained = (result.run for result in self.results if result.run.kind == "train")
-        return next(run.settings["label_rule"] for run in trained if run.method == "transmix")
 
     @property
     def problems(self) -> list[str]:

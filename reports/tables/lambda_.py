@@ -91,11 +91,9 @@ def _cells(collected: Collected, row: str, method: str) -> dict[str, Cell]:
     cells = {"name": Cell(with_method(row, method))}
     runs = _arm(collected, row, method)
     if not runs.results:
-        return cells | dict.fromkeys(
-            ("mixes", "label_shift", *(f"error_{rule}" for rule in RULES)), missing(runs.status)
-        )
+        return cells | dict.fromkeys(("mixes", *MEANS), missing(runs.status))
     cells["mixes"] = Cell(f"{sum(runs.by_seed.values()):,}", "measured", runs.sources, links=True)
-    for name in ("label_shift", *(f"error_{rule}" for rule in RULES)):
+    for name in MEANS:
         found = runs.of(metric(name)).mean
         cells[name] = Cell(number(found.mean, 3), "measured", runs.sources) if found else missing("no masks")
     return cells
