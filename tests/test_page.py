@@ -214,7 +214,9 @@ def test_records_are_files_beside_the_report(page, study):
 
 
 def test_each_method_has_a_folded_card_with_the_commands_text(page):
-    cards = dict(re.findall(r"<summary><b>([^<]+)</b>.*?</summary>\n<p>(.*?)</p>\n</details>", page, re.DOTALL))
+    folds = page[page.index('<details class="cards">') :].split("<details>\n")
+    found = [re.match(r"<summary><b>([^<]+)</b>.*?</summary>\n<p>(.*?)</p>\n", fold, re.DOTALL) for fold in folds]
+    cards = dict(one.groups() for one in found if one)
     for name, method in methods().items():
         text = cards[str(escape(method.title))]
         assert text == str(escape(card(name).text))

@@ -15,6 +15,7 @@ from reports.compare import runs as compare
 from reports.figures.colours import BLUE, dark
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
+from reports.tables import tables
 from tests.made_up import make_study, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make sets it up)")
@@ -204,8 +205,12 @@ def test_without_scripts_all_is_there_but_the_buttons(visit):
     page = visit(java_script_enabled=False)
     assert page.locator("th button").count() == 0
     assert page.locator("#table1 tbody tr").count() == 12
-    assert page.locator("section > h2").count() == 10
+    assert page.locator("section > h2").count() == len(tables()) + 2
     assert page.locator("#table1 thead").inner_text().count("Baseline") == 2
+    published = page.locator("#table2 td.folded").first
+    assert not published.is_visible()
+    page.check("#table2-folded")
+    assert published.is_visible()
 
 
 @pytest.mark.parametrize("width", [320, 360])

@@ -138,7 +138,8 @@ def to_csv(lines: list[dict[str, Any]]) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print on the terminal; elsewhere the same in plain text, as wide as it needs to be."""
+    """Print all but folded columns on the terminal; elsewhere the same in plain text, as wide as it needs to be."""
+    table = table.without(*(column.key for column in table.columns if column.folded))
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else 250, highlight=False)
     drawn = RichTable(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)

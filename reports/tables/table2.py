@@ -262,5 +262,4 @@ TABLE = TableSpec(
     summary=regime,
     figures=lambda collected: Shown((Cards("What each way to mix is", cards()),)),
     files={"table2_published": published_numbers},
-    details=tuple(column.key for column in _published_mixes.COLUMNS),
 )
