@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from benchmarks import gpu, loop, operators, reports, steps, sweep
 from benchmarks.rows import Row
+from experiments.machine import processor
 from experiments.run import commit, environment, now
 from transmix.common.errors import UserError, exit_on_user_error, unknown_name
 from transmix.common.files import write_text
@@ -116,14 +116,6 @@ def about_machine(processes: Processes) -> dict[str, object]:
     device = here.device if processes.device.type == "cuda" else processor()
     cores = os.cpu_count() or 1
     return {"date": now(), "commit": commit(), "device": device, "cores": cores, "packages": here.packages}
-
-
-def processor() -> str:
-    """The CPU's name where the system says it, else its architecture."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, f"CPU ({platform.machine()})")
 
 
 def print_table(rows: list[Row], title: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
 from experiments import options
 from experiments.cards import card, cards
 from experiments.entries import chosen, listed
-from experiments.estimate import add_estimate_options, assumptions_from
+from experiments.estimate import add_estimate_options, assumptions_from, unmeasured
 from experiments.ledger import LEDGER, SOURCES
+from experiments.machine import measured_machine
 from experiments.makefile import write_plan
 from experiments.plan import plan_lines
 from experiments.rows import rows
@@ -38,6 +40,7 @@ def main() -> None:
     cards.add_argument("--weights", type=Path, metavar="FILE", help="of the model that looks on in the picture")
     plan = commands.add_parser("plan", help="every run of a study, its status, its cost and its command")
     add_estimate_options(plan)
+    rates = commands.add_parser("rates", help="time a study's small models on one core, for the plan's estimates")
     data = commands.add_parser("data", help="write the embedded data of a study")
     run = commands.add_parser("run", help="carry out one run, or continue it")
     run.add_argument("name", help="name or id, as 'plan' shows it")
@@ -57,7 +60,7 @@ def main() -> None:
     check.add_argument("--rows", metavar="ROW,...", help="only these")
     check.add_argument("--write-costs", action="store_true", help="write model_costs.csv instead of comparing with it")
     makefile = commands.add_parser("makefile", help="write the makefile fragment of a study, and print its name")
-    for command in (plan, data, run, makefile):
+    for command in (plan, rates, data, run, makefile):
         add_study_options(command)
     args = parser.parse_args()
     if args.command == "list":
@@ -75,7 +78,12 @@ def main() -> None:
     study = study_from(args)
     study.check_data()
     if args.command == "plan":
-        return print("\n".join(plan_lines(study, assumptions_from(args))))
+        machine = measured_machine(study.results, unmeasured(study.plan()), study.options)
+        return print("\n".join(plan_lines(study, replace(assumptions_from(args), machine=machine))))
+    if args.command == "rates":
+        from experiments.measure_rates import measure_rates
+
+        return print(f"{len(measure_rates(study).rates)} models measured")
     if args.command == "makefile":
         return print(write_plan(study))
     if args.command == "data":

@@ -12,6 +12,7 @@ from functools import cache
 
 from experiments.costs import ModelCost, known_costs
 from experiments.kinds import kinds
+from experiments.machine import Machine, Rate
 from experiments.photographs import IMAGENET_1K
 from experiments.rows import rows
 from experiments.runs import Run
@@ -36,6 +37,8 @@ REFERENCE_SIZE = 224  # at which the paper's models were measured
 FLOAT_BYTES = 4
 EPOCH_BYTES = 1024  # of an epoch in log.jsonl and in record.json
 FLOPS_PER_MAC = 2
+# Necks, heads and losses at the small scales, in backbones: what our published runs at tiny took on the mean.
+HEADS = {"segmentation": 2, "detection": 3}
 PASSES = 3  # a training step in forward passes: forward, and twice as much backward
 
 
@@ -50,6 +53,7 @@ class Assumptions:
         gpus: how many work at once; GPU-hours do not depend on it.
         train_images: size of the training set.
         val_images: size of the validation set.
+        machine: what was measured of this machine's cores, for models that no GPU is needed for.
     """
 
     gpu_tflops: dict[str, float] = field(default_factory=lambda: dict(A100_TFLOPS))
@@ -58,6 +62,7 @@ class Assumptions:
     gpus: int = GPUS
     train_images: int = TRAIN_IMAGES
     val_images: int = VAL_IMAGES
+    machine: Machine | None = None
 
     def rate(self, precision: str) -> float:
         """FLOP/s that one GPU reaches.
@@ -98,10 +103,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Estimate:
-    """GPU-hours, and bytes on disk."""
+    """GPU-hours, and bytes on disk; for a model of this machine's rates CPU seconds instead of GPU-hours."""
 
     gpu_hours: float
     disk: int
+    cpu_seconds: float = 0.0
 
 
 def estimate(run: Run, given: Assumptions) -> Estimate | None:
@@ -109,6 +115,11 @@ def estimate(run: Run, given: Assumptions) -> Estimate | None:
     work = kinds()[run.kind].work(run, given)
     if work is None:
         return None
+    rate = _rate(run, given)
+    if rate is not None:
+        images = work.trained * rate.train + work.evaluated * rate.evaluate
+        seconds = given.machine.start + HEADS.get(run.kind, 1) * work.relative_size * images
+        return Estimate(0.0, work.disk, seconds)
     measured = given.images_per_second.get(run.row)
     seconds = 1 / measured if measured else PASSES * FLOPS_PER_MAC * work.macs / given.rate(work.precision)
     return Estimate(work.passes * seconds / 3600, work.disk)
@@ -117,7 +128,8 @@ def estimate(run: Run, given: Assumptions) -> Estimate | None:
 def total(estimates: Iterable[Estimate | None]) -> Estimate:
     """The sum of those that are known."""
     known = [estimate for estimate in estimates if estimate is not None]
-    return Estimate(sum(estimate.gpu_hours for estimate in known), sum(estimate.disk for estimate in known))
+    sums = [sum(getattr(one, name) for one in known) for name in ("gpu_hours", "disk", "cpu_seconds")]
+    return Estimate(*sums)
 
 
 def trained_by(run: Run) -> Run:
@@ -125,15 +137,42 @@ def trained_by(run: Run) -> Run:
     return run.needs[0] if run.needs else run
 
 
-def model_cost(run: Run) -> ModelCost | None:
+def model_cost(run: Run, given: Assumptions) -> ModelCost | None:
     """The cost of a run's model, if it is known."""
     settings = trained_by(run).settings
-    return cost_of(settings["model"], settings["image_size"])
+    return cost_of(settings["model"], settings["image_size"], given)
 
 
-def cost_of(model: str, image_size: int) -> ModelCost | None:
-    """The cost of a model at an image size, if it is known."""
-    return _costs().get((model, image_size))
+def cost_of(model: str, image_size: int, given: Assumptions) -> ModelCost | None:
+    """The cost of a model at an image size, if it is known: by the list, or as measured on this machine."""
+    measured = given.machine.rates.get((model, image_size)) if given.machine else None
+    return _costs().get((model, image_size)) or (measured and measured.cost)
+
+
+def images_of(run: Run, given: Assumptions) -> tuple[int, int]:
+    """Images for training and for validation: of the scenes that a run is on, else as many as are given."""
+    scenes = run.data.scenes
+    return (given.train_images, given.val_images) if scenes is None else (scenes.train, scenes.val)
+
+
+def unmeasured(runs: Iterable[Run]) -> set[tuple[str, int]]:
+    """Models and image sizes of trainings on embedded images whose cost no list has."""
+    found = {(run.settings["model"], run.settings["image_size"]) for run in runs if run.kind == "train" and _small(run)}
+    return found - _costs().keys()
+
+
+def _small(run: Run) -> bool:
+    """Whether it is for a CPU: one core trains it."""
+    return run.data.scenes is not None and run.settings["precision"] == "fp32"
+
+
+def _rate(run: Run, given: Assumptions) -> Rate | None:
+    """This machine's rate of a run's model, where the list has no cost of it."""
+    settings = trained_by(run).settings
+    if given.machine is None or "model" not in settings:
+        return None
+    size = settings["image_size"] if run.kind not in HEADS else given.machine.size_of(settings["model"])
+    return None if (settings["model"], size) in _costs() else given.machine.rates.get((settings["model"], size))
 
 
 @cache
@@ -141,9 +180,9 @@ def _costs() -> dict[tuple[str, int], ModelCost]:
     return known_costs()
 
 
-def measurement(run: Run, images: int, disk: int) -> Work | None:
+def measurement(run: Run, images: int, disk: int, given: Assumptions) -> Work | None:
     """The work of classifying so many images with a run's model."""
-    cost = model_cost(run)
+    cost = model_cost(run, given)
     return None if cost is None else Work(cost.macs, 0, images, "fp32", disk)
 
 

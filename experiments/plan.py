@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
 
 from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total
 from experiments.kinds import kinds
+from experiments.machine import NAME
 from experiments.options import as_variables
 from experiments.protocols import FineTuning
 from experiments.runs import Run
@@ -22,10 +24,11 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
     status = {run.id: run.status() for run, _ in costs}
     known = any(cost is not None for _, cost in costs)
     width = max((len(run.name) for run, _ in costs), default=0)
+    cpu = any(cost is not None and cost.cpu_seconds for _, cost in costs)
     if known:
-        yield _line("", _HEADS)
+        yield _line("", _heads(cpu))
     for run, cost in costs:
-        yield _line(status[run.id], *([_numbers(cost)] if known else []), f"{run.name:{width}}", run.command)
+        yield _line(status[run.id], *([_numbers(cost, cpu)] if known else []), f"{run.name:{width}}", run.command)
     done = sum(state == "done" for state in status.values())
     yield f"{done} of {len(costs)} runs done at scale {study.scale.name} ({study.scale.purpose})"
     if "METHODS=all" in as_variables(study.options):
@@ -34,23 +37,26 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
         yield from _wrapped([f"Ways to mix that this study cannot train: {reasons or 'none'}."])
     if known:
         yield ""
-        yield from _totals(costs, [(run, cost) for run, cost in costs if status[run.id] != "done"], given)
+        yield from _totals(costs, [(run, cost) for run, cost in costs if status[run.id] != "done"], given, cpu)
         yield ""
-        yield from _wrapped(_assumptions(costs, given))
+        yield from _wrapped(_measured(given) if cpu else _assumptions(costs, given))
     unknown = dict.fromkeys(_model(run) for run, cost in costs if cost is None and run.kind == "train")
     if unknown:
         yield from _wrapped([f"No estimate, as experiments/model_costs.csv has no cost of it: {', '.join(unknown)}."])
 
 
-_HEADS = f"{'GPU-hours':>10}  {'disk, GB':>8}"
+def _heads(cpu: bool) -> str:
+    return f"{'CPU-min' if cpu else 'GPU-hours':>10}  {'disk, GB':>8}"
 
 
 def _line(first: str, *parts: str) -> str:
     return "  ".join((f"{first:10}", *parts))
 
 
-def _numbers(cost: Estimate | None) -> str:
-    return f"{'?':>10}  {'?':>8}" if cost is None else f"{cost.gpu_hours:10,.1f}  {cost.disk / 1e9:8,.2f}"
+def _numbers(cost: Estimate | None, cpu: bool) -> str:
+    if cost is None:
+        return f"{'?':>10}  {'?':>8}"
+    return f"{cost.cpu_seconds / 60 if cpu else cost.gpu_hours:10,.1f}  {cost.disk / 1e9:8,.2f}"
 
 
 def _model(run: Run) -> str:
@@ -61,15 +67,29 @@ def _gpus(given: Assumptions) -> str:
     return f"{given.gpus} GPU{'s' if given.gpus > 1 else ''}"
 
 
-def _totals(costs: Costs, left: Costs, given: Assumptions) -> Iterator[str]:
-    yield _line("", _HEADS, f"{'days':>8} on {_gpus(given)}")
+def _totals(costs: Costs, left: Costs, given: Assumptions, cpu: bool) -> Iterator[str]:
+    cores = os.cpu_count() or 1
+    yield _line("", _heads(cpu), f"{'minutes':>8} on {cores} cores" if cpu else f"{'days':>8} on {_gpus(given)}")
     groups: dict[str, Costs] = {}
     for attribute in ("row", "table"):
         for run, cost in costs:
             groups.setdefault(getattr(run, attribute), []).append((run, cost))
     for name, members in {**groups, "all": costs, "to do": left}.items():
         cost = total(cost for _, cost in members)
-        yield _line(name, _numbers(cost), f"{cost.gpu_hours / 24 / given.gpus:8,.1f}")
+        span = cost.cpu_seconds / 60 / cores if cpu else cost.gpu_hours / 24 / given.gpus
+        yield _line(name, _numbers(cost, cpu), f"{span:8,.1f}")
+
+
+def _measured(given: Assumptions) -> Iterator[str]:
+    """What the numbers of small models rest on."""
+    machine = given.machine
+    yield (
+        f"CPU-minutes: images × what one core of this machine ({machine.processor}) takes for an image of that model, "
+        f"trained or evaluated, measured {machine.date[:10]} and kept in {NAME} beside the results, and "
+        f"{machine.start:.0f} s to start a run. Fine-tuning: the backbone in proportion to pixels, times a factor for "
+        "necks and heads that our published runs took. Reading images comes on top where it does not hide. Minutes: "
+        "all cores at work all the time, nothing else on them. Records keep estimate and outcome; the page compares."
+    )
 
 
 def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -19,7 +20,9 @@ from typing import Any
 import torch
 
 from experiments.dense import DenseSource, DenseSpec, embedded_source
+from experiments.estimate import Assumptions, estimate
 from experiments.kinds import kinds
+from experiments.machine import read_machine
 from experiments.records import (
     DataInfo,
     Environment,
@@ -88,14 +91,15 @@ def check(task: Run) -> None:
 
 def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:
     """Run it and write its record, which is rehearsed before anything takes time."""
-    clock, record = time.monotonic(), blank_record(task, source, processes)
+    clock, used, record = time.monotonic(), cpu_seconds(), blank_record(task, source, processes)
     processes.lead(lambda: rehearse(task.folder, record))
     if processes.leads:
         print(f"{task.name}: {task.folder}", file=sys.stderr)
     outcome = importlib.import_module(kinds()[task.kind].execute).execute(task, source, processes, runtime)
     if not processes.leads:
         return
-    seconds = time.monotonic() - clock if outcome.wall_seconds is None else outcome.wall_seconds
+    session = time.monotonic() - clock
+    seconds = session if outcome.wall_seconds is None else outcome.wall_seconds
     packages = record.environment.packages | outcome.packages
     record = replace(
         record,
@@ -103,10 +107,29 @@ def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes
         environment=replace(record.environment, packages=packages, operators=outcome.operators),
         files={name: sha256(task.folder / name) for name in outcome.files},
         wall_seconds=round(seconds, 1),
-        extra=record.extra | outcome.extra,
+        extra=record.extra | outcome.extra | cost_of(task, processes, cpu_seconds() - used, seconds - session),
     )
     write_record(task.folder, record)
     print(f"{task.name}: {headline(outcome.metrics)} ({seconds:.0f} s)")
+
+
+def cost_of(task: Run, processes: Processes, used: float, before: float) -> dict[str, Any]:
+    """What the plan expected of a run in CPU seconds, and what it took, for its record.
+
+    Nothing where no rate of this machine is kept, on a GPU or with several processes, and where the run was continued:
+    the processes that began it are gone. What was used until now, to load the libraries, is part of both.
+    """
+    machine = read_machine(task.results)
+    found = estimate(task, Assumptions(machine=machine)) if machine else None
+    if not found or not found.cpu_seconds or processes.device.type == "cuda" or processes.world > 1 or before > 5:
+        return {}
+    return {"cost": {"estimated": round(found.cpu_seconds, 1), "cpu_seconds": round(machine.start + used, 1)}}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of those that it started and that have ended."""
+    every = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in every)
 
 
 def blank_record(task: Run, source: ImageSource | DenseSource, processes: Processes) -> Record:

@@ -100,7 +100,7 @@ def test_the_number_of_gpus_changes_days_only():
 
 
 def test_every_kind_of_run_can_be_estimated():
-    assert {run.kind for run in study("--scale", "paper").plan()} == kinds().keys()
+    assert {run.kind for run in study("--scale", "paper", "--weights", "timm").plan()} == kinds().keys()
     assert all(estimate(run, Assumptions()) for run in study(*PAPER).plan())
 
 

@@ -39,10 +39,14 @@ def _run(study: Study, protocol: FineTuning, row: str, seed: int, method: str, t
 
 def _work(run: Run, given: Assumptions) -> Work | None:
     settings = run.settings
-    cost = cost_of(settings["model"], REFERENCE_SIZE)
+    scenes = run.data.scenes
+    measured = given.machine.size_of(settings["model"]) if given.machine and scenes else None
+    size = measured or REFERENCE_SIZE
+    cost = cost_of(settings["model"], size, given)
     if cost is None:
         return None
-    train_images, val_images = DENSE_IMAGES[settings["config"].partition("/")[0]]
+    published = DENSE_IMAGES[settings["config"].partition("/")[0]]
+    train_images, val_images = published if scenes is None else (scenes.dense_train, scenes.dense_val)
     steps = settings["iterations"] or settings["epochs"] * (train_images // settings["batch_size"])
     height, width = settings["image_size"]
     return Work(
@@ -51,5 +55,5 @@ def _work(run: Run, given: Assumptions) -> Work | None:
         evaluated=round(val_images * (1 + settings["multi_scale"] * MULTI_SCALE_PIXELS)),
         precision=settings["precision"],
         disk=(1 + 3) * cost.parameters * FLOAT_BYTES,  # weights; in the state, weights and AdamW's two moments
-        relative_size=height * width / REFERENCE_SIZE**2,
+        relative_size=height * width / size**2,
     )

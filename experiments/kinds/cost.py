@@ -93,7 +93,7 @@ def _mixing(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _work(run: Run, given: Assumptions) -> Work | None:
     settings = run.settings
-    cost = cost_of(settings["model"], settings["image_size"])
+    cost = cost_of(settings["model"], settings["image_size"], given)
     steps = len(settings["methods"]) * settings["rounds"] * settings["steps"]
     return cost and Work(cost.macs, steps * settings["batch"], 0, settings["precision"], disk=0)
 

@@ -21,7 +21,7 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
 
 def _work(run: Run, given: Assumptions) -> Work | None:
     pictures = 3 * 3 * trained_by(run).settings["image_size"] ** 2  # own, partner and mixed, in colour
-    return measurement(run, run.settings["mixes"], disk=run.settings["examples"] * pictures)
+    return measurement(run, run.settings["mixes"], disk=run.settings["examples"] * pictures, given=given)
 
 
 KIND = Kind(LambdaStudy, _plan, _work, position=30, execute="experiments.lambda_study")

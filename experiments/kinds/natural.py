@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.estimate import Assumptions, Work, measurement
+from experiments.estimate import Assumptions, Work, images_of, measurement
 from experiments.kinds import Kind, measured
 from experiments.protocols import STAND_INS, NaturalAdversarial
 from experiments.runs import Run
@@ -44,8 +44,11 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
 
 
 def _work(run: Run, given: Assumptions) -> Work | None:
-    images = NATURAL_IMAGES + OUTLIER_IMAGES + given.val_images
-    return measurement(run, images, disk=8 * images)
+    stand_ins = run.settings["natural"] in STAND_INS.values()
+    # either stand-in is half as many images as there are for validation
+    beside = 0 if stand_ins else NATURAL_IMAGES + OUTLIER_IMAGES
+    images = images_of(run, given)[1] * (2 if stand_ins else 1) + beside
+    return measurement(run, images, disk=8 * images, given=given)
 
 
 KIND = Kind(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from experiments.estimate import Assumptions, Work, measurement
+from experiments.estimate import Assumptions, Work, images_of, measurement
 from experiments.kinds import Kind, measured
 from experiments.protocols import SALIENT, Sweep
 from experiments.rows import rows
@@ -41,8 +41,9 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
 
 def _work(run: Run, given: Assumptions) -> Work | None:
     planned = built(Sweep, run.settings)
-    passes, images = planned.settings, min(given.val_images, planned.images or given.val_images)
-    return measurement(run, passes * images, disk=passes * images // 8)  # right or wrong, and packed
+    passes, (_, val_images) = planned.settings, images_of(run, given)
+    images = min(val_images, planned.images or val_images)
+    return measurement(run, passes * images, disk=passes * images // 8, given=given)  # right or wrong, and packed
 
 
 KIND = Kind(Sweep, _plan, _work, position=10, execute="robustness.occlusion")

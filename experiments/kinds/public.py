@@ -56,8 +56,8 @@ def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterato
 
 
 def _work(run: Run, given: Assumptions) -> Work | None:
-    cost = model_cost(run)
-    return cost and measurement(run, given.val_images, disk=cost.parameters * FLOAT_BYTES)
+    cost = model_cost(run, given)
+    return cost and measurement(run, given.val_images, disk=cost.parameters * FLOAT_BYTES, given=given)
 
 
 KIND = Kind(PublicModel, _plan, _work, position=5, execute="experiments.public_evaluation")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, PASSES, Assumptions, Work, model_cost
+from experiments.estimate import EPOCH_BYTES, FLOAT_BYTES, PASSES, Assumptions, Work, images_of, model_cost
 from experiments.grid import Cell
 from experiments.kinds import Kind
 from experiments.runs import Run
@@ -41,18 +41,19 @@ def _cell(study: Study, row: str, seed: int, cell: Cell) -> Iterator[Run]:
 
 
 def _work(run: Run, given: Assumptions) -> Work | None:
-    cost, settings = model_cost(run), run.settings
+    cost, settings = model_cost(run, given), run.settings
     if cost is None:
         return None
     epochs, batch = settings["epochs"] + settings["cooldown_epochs"], settings["batch_size"]
     average = settings["ema_decay"] is not None
-    images = epochs * (given.train_images // batch) * batch
+    train_images, val_images = images_of(run, given)
+    images = epochs * (train_images // batch) * batch
     # weights, and in the training state weights and AdamW's two moments; each with the moving average where it is kept
     tensors = (1 + average) + (3 + average)
     return Work(
         macs=cost.macs,
         trained=round(images * (1 + methods()[run.method].extra_passes / PASSES)),
-        evaluated=epochs * given.val_images,
+        evaluated=-(-epochs // settings["evaluate_every"]) * val_images,
         precision=settings["precision"],
         disk=tensors * cost.parameters * FLOAT_BYTES + epochs * EPOCH_BYTES,
     )

@@ -117,6 +117,11 @@ class Record:
         return self.extra.get("right", "")
 
     @property
+    def cost(self) -> dict[str, float]:
+        """CPU seconds that were ``estimated``, and ``cpu_seconds`` that it took; empty where nobody estimated."""
+        return self.extra.get("cost", {})
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes of a lambda study's images."""
         return self.extra.get("classes", [])
@@ -241,10 +246,12 @@ _TYPES: dict[str, Callable[[Any], bool]] = {  # by the annotations of the classe
     "dict[str, int]": lambda value: isinstance(value, dict) and all(map(is_count, value.values())),
     "dict[str, Any]": lambda value: isinstance(value, dict),
 }
+_COST = {"estimated", "cpu_seconds"}
 _EXTRAS: dict[str, Callable[[Any], bool]] = {  # keys of single kinds that others read
     "history": lambda value: isinstance(value, list) and all(isinstance(epoch, dict) for epoch in value),
     "made_from": lambda value: isinstance(value, dict) and _texts(value.values()),
     "right": lambda value: isinstance(value, str),
+    "cost": lambda value: isinstance(value, dict) and {*map(type, value.values())} <= {float} and set(value) == _COST,
     "classes": lambda value: isinstance(value, list) and _texts(value),
     "weights": lambda value: isinstance(value, str) or _has_texts(value, "path", "sha256"),
     "inputs": lambda value: (

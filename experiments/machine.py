@@ -1,0 +1,99 @@
+"""How fast this machine trains and evaluates the small models on one core: measured once, kept, read by the plan.
+
+Reading needs the standard library alone; `experiments.measure_rates` measures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.costs import ModelCost
+from transmix.common.files import write_text
+
+NAME = "rates.json"  # in the folder of all results
+FORMAT = 1
+PYTHON = Path(".venv", "bin", "python")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one core does with a model.
+
+    Attributes:
+        cost: the model's size and multiply-accumulates.
+        train: CPU seconds of a training step, an image.
+        evaluate: CPU seconds of a forward pass, an image.
+    """
+
+    cost: ModelCost
+    train: float
+    evaluate: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on this machine.
+
+    Attributes:
+        processor: its name.
+        date: UTC, ISO 8601.
+        start: CPU seconds until a run's libraries are loaded.
+        rates: by model and image size.
+    """
+
+    processor: str
+    date: str
+    start: float
+    rates: dict[tuple[str, int], Rate]
+
+    def size_of(self, model: str) -> int | None:
+        """An image size at which a model was measured."""
+        return next((size for name, size in self.rates if name == model), None)
+
+
+def processor() -> str:
+    """The processor's name where the system says it, else its architecture."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def read_machine(results: Path) -> Machine | None:
+    """What is kept in a folder of results of this very processor; None where nothing is, or nothing readable."""
+    try:
+        content = json.loads((results / NAME).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT or content["processor"] != processor():
+            return None
+        rates = [
+            Rate(ModelCost(**one["cost"]), float(one["train"]), float(one["evaluate"])) for one in content["rates"]
+        ]
+        by_model = {(rate.cost.model, rate.cost.image_size): rate for rate in rates}
+        return Machine(content["processor"], str(content["date"]), float(content["start"]), by_model)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is measured anew
+
+
+def write_machine(results: Path, machine: Machine) -> None:
+    """Keep it, atomically."""
+    content: dict[str, Any] = {"format": FORMAT, "processor": machine.processor, "date": machine.date}
+    content |= {"start": machine.start, "rates": [asdict(rate) for rate in machine.rates.values()]}
+    write_text(results / NAME, json.dumps(content, indent=1) + "\n")
+
+
+def measured_machine(results: Path, wanted: set[tuple[str, int]], options: tuple[str, ...]) -> Machine | None:
+    """The same, measured now where a model's rate is not kept and the environment is there (half a minute)."""
+    machine = read_machine(results)
+    if not wanted - (machine.rates.keys() if machine else set()) or not PYTHON.is_file():
+        return machine
+    print(f"measuring how fast this machine is: half a minute, kept in {results / NAME}", file=sys.stderr)
+    command = [str(PYTHON), "-m", "experiments", "rates", *options]
+    subprocess.run(command, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return read_machine(results)

@@ -1,0 +1,102 @@
+"""Estimates for small models: from a rate measured on this machine, kept, and held against what runs took."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from made_up import edit, make_study, write_study
+
+from experiments.__main__ import main
+from experiments.costs import ModelCost
+from experiments.estimate import Assumptions, estimate, unmeasured
+from experiments.machine import NAME, Machine, Rate, processor, read_machine, write_machine
+from experiments.plan import plan_lines
+from experiments.records import read_record
+from reports.records.collect import collect
+from reports.tables import tables
+
+MODEL = "deit_micro_tiny_patch8_64"
+
+
+def machine(train: float = 0.003, evaluate: float = 0.001, start: float = 5.0) -> Machine:
+    rate = Rate(ModelCost(MODEL, 64, 300_000, 15_000_000, 0), train, evaluate)
+    return Machine(processor(), "2026-01-02T03:04:05+00:00", start, {(MODEL, 64): rate})
+
+
+def test_a_training_is_its_images_times_the_machines_rate(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke")
+    run = study.find("table1.deit_t.transmix.seed0")
+    assert unmeasured(study.plan()) == {(MODEL, 64)}
+    assert estimate(run, Assumptions()) is None
+    found = estimate(run, Assumptions(machine=machine()))
+    assert found.cpu_seconds == pytest.approx(5 + 2 * 64 * 0.003 + 2 * 32 * 0.001)  # 2 epochs of 64 and 32 images
+    assert found.gpu_hours == 0
+    every = [estimate(run, Assumptions(machine=machine())) for run in study.plan()]
+    assert all(one is not None and one.cpu_seconds >= 5 for one in every)
+
+
+def test_the_papers_models_are_estimated_as_before(tmp_path):
+    run = make_study(tmp_path, "--scale", "paper").plan()[0]
+    assert estimate(run, Assumptions(machine=machine())) == estimate(run, Assumptions())
+
+
+def test_the_plan_gives_cpu_minutes_and_says_what_they_rest_on(tmp_path):
+    study = make_study(tmp_path, "--scale", "smoke")
+    lines = list(plan_lines(study, Assumptions(machine=machine(train=0.6))))
+    line = next(line for line in lines if "table1.deit_t.transmix.seed0" in line)
+    assert float(line.split()[2]) == pytest.approx((5 + 128 * 0.6 + 64 * 0.001) / 60, abs=0.05)
+    text = " ".join(lines)
+    assert "CPU-min" in lines[0]
+    assert "measured 2026-01-02 and kept in rates.json" in text
+    assert "GPU" not in text
+
+
+def test_a_rate_is_kept_and_one_of_another_machine_is_not_taken(tmp_path):
+    write_machine(tmp_path, machine())
+    assert read_machine(tmp_path) == machine()
+    text = (tmp_path / NAME).read_text()
+    (tmp_path / NAME).write_text(text.replace(processor(), "another processor"))
+    assert read_machine(tmp_path) is None
+    (tmp_path / NAME).write_text(text[:-20])
+    assert read_machine(tmp_path) is None
+    assert read_machine(tmp_path / "nowhere") is None
+
+
+def run_main(monkeypatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiments", *words])
+    main()
+
+
+def test_a_rate_is_measured_and_a_run_held_against_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.measure_rates.SECONDS", 0.05)
+    study = make_study(tmp_path, "--scale", "smoke")
+    run_main(monkeypatch, "rates", *study.options)
+    kept = read_machine(tmp_path)
+    assert kept.rates.keys() == {(MODEL, 64)}
+    rate = kept.rates[MODEL, 64]
+    assert rate.train > rate.evaluate > 0
+    run_main(monkeypatch, "run", "table1.deit_t.baseline.seed0", *study.options, "--device", "cpu")
+    run = study.find("table1.deit_t.baseline.seed0")
+    cost = read_record(run.folder).cost
+    assert cost["estimated"] == round(estimate(run, Assumptions(machine=kept)).cpu_seconds, 1)
+    assert cost["cpu_seconds"] > kept.start
+    line = tables()["estimates"].build(collect(study)).rows[-1]
+    assert line["runs"].text == "1 run"
+
+
+def test_the_page_says_how_far_off_estimates_were(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    (note,) = tables()["estimates"].build(collect(study)).notes
+    assert "make plan, before the runs" in note
+    first, second = (study.find(f"table1.deit_t.transmix.seed{seed}") for seed in (0, 1))
+    edit(first.folder, lambda content: content.update(cost={"estimated": 60.0, "cpu_seconds": 90.0}))
+    edit(second.folder, lambda content: content.update(cost={"estimated": 60.0, "cpu_seconds": 30.0}))
+    table = tables()["estimates"].build(collect(study))
+    line, every = ({key: cell.text for key, cell in row.items()} for row in table.rows)
+    assert line == every | {"table": "Table 1"}
+    assert (line["estimated"], line["took"], line["ratio"]) == ("2.0", "2.0", "1.00 (0.50 to 1.50)")
+    assert len(tables()["estimates"].numbers(collect(study))) == 2
+    edit(first.folder, lambda content: content.update(cost={"estimated": "an hour"}))
+    assert any("unexpected value of cost" in problem for problem in collect(study).problems)
