@@ -82,6 +82,10 @@ ifeq ($(PLAN),)
 $(error there is nothing to make, see the line above)
 endif
 include $(PLAN)
+# one machine's runs are forked from a process that has loaded the libraries: experiments/shared.py
+ifeq ($(LAUNCH),$(PY))
+export MAKE_PID := $(shell echo $$PPID)
+endif
 
 report: $(RECORDS_report)
 	$(PY) -m reports $(STUDY)

@@ -18,6 +18,7 @@ from experiments.makefile import write_plan
 from experiments.plan import plan_lines
 from experiments.rows import rows
 from experiments.scales import SCALES
+from experiments.shared import OWNER, run_forked
 from experiments.study import Study, add_study_options, study_from
 from transmix.common.errors import exit_on_user_error, unknown_name
 from transmix.common.files import write_text
@@ -88,6 +89,8 @@ def main() -> None:
         return print(write_plan(study))
     if args.command == "data":
         return write_data(study)
+    if OWNER in os.environ:
+        return run_forked(study.find(args.name).kind)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

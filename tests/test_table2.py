@@ -216,7 +216,7 @@ def test_runs_on_different_data_are_not_compared(tmp_path):
 
 
 def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2", "--set", "epochs=4", "--set", "lr=1e-3")
+    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2", "--set", "epochs=4", "--set", "resident=false")
     for method in ("baseline", "transmix"):
         write_train(study.find(f"table1.deit_t.{method}.seed0"), 50.0)
     table = table2.build(collect(study))
@@ -225,7 +225,7 @@ def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
     assert rows["CutMix"]["top1"] == rows["CutMix"]["difference"] == "not run"
     assert rows["Oracle"]["top1"] == "not in this study"
     assert rows["Oracle"]["labels"] == ""
-    remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 lr=1e-3'"
+    remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 resident=false'"
     assert f"No mixing, CutMix: not run; {remedy} runs what is missing." in table.notes
     assert any(note.startswith("Oracle: not in this study: label_rule=oracle needs") for note in table.notes)
     assert table.notes[-2].startswith("METHODS=NAME,... on make’s command line trains by other methods, too: oracle, ")
