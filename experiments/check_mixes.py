@@ -45,7 +45,8 @@ def check(scale: str, row: str, method: str) -> str:
         UserError: says what is not as expected.
     """
     began = time.monotonic()
-    settings = methods()[method].settings | ({"teacher": OWN_BASELINE} if "teacher" in methods()[method].reads else {})
+    settings = methods()[method].settings | SCALES[scale].mixing.get(method, {})
+    settings |= {"teacher": OWN_BASELINE} if "teacher" in methods()[method].reads else {}
     settings |= {"drop_path": 0.0, "precision": "fp32", "batch_size": BATCH, "micro_batch": None}
     recipe = override(SCALES[scale].recipe(row, "baseline"), **settings)
     classes, size = SCALES[scale].photographs.classes, recipe.image_size

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.desk import DESK_GRID, DESK_TRAINING
 from experiments.fine_tuning import PAPER
 from experiments.grid import Grid
-from experiments.photographs import CIFAR_100, IMAGENET_1K, IMAGENET_100, Photographs, cifar100, in100, training
+from experiments.photographs import (
+    CIFAR_100,
+    CIFAR_100_MIXING,
+    IMAGENET_1K,
+    IMAGENET_100,
+    Photographs,
+    cifar100,
+    in100,
+    training,
+)
 from experiments.protocols import OCCLUSION, FineTuning, LambdaStudy, Sweep
 from experiments.rows import rows, table1
 from transmix.data.scenes import ScenesSpec
@@ -61,6 +70,7 @@ class Scale:
         purpose: one line for the report's banner.
         scenes: the embedded data set; None where the user brings the real one.
         photographs: what that is; None where there are scenes.
+        mixing: settings of single methods at this scale, by method.
         rows: rows of Table 1 that are run by default.
         mix_methods: methods that are run by default beside the pair of Table 1.
         tables: what ``make report`` runs.
@@ -89,6 +99,7 @@ class Scale:
     fine_tuning: tuple[FineTuning, ...]
     grid: Grid | None = None
     photographs: Photographs | None = None
+    mixing: dict[str, dict[str, Any]] = field(default_factory=dict)
     mixed_row: str = TABLE2_ROW
     cost_rounds: int = 5
 
@@ -104,7 +115,8 @@ class Scale:
     def recipe(self, row: str, method: str) -> Recipe:
         """How a row is trained by a method at this scale."""
         stand_in = {"model": rows()[row].models[self.models]} if self.models else {}
-        return replace(rows()[row].recipe(), **(self.training | stand_in | methods()[method].settings))
+        own = methods()[method].settings | self.mixing.get(method, {})
+        return replace(rows()[row].recipe(), **(self.training | stand_in | own))
 
 
 # Short runs on small images: mild augmentation and mixing in part of the batches, no moving average (it would not
@@ -263,6 +275,7 @@ SCALES = {
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=(),
             photographs=CIFAR_100,
+            mixing=CIFAR_100_MIXING,
             mixed_row="deit_s",
         ),
         Scale(

@@ -225,6 +225,8 @@ class Study:
         settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
         if "teacher" in methods()[method].reads or settings.get("attention_of") == "teacher":
             settings.setdefault("teacher", OWN_BASELINE)
+        usual = self.scale.mixing.get(method, {})
+        settings = usual | settings | {"mix_options": usual.get("mix_options", {}) | settings.get("mix_options", {})}
         return override(self.scale.recipe(row, "baseline"), **settings)
 
     def run(

@@ -103,6 +103,17 @@ def test_cifar100_trains_every_rival_by_the_benchmarks_recipe(tmp_path):
     assert not [run for run in given.plan() if run.table in ("table3", "table4", "table5")]
 
 
+def test_methods_are_mixed_as_the_benchmark_does_unless_one_says_otherwise(tmp_path):
+    usual = study(tmp_path, "--scale", "cifar100")
+    names = ("baseline", "cutmix", "attentivemix", "puzzlemix", "saliencymix", "fmix")
+    alphas = {name: usual.recipe("deit_s", name).cutmix_alpha for name in names}
+    assert alphas == dict(zip(names, (1.0, 2.0, 2.0, 2.0, 0.2, 1.0), strict=True))
+    assert usual.recipe("deit_s", "resizemix").mix_options == {"variant": "openmixup", "interpolation": "bilinear"}
+    chosen = study(tmp_path, "--scale", "cifar100", "--set", "cutmix_alpha=.5", "--set", "mix_options.variant=official")
+    assert chosen.recipe("deit_s", "cutmix").cutmix_alpha == 0.5
+    assert chosen.recipe("deit_s", "resizemix").mix_options == {"interpolation": "bilinear"}
+
+
 def test_another_set_is_named_before_work_starts(tmp_path):
     for name in ("torch/cifar10:", ""):
         given = study(tmp_path, "--scale", "cifar100", "--imagenet", f"{name}{tmp_path}")
