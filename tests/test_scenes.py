@@ -270,16 +270,16 @@ def test_dense_views_use_at_most_150_classes() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"classes": 0}, "classes=0 must be an integer, 1 to 1000"),
+        ({"classes": 0}, "classes=0: must be from 1 to 1,000"),
         ({"classes": 1001}, "classes=1001"),
-        ({"size": 16}, "size=16 must be an integer, 32 to 256"),
+        ({"size": 16}, "size=16: must be from 32 to 256"),
         ({"seed": -1}, "seed=-1"),
         ({"dense_val": 2.5}, "dense_val=2.5"),
         ({"val": True}, "val=True"),
-        ({"classes": 50, "val": 49}, "val=49 must be at least classes=50"),
-        ({"min_share": 0.0}, "min_share=0.0 must be a number, 0.01 to 0.6"),
+        ({"classes": 50, "val": 49}, "val=49: must be at least classes=50"),
+        ({"min_share": 0.0}, "min_share=0: must be from 0.01 to 0.6"),
         ({"max_share": float("nan")}, "max_share=nan"),
-        ({"min_share": 0.5, "max_share": 0.4}, "min_share=0.5 is above max_share=0.4: lower it"),
+        ({"min_share": 0.5, "max_share": 0.4}, "min_share=0.5: must not be above max_share=0.4"),
     ],
 )
 def test_bad_settings(settings: dict[str, int], message: str) -> None:
@@ -335,7 +335,7 @@ def test_missing_and_damaged_folders(copy: Path, tmp_path: Path) -> None:
 
 def test_command_line_reports_bad_input_in_one_line(tmp_path: Path) -> None:
     for arguments, message in (
-        (["--classes=2000"], "error: scenes setting classes=2000"),
+        (["--classes=2000"], "error: classes=2000: must be from 1 to 1,000"),
         (["--processes=0"], "error: processes=0 must be at least 1"),
     ):
         done = subprocess.run(

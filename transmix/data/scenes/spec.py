@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from transmix.common.errors import UserError
+from transmix.common.ranges import check, number
 
 GENERATOR = 2
 """Version of the renderer; it goes up whenever the same spec would give other images."""
@@ -23,18 +24,9 @@ MAX_DENSE_CLASSES = 150
 ADE_SPLITS = {"train": "training", "val": "validation"}
 COCO_SPLITS = {"train": "train2017", "val": "val2017"}
 
-_LIMITS = {
-    "classes": (1, 1000),
-    "seed": (0, 2**63 - 1),
-    "size": (32, 256),
-    "train": (1, 10_000_000),
-    "val": (1, 10_000_000),
-    "dense_size": (32, 256),
-    "dense_train": (1, 10_000_000),
-    "dense_val": (1, 10_000_000),
-    "min_share": (0.01, 0.60),
-    "max_share": (0.01, 0.60),
-}
+IMAGES = 10_000_000  # at most, of a split
+SIDES = {"least": 32, "most": 256}  # pixels
+SHARES = {"least": 0.01, "most": 0.60}
 _ADDED = ("min_share", "max_share")  # after data sets were published: at their defaults they do not change a key
 
 
@@ -48,30 +40,25 @@ class ScenesSpec:
     Raises `UserError` for a value out of range.
     """
 
-    classes: int = 10
-    seed: int = 0
-    size: int = 64
-    train: int = 4000
-    val: int = 1000
-    dense_size: int = 128
-    dense_train: int = 160
-    dense_val: int = 40
-    min_share: float = 0.12
-    max_share: float = 0.54
+    classes: int = number(10, least=1, most=1000)
+    seed: int = number(0, least=0, below=2**63)
+    size: int = number(64, **SIDES)
+    train: int = number(4000, least=1, most=IMAGES)
+    val: int = number(1000, least=1, most=IMAGES)
+    dense_size: int = number(128, **SIDES)
+    dense_train: int = number(160, least=1, most=IMAGES)
+    dense_val: int = number(40, least=1, most=IMAGES)
+    min_share: float = number(0.12, **SHARES)
+    max_share: float = number(0.54, **SHARES)
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value, kind = getattr(self, name), type(low)
-            if type(value) is not kind or not low <= value <= high:
-                what = "an integer" if kind is int else "a number"
-                raise UserError(f"scenes setting {name}={value!r} must be {what}, {low} to {high}")
+        check(self)
         if self.min_share > self.max_share:
-            raise UserError(f"scenes setting min_share={self.min_share} is above max_share={self.max_share}: lower it")
+            raise UserError(f"min_share={self.min_share}: must not be above max_share={self.max_share}")
         for name in ("train", "val"):
             if getattr(self, name) < self.classes:
                 raise UserError(
-                    f"scenes setting {name}={getattr(self, name)} must be at least classes={self.classes}: "
-                    "no class folder may stay empty"
+                    f"{name}={getattr(self, name)}: must be at least classes={self.classes}, or a folder stays empty"
                 )
 
     @property
@@ -165,7 +152,7 @@ def read_manifest(out: str | Path) -> Manifest:
 def require_same_spec(out: str | Path, generator: int, found: ScenesSpec, asked: ScenesSpec) -> None:
     """Raise `UserError`, naming every setting that differs, unless `out` was written for the spec `asked`."""
     pairs = [("generator", generator, GENERATOR)]
-    pairs += [(name, getattr(found, name), getattr(asked, name)) for name in _LIMITS]
+    pairs += [(name, getattr(found, name), getattr(asked, name)) for name in dataclasses.asdict(asked)]
     different = [f"{name} is {there}, not {wanted}" for name, there, wanted in pairs if there != wanted]
     if different:
         raise UserError(f"data folder {out} holds other scenes ({', '.join(different)}): choose another folder")
