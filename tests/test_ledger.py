@@ -143,7 +143,8 @@ def test_a_report_shows_the_ledger_and_what_its_own_runs_used(tmp_path):
             assert entry.title in texts[name]
         assert "This report’s runs" in texts[name]
         assert "switch_prob=0.3" in texts[name].split("Where the sources disagree")[-1]
-    assert texts["index.html"].split('<section id="records">')[0].count("<details>") == len(ENTRIES)
+    section = texts["index.html"].split('<section id="ledger">')[1].split('<section id="records">')[0]
+    assert section.count("<details>") == len(ENTRIES)
     assert '- `SET="switch_prob=0.8"`: as the DeiT-S file says (DeiT-T, DeiT-S)\n' in texts["report.md"]
 
 
