@@ -11,6 +11,7 @@ define newline
 endef
 $(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(findstring $(newline),$(value $(name))),$(error $(name) has a line break in it)))
 $(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))))
+$(if $(word 2,$(PLUGINS))$(findstring \,$(PLUGINS)),$(error PLUGINS=$(PLUGINS): make finds no tables in a folder with a space or a backslash in its name: rename it))
 
 SCALE ?= tiny
 PYTHON ?= python3

@@ -5,7 +5,6 @@ What follows CONFIG goes to mmseg's or mmdet's ``tools/train.py`` or ``tools/tes
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import sys
 from importlib.util import find_spec
@@ -15,11 +14,12 @@ from downstream.openmmlab import load_config, prepare
 from downstream.rows import row_config
 from transmix.common.errors import exit_on_user_error
 from transmix.common.files import write_text
+from transmix.common.options import Parser
 
 
 def main() -> None:
     """Write the configuration out whole, and run the tool on that file."""
-    parser = argparse.ArgumentParser(prog="python -m downstream", description=__doc__)
+    parser = Parser(prog="python -m downstream", description=__doc__)
     parser.add_argument("tool", choices=("train", "test"))
     parser.add_argument("config", help="e.g. ade20k/upernet_deit, or a file")
     parser.add_argument("--row", help="a row of Table 1 whose model takes the place of the configuration's")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from experiments.shared import OWNER, run_forked
 from experiments.study import Study, add_study_options, study_from
 from transmix.common.errors import exit_on_user_error, unknown_name
 from transmix.common.files import write_text
-from transmix.common.options import within
+from transmix.common.options import Parser, within
 from transmix.common.ranges import Range
 from transmix.common.stopping import stop_when_asked
 from transmix.methods import methods
@@ -30,7 +29,7 @@ from transmix.methods import methods
 
 def main() -> None:
     """Parse the command line and act."""
-    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser = Parser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="rows and scales")
     commands.add_parser("options", help="write make's variables, after the options of a study have changed")

@@ -15,6 +15,7 @@ from reports.formats.render import print_table, warn
 from reports.records.collect import collect
 from reports.tables import tables
 from transmix.common.errors import exit_on_user_error, unknown_name
+from transmix.common.options import Parser
 
 ACTS = {  # the module of each command but ``page``; its function has the command's name
     "show": "reports.records.show",
@@ -43,7 +44,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports",
         description=(__doc__ or "").replace("``", ""),
         formatter_class=argparse.RawTextHelpFormatter,

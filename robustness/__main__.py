@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.protocols import CURVES, PROTOCOLS, SALIENT, SWEEPS, Sweep
 from transmix.common.errors import UserError, exit_on_user_error, unknown_name
-from transmix.common.options import LARGEST, within
+from transmix.common.options import LARGEST, Parser, within
 from transmix.common.ranges import Range
 from transmix.recipe import PRECISIONS
 
@@ -57,7 +57,7 @@ def sweep_of(args: argparse.Namespace) -> Sweep:
 def parser() -> argparse.ArgumentParser:
     """All options; what a sweep does by default is what `Sweep` says."""
     default = Sweep()
-    parser = argparse.ArgumentParser(prog="python -m robustness", description=__doc__)
+    parser = Parser(prog="python -m robustness", description=__doc__)
     parser.add_argument("model", nargs="+", metavar="MODEL", help="timm model, or one of this suite")
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE", help="one a model")
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="class folders, or a folder with val/")

@@ -11,6 +11,7 @@ from typing import Any
 from timm.data import ImageNetInfo
 
 from transmix.common.errors import UserError
+from transmix.data.sources.folders import check_images
 from transmix.data.sources.listing import class_images
 from transmix.data.sources.source import digest
 
@@ -29,6 +30,11 @@ def listed(folder: Path) -> dict[str, list[str]]:
 def class_names(folder: Path) -> tuple[str, ...]:
     """The class folders in `folder`, in the order of the labels that timm gives them; errors as `listed`."""
     return tuple(listed(folder))
+
+
+def check_folder(folder: Path) -> None:
+    """Look at the header of every image before any is measured; `UserError` as `listed`, or names the first bad one."""
+    check_images(folder, listed(folder), None, "")
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from experiments.run import default_workers, environment, now
 from experiments.trained import TrainedModel
 from robustness import natural
 from robustness.answers import Answers
-from robustness.classes import class_names, classes_of, describe_folder, positions
+from robustness.classes import check_folder, class_names, classes_of, describe_folder, positions
 from robustness.models import load_dino, load_trained_model
 from robustness.patches import Grid
 from robustness.saliency import check_attention, find_saliency, foreground_from
@@ -66,6 +66,8 @@ class Command:
             load_trained_model(name, weights, args.precision, args.batch_size)
             for name, weights in zip(args.model, args.weights, strict=True)
         ]
+        natural = (args.imagenet_a, args.imagenet_o) if args.sweep == "natural" else ()
+        processes.lead(lambda: [check_folder(folder) for folder in (self.folder, *natural)])
         self.classes = [classes_of(trained.model.num_classes, self.folder, args.own_classes) for trained in self.models]
         self.environment, self.started, self._clock = environment(processes), now(), time.monotonic()
 

@@ -18,7 +18,7 @@ from experiments.kinds.natural import SCORES
 from experiments.run import Outcome
 from experiments.runs import Run
 from experiments.trained import TrainedModel, load_trained
-from robustness.classes import check_imagenet_a, class_names, describe_folder, imagenet_classes, positions
+from robustness.classes import check_folder, check_imagenet_a, class_names, describe_folder, imagenet_classes, positions
 from robustness.metrics import BIN, aupr, aurra, rms_calibration_error
 from robustness.sweep import batches, for_device
 from transmix.common.errors import UserError
@@ -52,7 +52,7 @@ def execute(run: Run, source: ImageSource, processes: Processes, runtime: Runtim
             raise UserError(f"there is no embedded {run.settings[name]}: give {variable}=/path (--{option} PATH)")
         if run.settings[name] in STAND_INS and processes.leads:
             write_stand_in(run.data.scenes, run.data.folder, run.settings[name])
-    processes.wait()
+    processes.lead(lambda: [check_folder(folder) for folder in run.inputs.values()])
     trained = load_trained(run.needs[0])
     natural, outliers, familiar = measure(
         trained,

@@ -201,7 +201,7 @@ def test_a_data_folder_half_written_is_finished(done, tmp_path, monkeypatch, cap
         broken.setattr(write, "_finish", die)
         status, error = run(monkeypatch, capsys, "data", *options(folders))
     assert status == 2
-    assert "cannot write data folder" in error
+    assert "cannot write" in error
     assert "no space left on device" in error
     assert run(monkeypatch, capsys, "data", *options(folders))[0] == 0
     finished, whole = (study(*options(f)).plan()[0].data.folder for f in (folders, done))

@@ -101,3 +101,39 @@ def test_one_record_is_a_target(tmp_path):
     run = study("--scale", "smoke", "--results", str(tmp_path)).plan()[0]
     out = make("-n", str(run.folder / "record.json"), "SCALE=smoke", f"RESULTS={tmp_path}")
     assert out.stdout.count(" run ") == 1
+
+
+STRANGE = ["a b", "q'uote", 'd"quote', "dollar$x", "hash#tag", "per%cent", "co:lon", "Ünïcode", "semi;colon", "$(id)"]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_checkout_may_lie_anywhere(tmp_path, name):
+    checkout = tmp_path / name
+    (checkout / "reports").mkdir(parents=True)
+    for part in ("Makefile", "experiments", "transmix", "reports/tables"):
+        (checkout / part).symlink_to(ROOT / part)
+    done = subprocess.run(["make", "plan", "SCALE=smoke"], cwd=checkout, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "runs done at scale smoke" in done.stdout
+
+
+@pytest.mark.parametrize("name", [*STRANGE, "back\\slash", "nowhere"])
+def test_plugins_lie_anywhere_or_are_refused_in_a_line(tmp_path, name):
+    for room, text in (
+        ("methods", "from transmix.methods import Method\nMETHOD = Method('Mine', {})\n"),
+        ("tables", ""),
+    ):
+        if name != "nowhere":
+            (tmp_path / name / room).mkdir(parents=True)
+            (tmp_path / name / room / "mine.py").write_text(f'"""My own."""\n{text}')
+    asked = ["make", "plan", "SCALE=smoke", "METHODS=mine", f"PLUGINS={tmp_path / name}"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    if name in ("a b", "co:lon", "back\\slash", "nowhere"):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "PLUGINS" in done.stderr.splitlines()[0]
+        assert len(done.stderr.splitlines()) <= 2  # make's own beside ours
+        return
+    assert done.returncode == 0
+    assert "table2.deit_t.mine" in done.stdout
+    known = subprocess.run(["make", "help", asked[-1]], cwd=ROOT, capture_output=True, text=True)
+    assert "My own" in known.stdout

@@ -200,7 +200,7 @@ def broken(root: Path, spoil: str) -> Path:
         ({"model": "deit_mikro"}, "unknown model 'deit_mikro': did you mean"),
         ({"--data": "nowhere"}, "no such data folder: nowhere"),
         ({"--data": "empty"}, "class1 holds no images"),
-        ({"--data": "unreadable"}, "0.png cannot be read as an image"),
+        ({"--data": "unreadable"}, "class1/0.png holds no image of the kind that its name says"),
         ({"--data": "stray"}, "stray.png lies beside the class folders: move it into one or remove it"),
         ({"--data": "fewer"}, "fewer has 2 class folders and the model 3 classes"),
         ({"--sweep": "oclusion"}, "unknown sweep 'oclusion': did you mean 'occlusion'?"),

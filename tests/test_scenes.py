@@ -316,7 +316,7 @@ def test_folder_with_other_things(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not empty and holds no scenes"):
         write_scenes(SPEC, tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
-    with pytest.raises(UserError, match="cannot write data folder"):
+    with pytest.raises(UserError, match="cannot write"):
         write_scenes(SPEC, tmp_path / "thesis.tex" / "below", progress=False)
 
 

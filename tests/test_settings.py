@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiments.__main__ import main
 from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
@@ -123,63 +126,96 @@ def test_other_protocols_out_of_range():
             dataclasses.replace(TUNING, **change)
 
 
-def values(rng: random.Random, field: dataclasses.Field) -> object:
+ENDS = [0, 1, -1, 2, 0.5, 1e-9, 1e9, -1e9, 10**30, 10**400, math.nan, math.inf, -math.inf, True, "", "nope", None]
+
+
+def values(field: dataclasses.Field) -> st.SearchStrategy[object]:
     """Something for a field: of its type or not, in its range or at the ends of it or far away."""
-    ends = [0, 1, -1, 2, 0.5, 1e-9, 1e9, -1e9, 10**30, math.nan, math.inf, -math.inf, True, "", "nope", None]
+    found = st.sampled_from(ENDS)
     if "range" in field.metadata:
         allowed = field.metadata["range"]
-        ends += [allowed.low, allowed.high, allowed.low - 1, rng.uniform(allowed.low, allowed.high or 10)]
-        ends.append(rng.randint(math.ceil(allowed.low), int(allowed.high or 10)))
-    names = list(field.metadata.get("names", ()))
-    value = rng.choice(ends + 3 * names)
-    shape = str(field.type)
-    if shape.startswith("tuple[tuple") and rng.random() < 0.8:
-        return tuple((value, rng.choice(ends)) for _ in range(rng.randint(0, 3)))
-    return tuple([value] * rng.randint(0, 3)) if shape.startswith("tuple") and rng.random() < 0.8 else value
+        high = 10 if allowed.high is None else allowed.high
+        found |= st.sampled_from([allowed.low, allowed.high, allowed.low - 1]) | st.floats(allowed.low, high)
+        found |= st.integers(math.ceil(allowed.low), math.floor(high))
+    if names := list(field.metadata.get("names", ())):
+        found |= st.sampled_from(names)
+    if not str(field.type).startswith("tuple"):
+        return found
+    several = st.lists(found, max_size=3).map(tuple)
+    return found | several | st.lists(several, max_size=3).map(tuple)
+
+
+def changes(usual: object) -> st.SearchStrategy[dict[str, object]]:
+    """One or two settings of a dataclass, with any values."""
+    fields = {field.name: values(field) for field in dataclasses.fields(usual)}
+    chosen = st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=2, unique=True)
+    return chosen.flatmap(lambda names: st.fixed_dictionaries({name: fields[name] for name in names}))
 
 
 @pytest.mark.parametrize("usual", KINDS, ids=lambda usual: type(usual).__name__)
 def test_any_values_are_accepted_within_the_ranges_or_refused_in_a_line(usual):
-    rng, accepted = random.Random(type(usual).__name__), 0
-    said: list[str] = []
-    fields = dataclasses.fields(usual)
-    for _ in range(3000):
-        change = {field.name: values(rng, field) for field in rng.sample(fields, rng.randint(1, min(2, len(fields))))}
-        try:
-            made = dataclasses.replace(usual, **change)
-        except UserError as error:
-            said.append(str(error))
-            continue
-        accepted += 1
-        for field in fields:
-            stack = [getattr(made, field.name)]
-            while stack:
-                value = stack.pop()
-                stack += value if isinstance(value, tuple) else ()
-                if isinstance(value, float):
-                    assert math.isfinite(value), (field.name, value)
-                if type(value) in (int, float) and "range" in field.metadata:
-                    assert value in field.metadata["range"]
-                if "names" in field.metadata and isinstance(value, str):
-                    assert value in field.metadata["names"]
-    assert accepted > 20
-    assert all("\n" not in line and len(line) < 300 for line in said)
-    assert len(said) > 1000
+    refused: list[bool] = []
+
+    @settings(max_examples=500, deadline=None, derandomize=True)
+    @given(changes(usual))
+    def check_one(change):
+        made = refused_in_a_line(lambda: dataclasses.replace(usual, **change))
+        refused.append(made is None)
+        for field in dataclasses.fields(usual) if made else ():
+            check_within(field, getattr(made, field.name))
+
+    check_one()
+    assert refused.count(False) > 2
+    assert refused.count(True) > 20
 
 
-def test_any_text_of_a_setting_is_taken_or_refused_in_a_line():
-    rng = random.Random(0)
-    pieces = [*"019-.ex,=m\x00\n '\"", "nan", "inf", "none", "true", "rand", "$(id)"]
-    said: list[str] = []
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    for _ in range(4000):
-        written = "".join(rng.choice(pieces) for _ in range(rng.randint(0, 4)))
-        try:
-            override(SMOKE, **parse_settings([f"{rng.choice(names)}={written}"]))
-        except UserError as error:
-            said.append(str(error))
-    assert all("\n" not in line and len(line) < 250 for line in said)
-    assert len(said) > 1000
+def check_within(field: dataclasses.Field, value: object) -> None:
+    if isinstance(value, tuple):
+        for one in value:
+            check_within(field, one)
+    if isinstance(value, float):
+        assert math.isfinite(value), (field.name, value)
+    if type(value) in (int, float) and "range" in field.metadata:
+        assert value in field.metadata["range"]
+    if "names" in field.metadata and isinstance(value, str):
+        assert value in field.metadata["names"]
+
+
+WRITTEN = st.lists(
+    st.sampled_from([*"019-.ex,=m\x00\n '\"", "nan", "inf", "none", "true", "rand", "$(id)", "9" * 5000]), max_size=4
+).map("".join)
+NAMES = [field.name for field in dataclasses.fields(Recipe)]
+OWN = {name: method for name, method in methods().items() if method.options}
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(st.sampled_from(NAMES), WRITTEN | st.text(max_size=5))
+def test_any_text_of_a_setting_is_taken_or_refused_in_a_line(name, written):
+    refused_in_a_line(lambda: override(SMOKE, **parse_settings([f"{name}={written}"])))
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_text_of_a_methods_option_is_taken_or_refused_in_a_line(data):
+    name = data.draw(st.sampled_from(sorted(OWN)))
+    option = data.draw(st.sampled_from(sorted(OWN[name].options)))
+    written = data.draw(WRITTEN | st.floats(-20, 100).map(str) | st.integers(-20, 100).map(str))
+    pairs = parse_settings([f"mixer={name}", "teacher=t", f"mix_options.{option}={written}"])
+    made = refused_in_a_line(lambda: override(SMOKE, **pairs))
+    allowed = OWN[name].ranges.get(option)
+    if made is not None and allowed is not None and made.options[option] is not None:
+        assert made.options[option] in allowed
+
+
+def refused_in_a_line(make: Callable[[], object]) -> Any:
+    said = ""
+    try:
+        made = make()
+    except UserError as error:
+        made, said = None, str(error)
+    assert "\n" not in said
+    assert len(said) < 250
+    return made
 
 
 @pytest.mark.parametrize("name", INTERPOLATIONS)

@@ -79,9 +79,16 @@ def test_attention_of_all_blocks_equals_the_explicit_softmax():
         torch.testing.assert_close(one, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["deit_micro_tiny_patch8_64", "pvt_micro_tiny_patch2_64"])
-def test_its_class_rows_are_the_class_attention(name):
-    model = create_model(name, num_classes=7)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("deit_micro_tiny_patch8_64", {}),
+        ("pvt_micro_tiny_patch2_64", {}),
+        ("deit_micro_tiny_patch8_64", {"qk_norm": 1}),
+    ],
+)
+def test_its_class_rows_are_the_class_attention(name, options):
+    model = create_model(name, num_classes=7, **options)
     blocks, rows = BlockAttention(model), [ClassAttention(model, block=block) for block in (0, 1)]
     model(step(model, 64).images)
     for attention, row in zip(blocks.take(), rows, strict=False):
@@ -104,7 +111,7 @@ def test_tokens_are_what_the_head_sees(name):
     logits = model.train()(images)
     tokens = reader.take()
     torch.testing.assert_close(model.head(tokens[:, 0]), logits)
-    tokens.sum().backward()
+    (tokens * torch.arange(tokens.shape[2])).sum().backward()  # a norm's plain sum has no gradient but rounding
     assert model.cls_token.grad.abs().sum() > 0
 
 

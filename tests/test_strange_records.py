@@ -19,13 +19,13 @@ from reports.__main__ import main
 from reports.compare.own import collect_own
 from reports.figures.examples import find_examples
 from reports.formats.render import markdown_code, markdown_text
-from reports.formats.text import printable, printable_lines
 from reports.page.report import build, report_folder, write
 from reports.records.answers import natural, read_answers
 from reports.records.collect import collect, read
 from reports.records.found import read_found
 from tests.made_up import edit, make_study, put, write_study
 from transmix.common.errors import CommandEnd
+from transmix.common.text import printable, printable_lines
 
 ROOT = Path(__file__).parent.parent
 STRANGE = ["x", True, None, [], {}, -1, 10**18, 0.5, [["a"]], {"a": {}}]

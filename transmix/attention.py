@@ -231,7 +231,7 @@ class BlockAttention(Reader):
     def __init__(self, model: nn.Module, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
         family, modules = _family(model)
-        if family.name not in SELF_ATTENTION or None in modules or any(map(_norms, modules)):
+        if family.name not in SELF_ATTENTION or None in modules:
             raise UserError(
                 f"{type(model).__name__} has no self-attention of patches to read in its blocks with a class token; "
                 f"families that have: {', '.join(SELF_ATTENTION)}"
@@ -248,10 +248,15 @@ class BlockAttention(Reader):
         tokens = inputs[0].detach()
         with torch.no_grad(), _without_autocast(tokens):
             tokens, (weight_q, bias_q, weight_k) = tokens.float(), self._query_key(module)
-            query = nn.functional.linear(tokens, weight_q.float(), None if bias_q is None else bias_q.float())
-            key = nn.functional.linear(tokens, weight_k.float())  # its bias cancels in the softmax
-            query, key = (part.unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for part in (query, key))
-            attention = (query * module.scale @ key.transpose(-2, -1)).softmax(-1).mean(1)
+            if _norms(module):
+                query, key = normed_query_key(tokens, tokens, module)
+            else:
+                query = nn.functional.linear(tokens, weight_q.float(), None if bias_q is None else bias_q.float())
+                key = nn.functional.linear(tokens, weight_k.float())  # its bias cancels in the softmax
+                query, key = (part.unflatten(-1, (module.num_heads, -1)) for part in (query, key))
+                query = query * module.scale
+            query, key = query.transpose(1, 2), key.transpose(1, 2)
+            attention = (query @ key.transpose(-2, -1)).softmax(-1).mean(1)
         self._seen = [*(self._seen or [])[:place], attention]  # a pass begins anew at its first block
 
 
@@ -289,13 +294,18 @@ def _norms(module: nn.Module) -> bool:
     return any(norm is not None and not isinstance(norm, nn.Identity) for norm in norms)
 
 
-def normed_class_row(tokens: Tensor, module: Attention) -> Tensor:
-    """`class_row` of a module that normalises queries and keys: here the keys have to be projected."""
+def normed_query_key(queried: Tensor, tokens: Tensor, module: Attention) -> tuple[Tensor, Tensor]:
+    """Scaled queries of some tokens and keys of all, (B, N, h, d) each, of a module that normalises both."""
     weight_q, weight_k, _ = module.qkv.weight.float().chunk(3)
     bias_q, bias_k = (None, None) if module.qkv.bias is None else module.qkv.bias.float().chunk(3)[:2]
-    query = nn.functional.linear(tokens[:, 0], weight_q, bias_q).unflatten(-1, (module.num_heads, -1))
+    query = nn.functional.linear(queried, weight_q, bias_q).unflatten(-1, (module.num_heads, -1))
     key = nn.functional.linear(tokens, weight_k, bias_k).unflatten(-1, (module.num_heads, -1))
-    query, key = module.q_norm(query) * module.scale, module.k_norm(key)
+    return module.q_norm(query) * module.scale, module.k_norm(key)
+
+
+def normed_class_row(tokens: Tensor, module: Attention) -> Tensor:
+    """`class_row` of a module that normalises queries and keys: here the keys have to be projected."""
+    query, key = normed_query_key(tokens[:, 0], tokens, module)
     return torch.einsum("bhd,bnhd->bhn", query, key).softmax(-1)
 
 

@@ -18,9 +18,9 @@ from reports.analysis.names import with_method
 from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE
 from reports.figures.style import Picture
 from reports.formats.table import Source
-from reports.formats.text import printable
 from reports.records.answers import UNREADABLE
 from reports.records.collect import Result, unreadable_file
+from transmix.common.text import printable
 
 BAR_COLOURS = {"area": BLUE, "attention": AMBER, "mean": ORANGE, "true": MUTED}
 _IMAGES = ("own", "partner", "mixed")

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from reports.formats.table import Cell, Column, Table
-from reports.formats.text import printable, printable_lines
+from transmix.common.text import printable, printable_lines
 
 _LATEX = {
     "\\": r"\textbackslash{}",

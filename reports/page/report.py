@@ -16,11 +16,11 @@ from reports.figures.style import Picture
 from reports.formats.html import fill
 from reports.formats.render import to_csv, to_latex
 from reports.formats.table import Table
-from reports.formats.text import printable_lines
 from reports.page import provenance, summary
 from reports.records.collect import Collected
 from reports.tables import Shown, TableSpec, tables
 from transmix.common.files import write_text
+from transmix.common.text import printable_lines
 from transmix.recipe import fingerprint
 
 

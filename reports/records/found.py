@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.records import NAME, UnreadableRecord, read_record
-from reports.formats.text import printable
 from reports.records.checks import check_types
 from reports.records.collect import DONE, PUBLISHED_RUNS, Result, redo
 from transmix.common.errors import UserError
+from transmix.common.text import printable
 
 
 @dataclass(frozen=True)

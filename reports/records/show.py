@@ -18,11 +18,11 @@ from experiments.study import study_from
 from reports.analysis.metrics import ORIGINS, metrics_of
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number, plural
-from reports.formats.text import printable
 from reports.records.collect import Result
 from reports.records.found import Found, read_found
 from reports.records.origins import duration
 from transmix.common.errors import UserError
+from transmix.common.text import printable
 
 EPOCHS = 12  # lines of a history that are shown
 

@@ -14,7 +14,6 @@ from experiments.kinds import kinds
 from experiments.records import NAME, RunInfo, UnreadableRecord, digest_of
 from experiments.runs import run_id, run_name
 from reports.analysis.words import plural
-from reports.formats.text import printable
 from reports.records.checks import check
 from reports.records.collect import Result, redo
 from reports.records.data_folders import DataFolders
@@ -23,6 +22,7 @@ from reports.records.recompute import claims
 from transmix.common.errors import CommandEnd
 from transmix.common.files import sha256
 from transmix.common.progress import progress_bar
+from transmix.common.text import printable
 
 Lines = Iterator[str]
 _CLOSE = 1e-9  # relative: how far a mean that is computed again may be off by rounding

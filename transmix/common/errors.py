@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from transmix.common.text import printable
+
 _LONGEST = 80  # characters of a name that are shown
-_FEW = 100  # names, all of which are shown
+_FEW = 400  # characters of names, all of which are shown
 
 
 class CommandEnd(Exception):
@@ -37,7 +39,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest ones that do (all, where they are few)."""
     known, name = sorted(set(known)), str(name)
     shown = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
-    many = len(known) > _FEW
+    many = len(", ".join(known)) > _FEW
     near = difflib.get_close_matches(name[:_LONGEST], known, n=3 if many else 1, cutoff=0.0 if many else 0.4)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
     return UserError(f"unknown {kind} {shown}: {hint}")
@@ -55,7 +57,7 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         sys.stdout.flush()  # what cannot be written is known here, not after the last line of this program
     except CommandEnd as end:
         if str(end):  # one of several processes speaks for all
-            print(f"{end.prefix}{end}", file=sys.stderr, flush=True)
+            print(printable(f"{end.prefix}{end}"), file=sys.stderr, flush=True)
         if end.at_once:
             os._exit(end.status)
         sys.exit(end.status)

@@ -32,7 +32,6 @@ def held(folder: Path) -> Iterator[None]:
         UserError: another process holds it; says which.
         Unwritable: the folder cannot be written.
     """
-    make_folder(folder)
     path = folder / NAME
     try:
         descriptor = _taken(path)
@@ -49,6 +48,7 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             path.unlink()
+            folder.rmdir()  # where nothing was left, nothing was started
         os.close(descriptor)
 
 
@@ -64,6 +64,7 @@ def clear(folder: Path) -> None:
 def _taken(path: Path) -> int:
     """A descriptor of the lock's file that holds it."""
     while True:
+        make_folder(path.parent)  # whoever held it may have removed it
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor, path.parent)

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
 
 from transmix.common.errors import UserError
 from transmix.common.ranges import Range
 
 LARGEST = 2**63 - 1  # of a seed
+LONGEST = 300  # characters of an error
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line as all others are, and that takes no shortened options.
+
+    ``--seed 3`` would be read as ``--seeds 3``, which is something else.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UserError`, in moderate length."""
+        shown = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+        raise UserError(f"{shown}: see {self.prog} --help")
 
 
 def within(allowed: Range, kind: type = int) -> type[argparse.Action]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,10 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
     """
     room = package.__name__.rpartition(".")[2]
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        if not Path(folder).is_dir():
+            # not a `UserError`: declarations are read while a command's modules load, and nothing would catch it
+            print(f"error: {VARIABLE}: no such folder: {folder} ({os.pathsep!r} separates several)", file=sys.stderr)
+            raise SystemExit(2)
         place = str(Path(folder).absolute() / room)
         if place not in package.__path__:
             package.__path__.append(place)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
 from transmix.common.errors import exit_on_user_error
+from transmix.common.options import Parser
 from transmix.data.scenes.spec import ScenesSpec
 
 _HELP = {
@@ -25,7 +25,7 @@ _HELP = {
 
 def main() -> int:
     """Parse the command line and write; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m transmix.data.scenes", description=__doc__)
+    parser = Parser(prog="python -m transmix.data.scenes", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="data folder to write")
     parser.add_argument("--processes", type=int, metavar="N", help="default: one a CPU")
     for field in dataclasses.fields(ScenesSpec):

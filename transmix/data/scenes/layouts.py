@@ -97,7 +97,7 @@ def _write_all(out: Path, files: Iterable[tuple[str, bytes]]) -> str:
     """Write (relative path, content) pairs under `out`; returns a digest of the paths and contents."""
     digest = hashlib.sha256()
     for name, content in files:
-        (out / name).write_bytes(content)
+        write_named(out / name, content)
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -180,6 +180,15 @@ def coco_document(spec: ScenesSpec, results: Iterable[ShardResult]) -> dict[str,
             for index in range(spec.dense_classes)
         ],
     }
+
+
+def write_named(path: Path, content: bytes) -> None:
+    """Write a file; an `OSError` then names it, as that of a full disk does not by itself."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ COCO_SPLITS = {"train": "train2017", "val": "val2017"}
 IMAGES = 10_000_000  # at most, of a split
 SIDES = {"least": 32, "most": 256}  # pixels
 SHARES = {"least": 0.01, "most": 0.60}
+BLOCK = 4096  # bytes that a disk gives to a file at once
+BYTES_A_PIXEL = 1.25  # of our JPEG files; fewer where they are large
 _ADDED = ("min_share", "max_share")  # after data sets were published: at their defaults they do not change a key
 
 
@@ -94,6 +97,18 @@ class ScenesSpec:
             "coco/val2017": self.dense_val,
             "coco/annotations": 2,
         }
+
+    @property
+    def room(self) -> int:
+        """About how many bytes its folder takes on a disk, rather too many than too few."""
+        dense = ("ade20k", "coco")
+        sides = {folder: self.dense_size if folder.startswith(dense) else self.size for folder in self.counts}
+        return sum(count * room_of(sides[folder]) for folder, count in self.counts.items())
+
+
+def room_of(side: int) -> int:
+    """About how many bytes a square image of so many pixels a side takes on a disk: whole blocks."""
+    return math.ceil(side * side * BYTES_A_PIXEL / BLOCK) * BLOCK
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from transmix.common.errors import UserError
+from transmix.common.files import Unwritable
 from transmix.common.seeding import derive_seed
 from transmix.data.scenes.classes import scene_class
 from transmix.data.scenes.compose import Scene, compose_scene, draw_object
-from transmix.data.scenes.layouts import jpeg
-from transmix.data.scenes.spec import MANIFEST, ScenesSpec
+from transmix.data.scenes.layouts import jpeg, write_named
+from transmix.data.scenes.spec import MANIFEST, ScenesSpec, room_of
 
 GENERATOR = 1
 """Version of the stand-ins; it goes up whenever the same spec would give other images."""
@@ -60,19 +61,23 @@ def write_stand_in(spec: ScenesSpec, out: Path, name: str) -> Path:
 
     Raises:
         UserError: every class there is was trained, or the folder is another version's.
+        Unwritable: no room, a read-only disk, or the like.
     """
     if name == "scenes-O" and spec.classes >= 1000:
         raise UserError("scenes-O needs classes that were never trained: choose fewer than 1,000")
     folder, images = out / name, max(spec.classes, spec.val // 2)
     about = {"generator": GENERATOR, "spec": spec.key, "images": images}
-    with open(out / f".{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            partial = out / f".{name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            digest = _write_images(spec, partial, name, images)
-            (partial / MANIFEST).write_text(json.dumps(about | {"sha256": digest}, indent=1) + "\n")
-            partial.replace(folder)
+    try:
+        with open(out / f".{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                partial = out / f".{name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)
+                digest = _write_images(spec, partial, name, images)
+                write_named(partial / MANIFEST, (json.dumps(about | {"sha256": digest}, indent=1) + "\n").encode())
+                partial.replace(folder)
+    except OSError as error:
+        raise Unwritable(Path(error.filename or folder), error, images * room_of(spec.size)) from error
     _check(folder, about)
     return folder
 
@@ -84,7 +89,7 @@ def _write_images(spec: ScenesSpec, folder: Path, name: str, images: int) -> str
         path = folder / scene_class(label).name / f"{name}_{index:08d}.JPEG"
         path.parent.mkdir(parents=True, exist_ok=True)
         content = jpeg(scene.image)
-        path.write_bytes(content)
+        write_named(path, content)
         digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from transmix.common.errors import UserError
+from transmix.common.files import Unwritable
 from transmix.common.progress import progress_bar
 from transmix.data.scenes.classes import scene_class
 from transmix.data.scenes.layouts import (
@@ -36,6 +37,7 @@ from transmix.data.scenes.layouts import (
     coco_list,
     make_folders,
     plan_shards,
+    write_named,
     write_shard,
 )
 from transmix.data.scenes.sheet import draw_sheet
@@ -72,7 +74,7 @@ def write_scenes(spec: ScenesSpec, out: str | Path, processes: int | None = None
                     _finish(spec, out)
         shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"cannot write data folder {out}: {error}") from error
+        raise Unwritable(Path(error.filename or out), error, spec.room) from error
     return check_complete(out, spec)
 
 
@@ -116,7 +118,7 @@ def _check_begun(out: Path, spec: ScenesSpec) -> None:
 def _write_atomically(out: Path, name: Path, content: bytes) -> None:
     """Write ``out/name`` so that it either has all of `content` or does not exist."""
     scratch = out / WORK_FOLDER / f"{name.name}.{os.getpid()}.partial"
-    scratch.write_bytes(content)
+    write_named(scratch, content)
     scratch.replace(out / name)
 
 
