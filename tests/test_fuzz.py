@@ -121,10 +121,13 @@ def asked(tmp_path_factory, monkeypatch) -> Any:
     stand_in.run = lambda *given: found.append(given)
     stand_in.measure_sweep = lambda args, sweep: found.append((args, sweep))
     stand_in.measure_natural = lambda args: found.append((args,))
+    stand_in.measure_rates = lambda study: found.append((study,)) or types.SimpleNamespace(rates=())
     with monkeypatch.context() as patch:
         patch.chdir(place)
         patch.setattr(sys, "argv", [])
-        for module in ("experiments.run", "experiments.check_paper", "robustness.command"):
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(experiments.__main__, "measured_machine", lambda *given: None)
+        for module in ("experiments.run", "experiments.check_paper", "experiments.measure_rates", "robustness.command"):
             patch.setitem(sys.modules, module, stand_in)
         patch.setattr(
             scenes_writer, "write_scenes", lambda *given: found.append(given) or types.SimpleNamespace(spec=given[0])
