@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -88,7 +89,7 @@ def main() -> None:
         return print(write_plan(study))
     if args.command == "data":
         return write_data(study)
-    if OWNER in os.environ:
+    if OWNER in os.environ and sys.platform == "linux":  # elsewhere libraries do not survive a fork
         return run_forked(study.find(args.name).kind)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from experiments.rows import rows, table1
@@ -53,8 +54,13 @@ class Entry:
 
 def chosen(entry: Entry) -> dict[str, list[str]]:
     """What this suite does at paper scale: the entry's settings as ``SET=`` takes them, and the rows that have them."""
-    paper = SCALES["paper"]
-    return by_value(entry, {row: plain(paper.recipe(row, "transmix")) for row in entry.rows})
+    return by_value(entry, {row: _paper_recipe(row) for row in entry.rows})
+
+
+@cache
+def _paper_recipe(row: str) -> Mapping[str, Any]:
+    """A row's recipe, made and checked once for all entries."""
+    return plain(SCALES["paper"].recipe(row, "transmix"))
 
 
 def by_value(entry: Entry, recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
