@@ -35,7 +35,7 @@ TABLES := $(patsubst %_,%,$(basename $(notdir $(TABLE_FILES))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report page $(TABLES) plan check-paper verify bench data test lint clean
+.PHONY: help report page $(TABLES) plan check-paper check-gpu verify bench data test lint clean
 
 help:  ## this list
 	@{ grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'; $(foreach file,$(TABLE_FILES),\
@@ -52,6 +52,9 @@ verify: $(VENV)  ## every record, its files and its data against what it claims
 
 check-paper: $(VENV)  ## build and try the paper's twelve models and what they are fine-tuned as (minutes)
 	@$(PY) -m experiments check-paper $(if $(ROWS),--rows $(call quoted,ROWS))
+
+check-gpu: $(VENV)  ## what a GPU computes against the CPU: families, precisions, recipes, fine-tuning, a sweep (10 minutes)
+	@$(PY) -m experiments check-gpu $(if $(ONLY),--only $(call quoted,ONLY))
 
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)

@@ -58,11 +58,16 @@ def check(protocol: FineTuning) -> str:
 
 def judge(found: Rehearsal) -> None:
     """Raise `UserError` if a step went wrong, or the learning rate rises where it should fall."""
+    judge_step(found)
+    _, *rates = found.learning_rates.values()
+    if sorted(rates, reverse=True) != rates or rates[0] <= rates[-1]:
+        raise UserError(f"the learning rate does not fall: {rates}")
+
+
+def judge_step(found: Rehearsal) -> None:
+    """Raise `UserError` if a loss is not finite, or does not reach every parameter."""
     for name, loss in found.losses.items():
         if not math.isfinite(loss):
             raise UserError(f"{name} is {loss}")
     if found.without_gradient:
         raise UserError(f"no gradient reaches {', '.join(found.without_gradient[:3])}")
-    _, *rates = found.learning_rates.values()
-    if sorted(rates, reverse=True) != rates or rates[0] <= rates[-1]:
-        raise UserError(f"the learning rate does not fall: {rates}")

@@ -19,6 +19,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from downstream.openmmlab import prepare, quiet
+from transmix.training.precision import autocast
 
 IMAGES = 2  # one would leave BatchNorm a single value where a head pools the whole image
 
@@ -44,7 +45,14 @@ class Rehearsal:
     ops: str
 
 
-def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, side: int = 96) -> Rehearsal:
+def rehearse(
+    config: Config,
+    at: Iterable[int] = (0,),
+    epoch_length: int = 1,
+    side: int = 96,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> Rehearsal:
     """Build the model of `config`, run forward and backward once, and follow its schedule.
 
     Args:
@@ -52,7 +60,10 @@ def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, si
         at: iterations of which the learning rate is wanted.
         epoch_length: iterations an epoch, where the schedule counts epochs (COCO at 16 images: 7,330).
         side: of the square random image, in pixels.
+        device: that computes.
+        precision: of the forward pass, as `Recipe.precision`.
     """
+    device = torch.device(device)
     library = config.default_scope
     ops = prepare(library)
     config = deepcopy(config)
@@ -61,8 +72,10 @@ def rehearse(config: Config, at: Iterable[int] = (0,), epoch_length: int = 1, si
     with quiet(), DefaultScope.overwrite_default_scope(library):
         model = revert_sync_batchnorm(MODELS.build(config.model)).train()
         model.init_weights()
+        model.to(device)
         batch = model.data_preprocessor(_random_batch(library, model, side), training=True)
-        losses = model(**batch, mode="loss")
+        with autocast(device, precision):
+            losses = model(**batch, mode="loss")
         total, _ = model.parse_losses(losses)
         total.backward()
         optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer

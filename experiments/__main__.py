@@ -60,6 +60,9 @@ def main() -> None:
     check = commands.add_parser("check-paper", help="build, count and try the paper's models")
     check.add_argument("--rows", metavar="ROW,...", help="only these")
     check.add_argument("--write-costs", action="store_true", help="write model_costs.csv instead of comparing with it")
+    gpu = commands.add_parser("check-gpu", help="compare what a GPU computes with the CPU")
+    gpu.add_argument("--only", metavar="CHECK,...", help="only these")
+    gpu.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: the CPU against itself")
     makefile = commands.add_parser("makefile", help="write the makefile fragment of a study, and print its name")
     for command in (plan, rates, data, run, makefile):
         add_study_options(command)
@@ -76,6 +79,10 @@ def main() -> None:
         from experiments.check_paper import run as check_paper
 
         return check_paper(args)
+    if args.command == "check-gpu":
+        from experiments.check_gpu import run as check_gpu
+
+        return check_gpu(args)
     study = study_from(args)
     study.check_data()
     if args.command == "plan":

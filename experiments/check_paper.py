@@ -36,15 +36,28 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a name is unknown, or something is not as expected; the other checks are carried out nevertheless.
     """
-    parts = [importlib.import_module(module).part(args.write_costs) for module in PARTS]
+    carry_out("check-paper", [importlib.import_module(module).part(args.write_costs) for module in PARTS], args.rows)
+
+
+def carry_out(command: str, parts: list[Part], wanted: str | None) -> None:
+    """Carry out checks of some parts, and print each as soon as it is done.
+
+    Args:
+        command: what it is called, for people.
+        parts: all there are.
+        wanted: names of checks, separated by commas; None or ``all`` for all.
+
+    Raises:
+        UserError: a name is unknown, or something is not as expected; the other checks are carried out nevertheless.
+    """
     known = [name for part in parts for name in part.checks]
-    names = known if args.rows in (None, "all") else args.rows.split(",")
+    names = known if wanted in (None, "all") else wanted.split(",")
     for name in names:
         if name not in known:
             raise unknown_name("row", name, known)
     failures = []
     with progress_bar() as bar:
-        line = bar.add_task("check-paper", total=len(names), note="")
+        line = bar.add_task(command, total=len(names), note="")
         for part in parts:
             chosen = [name for name in part.checks if name in names]
             if chosen:

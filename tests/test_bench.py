@@ -11,7 +11,7 @@ import torch
 from made_up import make_study, write_study
 
 from benchmarks import __main__ as bench
-from benchmarks import loop, operators, reports, steps, sweep
+from benchmarks import gpu, loop, operators, reports, steps, sweep
 from benchmarks.memory import peak_bytes
 from benchmarks.official import OfficialStep
 from benchmarks.rows import Row, ratio, turns
@@ -146,3 +146,10 @@ def test_a_damaged_record_is_a_note_and_an_unknown_part_an_error(monkeypatch, tm
     assert "bench.json is not as make bench writes it (lacks 'name'): run make bench again" in note
     with pytest.raises(UserError, match="part of the bench 'step'"):
         run(monkeypatch, "step")
+
+
+def test_a_gpus_steps_run_on_the_cpu_too():
+    for how in (("bf16", False, True), ("fp32", False, False)):
+        gpu.step_with(bench.MICRO, 64, 4, CPU, *how)()
+    with join_processes("cpu") as processes:
+        assert bench.PARTS["gpu"](processes, False) == []
