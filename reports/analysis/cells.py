@@ -12,7 +12,6 @@ from experiments.grid import Cell
 from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of
 from reports.analysis.names import TRANSMIX, method_name
-from reports.analysis.statistics import Estimate, mean_interval
 from reports.records.collect import Collected
 
 REFERENCE, CEILING = "cutmix", "oracle"  # what labels by area are called here, and what no label rule can pass
@@ -83,11 +82,6 @@ class LabelErrors:
 
     label: np.ndarray
     area: np.ndarray
-
-    @property
-    def saved(self) -> Estimate:
-        """The area's error minus the labels', over the whole training, by seed: above zero labels are nearer."""
-        return mean_interval(list((self.area - self.label).mean(1)))
 
     @property
     def overtakes(self) -> int | None:
