@@ -82,7 +82,7 @@ def read_machine(results: Path) -> Machine | None:
 
 
 def write_machine(results: Path, machine: Machine) -> None:
-    """Keep it, atomically."""
+    """Keep what was measured beside the results, whole or not at all."""
     content: dict[str, Any] = {"format": FORMAT, "processor": machine.processor, "date": machine.date}
     content |= {"start": machine.start, "rates": [asdict(rate) for rate in machine.rates.values()]}
     write_text(results / NAME, json.dumps(content, indent=1) + "\n")
