@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.scales import SCALES
+from tests.made_up import make_study
 from transmix.common.files import write_text
 from transmix.common.plain import differing, plain
 from transmix.recipe import Recipe, fingerprint
@@ -18,11 +19,12 @@ PATH = Path(__file__).parent / "golden" / "recipes.txt"
 
 def recipe_hashes() -> dict[str, str]:
     """``{"paper deit_s transmix": fingerprint, ...}`` of the code as it is."""
+    studies = {name: make_study(Path("nowhere"), "--scale", name) for name in SCALES}  # they know of teachers
     return {
-        f"{scale.name} {row} {method}": fingerprint(differing(Recipe, plain(scale.recipe(row, method))))
-        for scale in SCALES.values()
-        for row in scale.known_rows
-        for method in scale.methods(row)
+        f"{name} {row} {method}": fingerprint(differing(Recipe, plain(study.recipe(row, method))))
+        for name, study in studies.items()
+        for row in study.scale.known_rows
+        for method in study.scale.methods(row)
     }
 
 
