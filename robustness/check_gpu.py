@@ -31,7 +31,7 @@ HEADING = "\nA sweep: the share of answers that are the CPU's."
 
 
 def part(device: torch.device) -> Part:
-    """One check."""
+    """The sweep on the GPU against the CPU, as one check of ``make check-gpu``."""
     return Part(HEADING, {"sweep": lambda: check(device)})
 
 
