@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -243,3 +244,21 @@ def test_a_thousand_classes_that_are_not_called_as_imagenets(tmp_path):
     assert classes_of(1000, tmp_path / "numbers")[999] == "999"
     assert "their labels are not ImageNet's" in note_on_classes("here", names)[0]
     assert note_on_classes("here", names[1:]) == note_on_classes("here", ["n01440764", *names[1:]]) == ()
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "lost+found", ".git"])
+def test_what_programs_leave_in_a_data_set_is_no_class(class_folders, name):
+    for split in ("train", "val"):
+        shutil.copytree(class_folders / split / "class0", class_folders / split / name)
+    with pytest.raises(UserError, match=r"is no class, some program has left it there: remove it$"):
+        list_folders(class_folders)
+
+
+def test_one_class_is_refused_and_training_images_for_validation_are_said(class_folders):
+    shutil.rmtree(class_folders / "val")
+    (class_folders / "val").symlink_to("train")
+    assert "val is train itself" in list_folders(class_folders).notes[0]
+    for name in ("class1", "class2"):
+        shutil.rmtree(class_folders / "train" / name)
+    with pytest.raises(UserError, match=r"has one class only, 'class0'"):
+        list_folders(class_folders)

@@ -432,3 +432,11 @@ def test_reading_alone_looks_at_no_files(tmp_path):
     found = read_list(tmp_path / "list.json")
     assert (found.classes, found.mended, len(found.annotations)) == (("cat", "dog"), False, 4)
     assert coco_list.encode(found.annotations[0]["segmentation"], SIZE)["size"] == [48, 64]
+
+
+def test_a_folder_or_a_link_to_nothing_is_no_image(folder):
+    for number, make in enumerate((Path.mkdir, lambda path: path.symlink_to("nowhere"))):
+        (folder / "images" / f"{number}.jpg").unlink()
+        make(folder / "images" / f"{number}.jpg")
+    with pytest.raises(UserError, match=r"0\.jpg is no regular file: replace it \(and 1 more\)$"):
+        prepared(folder, document())

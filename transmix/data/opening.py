@@ -129,10 +129,11 @@ def read_header(path: str | os.PathLike[str], formats: tuple[str, ...] | None = 
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a FIFO would wait for somebody who writes
     except (OSError, ValueError) as error:
         raise UnreadableImage("is not there, or may not be read") from error
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(number)
+        raise UnreadableImage("is no regular file")
     with open(number, "rb", buffering=0) as file:
-        about = os.fstat(number)
-        if not stat.S_ISREG(about.st_mode):
-            raise UnreadableImage("is no regular file")
         head, tail = os.pread(number, HEAD, 0), os.pread(number, TAIL, max(0, about.st_size - TAIL))
         whole = head[:2] in ENDS and ENDS[head[:2]] in tail
         found = quick_header(head) if whole else None

@@ -19,6 +19,8 @@ from transmix.data.sources.source import SPLITS, find_split, natural_key
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's list
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, line ends, and bytes that are no UTF-8
+# what notebooks, file servers and archives leave in folders of images; a dot begins whatever else is hidden
+NO_CLASSES = (".", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 MAC = "._"  # macOS keeps a file's attributes beside it, under such a name
 
 
@@ -67,6 +69,10 @@ def list_folders(root: Path, subset: str = "") -> Listing:
                 "give both the same name"
             )
         raise UserError(f"class folder {only!r} exists in {where} only: {root} needs the same classes in both splits")
+    if len(classes["train"]) == 1:
+        raise UserError(f"{root} has one class only, {classes['train'][0]!r}, and nothing to tell it from: give others")
+    if split_folder(root, "train").samefile(split_folder(root, "val")):
+        notes.append(f"{root}: val is train itself: accuracy is that on the images of the training")
     return Listing(tuple(classes["train"]), counts, digest.hexdigest()[:16], tuple(notes))
 
 
@@ -115,6 +121,8 @@ def labelled_files(folder: Path, subset: str = "") -> list[tuple[str, int]]:
 def _check_names(folder: Path, classes: list[str]) -> None:
     spelled: dict[str, str] = {}
     for name in classes:
+        if name.startswith(NO_CLASSES):
+            raise UserError(f"folder {folder / name} is no class, some program has left it there: remove it")
         if not UNWRITABLE.isdisjoint(map(unicodedata.category, name)):
             raise UserError(f"class folder {name!r} in {folder} has a name that cannot be written: rename it in UTF-8")
         if spelled.setdefault(_spelling(name), name) != name:
