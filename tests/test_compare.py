@@ -204,7 +204,7 @@ def test_fine_tuned_runs_and_curves_have_figures(tmp_path):
         sides.append(study.results)
     found = build(*sides)
     assert [picture.name for picture in found.figures] == ["differences_table3", "differences_table4"]
-    assert "Table 3: mIoU (%), B − A. XCiT-T Semantic FPN baseline +3.00; " in found.figures[0].alt
+    assert "Table 3: mIoU (%), B − A. XCiT-T UPerNet baseline +3.00; " in found.figures[0].alt
     assert found.curves is None
     keys = {one.metric.key for _, one in found.pairing.comparisons}
     assert {"mIoU", "mIoU_ms", "box_AP", "mask_AP75"} <= keys
