@@ -25,6 +25,7 @@ from robustness import models as robustness_models
 from robustness.models import DINO, load_trained_model
 from transmix.common.errors import UserError
 from transmix.models import create_model
+from transmix.models.local import count_classes
 from transmix.training.checkpoints import load_model, read_checkpoint
 
 MODEL = "deit_micro_tiny_patch8_64"
@@ -186,6 +187,12 @@ BROKEN = {
     "infinity": (lambda state: spoiled(state, float("-inf")), "NaN or infinity"),
     "nan in safetensors": (lambda state: save(state | {"head.bias": torch.full((4,), torch.nan)}), "holds NaN"),
     "sparse": (lambda state: written(state | {"head.weight": torch.eye(4).to_sparse()}), "is sparse"),
+    "integers": (lambda state: written({name: value.to(torch.int8) for name, value in state.items()}), "of torch.int8"),
+    "eight bits": (
+        lambda state: written(state | {"head.bias": torch.ones(4).to(torch.float8_e4m3fn)}),
+        "of torch.float8",
+    ),
+    "complex": (lambda state: written(state | {"cls_token": torch.ones(1, 1, 64) * 1j}), "of torch.complex64"),
     "stretched": (lambda state: written({"a": torch.zeros(1).expand(10**9)}), "repeats a few values"),
 }
 
@@ -205,6 +212,11 @@ def test_what_cannot_be_read_is_called_by_its_name(case, name, state, tmp_path):
     assert str(path) in said
     assert "\n" not in said
     assert len(said) - len(str(path)) < 300
+
+
+def test_a_classifier_of_zeros_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"all of head\.weight is 0, so every image would be of class 0"):
+        count_classes("deit_tiny_patch16_224", tmp_path / "weights.pth", {"head.weight": torch.zeros(4, 64)})
 
 
 def test_a_folder_and_nothing_at_all(tmp_path):

@@ -49,7 +49,7 @@ def load_classifier(name: str, weights: Path) -> tuple[nn.Module, dict[str, Any]
 
 
 def count_classes(name: str, weights: Path, state: dict[str, Tensor]) -> int:
-    """How many classes the weights' classifier tells apart."""
+    """How many classes the weights' classifier tells apart; `UserError` where there is none, or one of zeros."""
     config = get_pretrained_cfg(name)
     classifiers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier
     if not classifiers:
@@ -58,6 +58,11 @@ def count_classes(name: str, weights: Path, state: dict[str, Tensor]) -> int:
     if found is None or found.ndim == 0:
         raise UserError(
             f"weights file {weights} has no classifier {classifiers[0]}.weight: {name} cannot classify with it"
+        )
+    if not found.any():
+        raise UserError(
+            f"weights file {weights}: all of {classifiers[0]}.weight is 0, so every image would be of class 0: give "
+            "weights that were trained to classify"
         )
     return len(found)
 

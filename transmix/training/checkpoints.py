@@ -117,6 +117,11 @@ def _check_values(path: Path, tensors: dict[str, Tensor]) -> None:
         name = shorten(name, 80)
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
             raise UserError(f"weights file {path}: {name} is sparse, quantised or without values: save plain tensors")
+        coarse = not tensor.is_floating_point() or tensor.element_size() < 2
+        if tensor.is_complex() or (coarse and name.endswith((".weight", ".bias"))):
+            raise UserError(
+                f"weights file {path}: {name} is of {tensor.dtype}: save it in floating point, as it was trained"
+            )
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise UserError(f"weights file {path}: {name} repeats a few values: save contiguous tensors")
         if tensor.is_floating_point() and not (finite := torch.isfinite(tensor)).all():
