@@ -43,6 +43,7 @@ def main() -> None:
     add_estimate_options(plan)
     rates = commands.add_parser("rates", help="time a study's small models on one core, for the plan's estimates")
     data = commands.add_parser("data", help="write the embedded data of a study")
+    data.add_argument("names", nargs="*", metavar="NAME", help="only these of its data sets")
     run = commands.add_parser("run", help="carry out one run, or continue it")
     run.add_argument("name", help="name or id, as 'plan' shows it")
     run.add_argument("--restart", action="store_true", help="discard what the run has so far")
@@ -95,7 +96,7 @@ def main() -> None:
     if args.command == "makefile":
         return print(write_plan(study))
     if args.command == "data":
-        return write_data(study)
+        return write_data(study, args.names)
     if OWNER in os.environ and sys.platform == "linux":  # elsewhere libraries do not survive a fork
         return run_forked(study.find(args.name).kind)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
@@ -153,16 +154,19 @@ def print_ledger() -> None:
         print(f"  {name:10} {source}")
 
 
-def write_data(study: Study) -> None:
-    """Write the study's scenes, or say whose data it takes."""
-    embedded = {run.data.folder: run.data.scenes for run in study.plan() if run.data.scenes}
+def write_data(study: Study, names: list[str]) -> None:
+    """Write the study's scenes, only those named if any is, or say whose data it takes."""
+    embedded = {run.data.name: run.data for run in study.plan() if run.data.scenes}
+    for name in names:
+        if name not in embedded:
+            raise unknown_name("embedded data set of the study", name, embedded)
     if not embedded:
         print(f"{study.classification_data.name}: not embedded, nothing to write")
         return
     from transmix.data.scenes.write import write_scenes
 
-    for folder, scenes in embedded.items():
-        write_scenes(scenes, folder)
+    for name in names or embedded:
+        write_scenes(embedded[name].scenes, embedded[name].folder)
 
 
 def update(path: Path, text: str) -> None:

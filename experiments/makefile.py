@@ -43,11 +43,11 @@ def fragment(study: Study) -> str:
     for table in dict.fromkeys((*TABLES, *(run.table for run in runs), "report")):
         records = [needed(run.folder / NAME) for run in study.shown_in(table)]
         lines += ["", f"RECORDS_{table} := {' '.join(records)}"]
-    folders = {run.data.folder for run in runs if run.data.scenes}
-    for folder in sorted(folders):
+    embedded = {run.data.name: run.data.folder for run in runs if run.data.scenes}
+    for name in sorted(embedded):
         # order-only everywhere: a data folder's name is a hash of its content, so newer never means other
-        write = command(["experiments", "data", *study.options])
-        lines += ["", f"{made(folder / MANIFEST)}: | $(VENV)", f"\t$(PY) -m {write}"]
+        write = command(["experiments", "data", name, *study.options])
+        lines += ["", f"{made(embedded[name] / MANIFEST)}: | $(VENV)", f"\t$(PY) -m {write}"]
     for run in runs:
         needs = " ".join(needed(need.folder / NAME) for need in run.needs)
         first = " ".join(["$(VENV)"] + ([needed(run.data.folder / MANIFEST)] if run.data.scenes else []))

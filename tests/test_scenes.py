@@ -352,3 +352,12 @@ def test_command_line_reports_bad_input_in_one_line(tmp_path: Path) -> None:
 def test_import_is_light() -> None:
     code = "import sys, transmix.data.scenes; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_writers_of_one_folder_wait_for_each_other_and_all_end_well(tmp_path):
+    command = [sys.executable, "-m", "transmix.data.scenes", "--out", str(tmp_path / "scenes"), "--processes", "1"]
+    command += ["--classes", "2", "--train", "4", "--val", "2", "--dense-train", "2", "--dense-val", "2"]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+    said = [writer.communicate()[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0], said
+    assert not (tmp_path / "scenes" / ".shards").exists()

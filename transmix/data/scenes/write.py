@@ -23,6 +23,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from rich.progress import Progress
 
@@ -68,8 +69,9 @@ def write_scenes(spec: ScenesSpec, out: str | Path, processes: int | None = None
     out = Path(out)
     try:
         if not (out / MANIFEST).exists():
-            with _claim(out, spec):
+            with _claimed(out):
                 if not (out / MANIFEST).exists():
+                    _begin(out, spec)
                     _write_missing_shards(spec, out, processes or _available_cpus(), progress)
                     _finish(spec, out)
         shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)
@@ -86,22 +88,36 @@ def _available_cpus() -> int:
 
 
 @contextmanager
-def _claim(out: Path, spec: ScenesSpec) -> Iterator[None]:
+def _claimed(out: Path) -> Iterator[None]:
     """Hold `out` for this writer; another one of the same folder waits until it is done."""
     work = out / WORK_FOLDER
-    if out.is_dir() and not work.is_dir() and any(out.iterdir()):
+    if out.is_dir() and not work.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
         raise UserError(f"data folder {out} is not empty and holds no scenes: choose another folder")
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / _LOCK_FILE, "w") as lock:
+    with _lock_file(work) as lock:
         # the kernel drops this lock with the process, however it ends
         fcntl.flock(lock, fcntl.LOCK_EX)
-        work.mkdir(exist_ok=True)
-        if (work / _SPEC_FILE).exists():
-            _check_begun(out, spec)
-        else:
-            begun = {"generator": GENERATOR, "spec": dataclasses.asdict(spec)}
-            _write_atomically(out, Path(WORK_FOLDER, _SPEC_FILE), json.dumps(begun).encode())
         yield
+
+
+def _lock_file(work: Path) -> IO[str]:
+    """The file that writers lock; one that has just ended may be clearing its folder meanwhile."""
+    tries = 100
+    while True:
+        tries -= 1
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            return open(work / _LOCK_FILE, "w")
+        except (FileExistsError, FileNotFoundError):
+            if not tries:
+                raise
+
+
+def _begin(out: Path, spec: ScenesSpec) -> None:
+    """Say what is being written, or check that an interrupted run was writing the same."""
+    if (out / WORK_FOLDER / _SPEC_FILE).exists():
+        return _check_begun(out, spec)
+    begun = {"generator": GENERATOR, "spec": dataclasses.asdict(spec)}
+    _write_atomically(out, Path(WORK_FOLDER, _SPEC_FILE), json.dumps(begun).encode())
 
 
 def _check_begun(out: Path, spec: ScenesSpec) -> None:
