@@ -181,7 +181,7 @@ def test_sorting_by_keyboard_is_announced_and_keeps_rows_together(visit):
     rows = page.eval_on_selector_all(
         "#table3 tbody tr", "rows => rows.map((row) => row.cells[1].textContent + row.cells[2].textContent)"
     )
-    for head in ("UPerNet", "Semantic FPN"):
+    for head in ("UPerNet",):  # all that tiny fine-tunes
         places = [place for place, row in enumerate(rows) if row.startswith(head)]
         assert places == list(range(places[0], places[0] + 5))
         assert rows[places[0]] == f"{head}random"
