@@ -152,5 +152,5 @@ TABLE = TableSpec(
     title="Table 7: TransMix taken apart",
     build=build,
     numbers=numbers,
-    position=4,
+    position=9,
 )
