@@ -201,7 +201,7 @@ def others(collected: Collected) -> list[tuple[str, Collected]]:
     desk = None if collected.study.scale.name == DESK else published_study(DESK)
     if desk is not None:
         found.append((f"{HEADING}: scale {DESK}, {desk.devices}", desk.collected))
-    return found
+    return [(heading, there) for heading, there in found if any(one.gains for one, _ in verdicts(there).values())]
 
 
 def build(collected: Collected) -> Table:
