@@ -159,7 +159,10 @@ def test_without_a_grid_variants_stand_beside_table_2s(tmp_path):
 
 def test_a_study_without_a_grid_shows_what_was_published_of_desks(tmp_path, monkeypatch):
     gains = {"transmix": 1.0, "oracle": 4.0, "transmix_ema": 2.0}
-    desks = collect(written(make_study(tmp_path / "desk", "--scale", "desk"), lambda run: gains.get(run.method)))
+    desk_study = written(make_study(tmp_path / "desk", "--scale", "desk"), lambda run: gains.get(run.method))
+    for run in desk_study.shown_in("table1"):
+        write_train(run, 51.0 if run.method == "transmix" else 50.0)
+    desks = collect(desk_study)
     there = PublishedSet("desk-made-up", desks)
     monkeypatch.setattr("reports.records.published_sets.published_study", lambda scale: there)
     monkeypatch.setattr("reports.tables.claims.published_study", lambda scale: there)
