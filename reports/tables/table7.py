@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from experiments.rows import model_name
 from experiments.scales import table_of
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
-from reports.analysis.cells import cell_rows
+from reports.analysis.cells import CellRow, cell_rows
 from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.verdicts import Evidence, Verdict, judge
@@ -46,7 +47,7 @@ class Apart:
         claims = {name: f"With {method_name(name)} the top-1 is {{}} here" for name in self.arms if name != reference}
         return {name: Comparison(before, self.arms[name], claim) for name, claim in claims.items()}
 
-    @property
+    @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """Of every variant against TransMix, corrected for their number."""
         gains = {name: found.gain for name, found in self.over(TRANSMIX).items() if name not in BESIDE}
@@ -69,7 +70,7 @@ def apart(collected: Collected) -> Apart:
     )
 
 
-def _at_home(collected: Collected, row: Any) -> bool:
+def _at_home(collected: Collected, row: CellRow) -> bool:
     grid = collected.study.grid
     return row.row == grid.row and row.cell.name == grid.home
 

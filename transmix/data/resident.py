@@ -1,9 +1,8 @@
 """A training set that stays on the device: decoded once, then cropped, mirrored and resized there in whole batches.
 
-For many short runs, which would otherwise decode the same images again and again. Images come as
-`transmix.data.loaders.TrainLoader` streams them: in the same order, by the same draws, equal within rounding (images of
-several sizes excepted: those are resized to the recipe's size once, before they are cropped). They come with object
-masks where the recipe's labels need them.
+For short runs, which would otherwise decode the same images again and again. Images of the size that the recipe asks
+for come as `transmix.data.loaders.TrainLoader` streams them: same order, same draws, equal within rounding. Others are
+resized to it once, before they are cropped. Object masks come along where the labels look at content.
 """
 
 from __future__ import annotations
