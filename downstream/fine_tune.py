@@ -194,6 +194,8 @@ def _runnable(
     config.val_dataloader = config.val_cfg = config.val_evaluator = None  # evaluated once, at the end
     config.launcher = "pytorch" if processes.world > 1 else "none"
     config.randomness = {"seed": derive_seed(seed, "mmengine") % 2**31}
+    if config.optim_wrapper.optimizer.type == "AdamW":
+        config.optim_wrapper.optimizer.fused = True  # one kernel instead of a dozen for each tensor
     config.env_cfg.cudnn_benchmark = False  # it chooses kernels by the clock
     config.default_hooks.checkpoint = None
     config.default_hooks.pop("visualization", None)
