@@ -212,7 +212,7 @@ SCALES = {
         ),
         Scale(
             name="desk",
-            purpose="micro models on few embedded images, an evening on two cores: does it pay to label by attention?",
+            purpose="micro models on few embedded images, an evening on two cores: when it pays to label by attention",
             scenes=ScenesSpec(train=500, val=4000),
             rows=("deit_t", "xcit_t"),
             mix_methods=(),

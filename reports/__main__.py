@@ -107,7 +107,8 @@ def page(args: argparse.Namespace) -> None:
     report = build(collected)
     page = write(report, report_folder(collected.study))
     warn(report.problems)
-    for section in [*report.sections.values()][:2]:  # the claims and Table 1
+    asked = ("claims", "table1", "table6") if collected.study.grid else ("claims", "table1")
+    for section in map(report.sections.__getitem__, asked):
         print_table(section.table.without(*section.spec.details))
     return print(f"Report: {page}")
 

@@ -48,9 +48,10 @@ def _runs(collected: Collected) -> str:
 
 
 def _data(collected: Collected) -> str:
-    classified = [result.record.data for result in collected.results if result.record and not result.run.part]
+    name = collected.study.classification_data.name
+    classified = [record.data for record in collected.records if record.data.name == name]
     if not classified:
-        return f"Data: {collected.study.classification_data.name}; nothing has been measured on it yet."
+        return f"Data: {name}; nothing has been measured on it yet."
     data = classified[0]
     images = data.images
     kind = "embedded synthetic scenes" if data.embedded else data.source

@@ -114,7 +114,9 @@ def _verdict_note(rows: list[CellRow], method: str) -> str:
     parts += [f"shown below CutMix for {'; '.join(shown[OPPOSITE])}"] if shown[OPPOSITE] else []
     undecided = [row.gains[method].gain for row in rows if row.name in tested and tested[row.name].word == NOT_SHOWN]
     if undecided:
-        where = f"in {'the other' if parts else 'all'} {plural(len(undecided), 'cell')}"
+        count = len(undecided)
+        where = "in the other" if parts else "in all" if count > 1 else "in the only"
+        where += f" {count} cells" if count > 1 else " cell"
         parts.append(f"no difference is shown {where}, where it is {_bounds(undecided)}")
     corrected = f"corrected for {plural(len(tested), 'cell')} by Holm’s method"
     return f"{method_name(method)}: {'; '.join(parts)} (95 % intervals; verdicts {corrected})."
