@@ -10,12 +10,16 @@ object covers 12 to 54 % of its image (*large*) or 3 to 15 % (*small*); all else
 **Training.** `DESK_TRAINING`: DeiT micro, every batch mixed; 40, 120 and 240 epochs, each a schedule of its own with
 one evaluation every 40 epochs, of which the last alone counts. In the cells of `DESK_GRID` the methods differ in
 labels only, all batches being CutMix. Tables 1 to 5 and occlusion compare as the paper does, with Mixup in half of the
-batches, on large objects for 120 epochs.
+batches, on large objects for 120 epochs; DeiT has the oracle's labels there, too.
 
 **Runs.** Seeds 0 to 4 of every training, which draw weights, order, crops and mixes. CutMix, TransMix and the oracle
 in all six cells; no mixing in the two of 240 epochs; attention alone and Mixup + CutMix in the two of 120; XCiT micro
 in the cell small-120, Table 7's variants of TransMix there, too. No run is left out; one that cannot be finished is
 named.
+
+**Rivals** (Table 2): every other way to mix that needs no further package, on large objects for 120 epochs, seeds 0 to
+2 (``make table2 SCALE=desk METHODS=all SEEDS=3``). Each is set against CutMix by itself, seed by seed, with a 95 %
+interval; of so many intervals one may miss zero by chance.
 
 **Analysis.** Top-1 of the last weights, paired by seed: mean difference to CutMix with Student's 95 % interval; for
 two trained models also the bootstrap over images. A gain is called shown where the two-sided paired t-test is below

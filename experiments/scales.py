@@ -215,7 +215,7 @@ SCALES = {
             purpose="micro models on few embedded images, an evening on two cores: when it pays to label by attention",
             scenes=ScenesSpec(train=500, val=4000),
             rows=("deit_t", "xcit_t"),
-            mix_methods=(),
+            mix_methods=("oracle",),
             tables=TABLES,
             seeds=5,
             training=_SHORT | DESK_TRAINING,

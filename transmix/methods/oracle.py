@@ -8,4 +8,6 @@ from __future__ import annotations
 
 from transmix.methods import Method
 
-METHOD = Method(title="Oracle", settings={"label_rule": "oracle"}, tables=("table2",), position=40)
+METHOD = Method(
+    title="Oracle", settings={"label_rule": "oracle"}, tables=("table2", "table5", "occlusion"), position=40
+)
