@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -59,6 +61,18 @@ def test_nothing_changed_nothing_drawn_and_the_page_stays_the_same(study, drawn)
     report(study)
     assert drawn == []
     assert (figures.parent / "index.html").read_bytes() == before
+
+
+def test_nothing_changed_nothing_loaded_that_only_drawing_needs(study, drawn):
+    report(study)
+    where = ["--scale", "smoke", "--rows", "deit_t", "--results", str(study.results), "--data", str(study.data)]
+    code = f"import sys; from reports.__main__ import main; sys.argv[1:] = {where}; main(); print([*sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    loaded = out.stdout.splitlines()[-1]
+    assert "'reports.figures.training'" in loaded
+    for library in ("matplotlib", "pandas", "torch"):
+        assert f"'{library}'" not in loaded
 
 
 def test_a_changed_record_redraws_its_own_figures(study, drawn):

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import (
-    nctdtr,
-    nctdtrinc,
-    stdtrit,
-)  # (non-central) Student t; scipy.stats would take a second to import
 
+from transmix.common.lazy import Lazy
+
+special = Lazy("scipy.special")  # (non-central) Student t, where there are several seeds
 CONFIDENCE = 0.95
+NORMAL = 1.9599639845400538  # standard deviations on either side of its mean that hold as much of the normal law
 POWER = 0.8
 _RESAMPLES, _AT_ONCE = 10_000, 1000
 _MOST = 2**62  # seeds
@@ -71,7 +70,7 @@ class ImageInterval:
 
 def t_quantile(count: int) -> float:
     """What a mean of `count` values may be away from zero, in standard errors, at 95 % confidence."""
-    return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+    return float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2))
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
@@ -131,7 +130,7 @@ def normal_half_width(values: np.ndarray) -> np.ndarray:
     Returns:
         (...) in the unit of the values.
     """
-    return stdtrit(math.inf, (1 + CONFIDENCE) / 2) * values.std(-1) / math.sqrt(values.shape[-1])
+    return NORMAL * values.std(-1) / math.sqrt(values.shape[-1])
 
 
 def paired_power(difference: float, deviation: float, count: int) -> float:
@@ -145,8 +144,8 @@ def paired_power(difference: float, deviation: float, count: int) -> float:
     limit, shift = t_quantile(count), abs(difference) / deviation * math.sqrt(count)
     if shift > limit + 30:  # SciPy's series diverge there; the power is above 99.9 %
         return 1.0
-    other_side = nctdtr(count - 1, shift, -limit) if shift < 5 else 0.0  # it is below 1e-6 from there on
-    return float(1 - nctdtr(count - 1, shift, limit) + other_side)
+    other_side = special.nctdtr(count - 1, shift, -limit) if shift < 5 else 0.0  # it is below 1e-6 from there on
+    return float(1 - special.nctdtr(count - 1, shift, limit) + other_side)
 
 
 def seeds_needed(difference: float, deviation: float) -> int:
@@ -158,7 +157,7 @@ def seeds_needed(difference: float, deviation: float) -> int:
 
 def detectable_difference(deviation: float, count: int) -> float:
     """The smallest true difference for which `paired_power` is 80 % with `count` seeds, in the deviation's unit."""
-    return deviation / math.sqrt(count) * float(nctdtrinc(count - 1, 1 - POWER, t_quantile(count)))
+    return deviation / math.sqrt(count) * float(special.nctdtrinc(count - 1, 1 - POWER, t_quantile(count)))
 
 
 def estimate_numbers(name: str, found: Estimate | None) -> dict[str, float | None]:

@@ -16,9 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.special import stdtr
-
-from reports.analysis.statistics import CONFIDENCE, Estimate, seeds_needed
+from reports.analysis.statistics import CONFIDENCE, Estimate, seeds_needed, special
 
 SHOWN, NOT_SHOWN, OPPOSITE, NOT_TESTED = "shown", "not shown", "opposite shown", "not tested"
 
@@ -63,7 +61,7 @@ def p_value(gain: Estimate) -> float | None:
     if gain.half_width is None:
         return None
     error = gain.deviation / math.sqrt(gain.count)
-    return float(2 * stdtr(gain.count - 1, -abs(gain.mean) / error))
+    return float(2 * special.stdtr(gain.count - 1, -abs(gain.mean) / error))
 
 
 def judge(claims: Mapping[str, Evidence]) -> dict[str, Verdict]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from typing import TYPE_CHECKING
 
 from experiments.protocols import OCCLUSION
 from experiments.rows import model_name
@@ -13,8 +12,11 @@ from reports.analysis.words import estimate_text, number
 from reports.compare.pairs import Pair, Pairing
 from reports.figures.colours import BLUE, INK, MUTED, ORANGE
 from reports.figures.occlusion import STYLES, line
-from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, label_right
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, label_right, mpl
 from reports.records.collect import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CAPTION = (
     "Filled: with the 95 % interval over seeds. Hollow: there is none, so with that over images, where answers are "
@@ -58,7 +60,7 @@ def _differences(table: str, pairs: list[Pair]) -> Picture:
         axes.margins(x=0.08)
         axes.grid(False, axis="y")
         axes.grid(True, axis="x")
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
         figure.text(0.1 / size[0], 1 - 0.2 / size[1], title, fontsize=10)
 
     listed = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
@@ -111,7 +113,7 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
         for (side, curve), found in lines.items():
             axes.plot(found.x, found.top1, color=SIDES[side], linestyle=STYLES[curve], linewidth=1.3)
         axes.set_ylim(0)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{title}: top-1 (%)")
         axes.set_xlabel("patches dropped")
         label_ends(axes, ends, {side: side for side in SIDES}, SIDES)

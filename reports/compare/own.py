@@ -10,17 +10,14 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from typing import TYPE_CHECKING, Any
 
 from experiments.protocols import CURVES, OCCLUSION
 from experiments.records import NAME
 from reports.analysis.words import number
 from reports.figures.colours import PALETTE
 from reports.figures.occlusion import line
-from reports.figures.style import Picture
+from reports.figures.style import Picture, mpl
 from reports.formats.render import print_table, warn
 from reports.formats.table import Cell, Column, Table
 from reports.records import answers
@@ -28,6 +25,9 @@ from reports.records.collect import Result
 from reports.records.found import readable
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CAPTION = (
     "Area under the curve: top-1 in percent, mean over its points. The difference is from the first model; its 95 % "
@@ -107,7 +107,7 @@ def picture(name: str, results: list[Result]) -> bytes:
             axes.set_title(curve.replace("_", " "))
             axes.set_xlabel(axis_of(curve, results[0].record.settings["protocol"]))
             if curve in OCCLUSION:
-                axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+                axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
             elif curve == "shuffle":
                 axes.set_xscale("log", base=2)
         panels[0].set_ylabel("top-1 (%)")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
 
 from experiments.rows import model_name
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, LabelErrors
@@ -14,7 +13,10 @@ from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends
+from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, mpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GAINS = (
     "Top-1 over {reference} in points, against the epochs of a training; bars: 95 % intervals over seeds, where there "
@@ -58,8 +60,8 @@ def _gains(row: str, objects: str, group: list[CellRow], size: tuple[float, floa
             bars = [gain.half_width or 0 for _, gain in line]
             axes.errorbar(x, means, yerr=bars, fmt="o-", markersize=4.5, elinewidth=1, color=colours[name])
         axes.set_xticks(epochs, [f"{length:,}" for length in epochs])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+        axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.set_xlabel("epochs")
         axes.set_title(title)
         axes.margins(y=0.08)
@@ -101,8 +103,8 @@ def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Pic
             axes.plot(np.arange(1, len(line) + 1), line, color=colours[name])
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
         ends = {name: (len(line), float(line[-1])) for name, line in lines.items()}
         label_ends(axes, ends, texts, colours)

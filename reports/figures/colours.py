@@ -17,6 +17,7 @@ INK, MUTED, RULE = "#1d2126", "#626a73", "#d5d9de"
 BLUE, ORANGE = "#0072b2", "#bf5200"  # Okabe and Ito's; their vermilion is darkened until text in it is legible
 PALETTE = (BLUE, ORANGE, "#4a174e", "#687a51", "#8d507a", "#015658", "#6d2400")
 AMBER = "#e69f00"  # for areas, not for text
+HEAT = ("#57106e", "#82206c", "#ae305c", "#d54a41", "#f06f20", "#fca108", "#f6d746")  # inferno's, without its dark end
 _DARK = {INK: "#e8eaed", MUTED: "#9ba4ae", RULE: "#3a4048"}
 # linear sRGB to cone responses, and their cube roots to OKLab (Ottosson 2020)
 _CONES = np.array(
@@ -69,6 +70,13 @@ def dark(colour: str) -> str:
     found = np.clip(found, 0, 1)
     coded = np.where(found <= 0.0031308, 12.92 * found, 1.055 * found ** (1 / 2.4) - 0.055)
     return "#" + "".join(f"{round(255 * part):02x}" for part in coded.tolist())
+
+
+def heat(shares: np.ndarray) -> np.ndarray:
+    """Colours for shares in [0, 1], from little to much: (..., 3) in [0, 1]."""
+    stops = np.array([[int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)] for colour in HEAT])
+    places = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(shares, places, channel) for channel in stops.T], axis=-1)
 
 
 def linear(colour: str) -> np.ndarray:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from experiments.kinds.lambda_ import EXAMPLES
 from experiments.runs import Run
 from reports.analysis.names import with_method
-from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE
-from reports.figures.style import Picture
+from reports.figures.colours import AMBER, BLUE, INK, MUTED, ORANGE, heat
+from reports.figures.style import Picture, mpl
 from reports.formats.table import Source
 from reports.records.answers import UNREADABLE
 from reports.records.collect import Result, unreadable_file
 from transmix.common.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BAR_COLOURS = {"area": BLUE, "attention": AMBER, "mean": ORANGE, "true": MUTED}
 _IMAGES = ("own", "partner", "mixed")
@@ -59,8 +60,7 @@ class Example:
         # one flat square a token: smoothing would invent resolution that the attention does not have
         weight = (self.attention / max(float(self.attention.max()), 1e-12))[rows][:, columns, None]
         grey = self.mixed.mean(2, keepdims=True) / 255
-        heat = matplotlib.colormaps["inferno"](0.25 + 0.65 * weight[..., 0])[..., :3]
-        return (255 * (0.45 * grey + 0.55 * heat) * (0.35 + 0.65 * weight)).round().astype(np.uint8)
+        return (255 * (0.45 * grey + 0.55 * heat(weight[..., 0])) * (0.35 + 0.65 * weight)).round().astype(np.uint8)
 
     @property
     def outline(self) -> tuple[float, float, float, float]:
@@ -191,8 +191,8 @@ def example_figure(examples: Examples) -> Picture:
 def _outline(axes: Axes, example: Example) -> None:
     y1, y2, x1, x2 = example.box
     corner, width, height = (x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1
-    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="black", linewidth=2.2))
-    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="white", linewidth=1.1))
+    axes.add_patch(mpl.patches.Rectangle(corner, width, height, fill=False, edgecolor="black", linewidth=2.2))
+    axes.add_patch(mpl.patches.Rectangle(corner, width, height, fill=False, edgecolor="white", linewidth=1.1))
 
 
 def _bars(axes: Axes, example: Example, names: dict[str, str]) -> None:

@@ -10,12 +10,10 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
 from typing import Any
-
-import matplotlib
-import numpy
 
 import experiments
 import reports
@@ -97,7 +95,7 @@ def closure(function: Callable) -> list[Any]:
 @cache
 def _code() -> str:
     """A hash of the code that figures are drawn by, and of the published numbers that some of them show."""
-    digest = hashlib.sha256(f"{matplotlib.__version__} {numpy.__version__}".encode())
+    digest = hashlib.sha256(f"{version('matplotlib')} {version('numpy')}".encode())
     for package in (reports, experiments):
         folder = Path(package.__file__).parent
         for path in sorted([*folder.rglob("*.py"), *(folder / "published").glob("*")]):

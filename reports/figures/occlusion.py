@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from experiments.protocols import CORRUPTIONS, OCCLUSION
 from experiments.rows import model_name
@@ -17,9 +15,13 @@ from reports.analysis.names import method_name, methods_in
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number
 from reports.figures.colours import colour_of
-from reports.figures.style import Gallery, Picture, label_ends, small_multiples
+from reports.figures.style import Gallery, Picture, label_ends, mpl, small_multiples
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images, where all runs keep their answers."
@@ -101,7 +103,7 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
         for (method, curve), found in lines.items():
             _draw(axes, found, colours[method], STYLES[curve])
         axes.set_ylim(0)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
         axes.set_title(f"{model_name(row)}: top-1 (%)")
         axes.set_xlabel(label)
         ends = {method: lines[method, "random"] for method in names}

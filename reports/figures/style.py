@@ -11,15 +11,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from experiments.rows import rows as declared
 from reports.figures.colours import INK, MUTED, RULE, darkened
+from transmix.common.lazy import Lazy
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+mpl = Lazy("matplotlib")  # with all that `draw_figure` loads of it: not before a figure is drawn
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 _RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -121,7 +124,10 @@ class Picture:
 
 def draw_figure(size: tuple[float, float], paint: Callable[[Figure], None]) -> Drawing:
     """What `paint` makes of an empty figure of `size` inches; the same input gives the same bytes."""
-    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_RC), warnings.catch_warnings():
         # class names come in all scripts; the SVG shows them, the PNG's font may not
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
 
 from reports.analysis.gains import GainRow
 from reports.analysis.names import TRANSMIX, method_name
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import estimate_text, gain_text, number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import LARGE, Picture, by_family, label_right
+from reports.figures.style import LARGE, Picture, by_family, label_right, mpl
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GAINS_CAPTION = (
     "Filled: measured here, with the 95 % interval over seeds where there are several. Hollow: published, for "
@@ -204,8 +205,12 @@ def _draw(axes: Axes, point: Point, marker: str, colours: dict[str, str]) -> Non
 def _write_legend(axes: Axes, methods: dict[str, str], families: dict[str, str]) -> None:
     """Colours of the methods, then shapes of the families."""
     look = {"linestyle": "none", "markersize": 5}
-    handles = [Line2D([], [], color=colour, marker="o", label=name, **look) for name, colour in methods.items()]
-    handles += [Line2D([], [], color=MUTED, marker=mark, label=family, **look) for family, mark in families.items()]
+    handles = [
+        mpl.lines.Line2D([], [], color=colour, marker="o", label=name, **look) for name, colour in methods.items()
+    ]
+    handles += [
+        mpl.lines.Line2D([], [], color=MUTED, marker=mark, label=family, **look) for family, mark in families.items()
+    ]
     place = {
         "loc": "lower left",
         "bbox_to_anchor": (-0.03, 1.0),
@@ -239,8 +244,8 @@ def _format(axes: Axes, points: Sequence[Point]) -> None:
     if len(ticks) < 3:
         ticks = sorted({float(f"{tick:.2g}") for tick in np.geomspace(low * 1.02, high / 1.02, 5)})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlim(low, high)
     axes.set_ylim(heights)
 

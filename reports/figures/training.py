@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
 
 from experiments.rows import model_name
 from reports.analysis.arms import arm
 from reports.analysis.names import TRANSMIX, method_name, methods_in, with_method
 from reports.analysis.words import number
 from reports.figures.colours import INK, MUTED, colour_of
-from reports.figures.style import Gallery, Picture, label_ends, small_multiples
+from reports.figures.style import Gallery, Picture, label_ends, mpl, small_multiples
 from reports.records.collect import Collected, Result
 from transmix.training.log import LAMBDA_BINS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ACCURACY = "Top-1 on the validation images after each epoch."
 LOSS = (
@@ -98,8 +97,8 @@ def _history(name: str, title: str, done: Epochs, size: tuple[float, float], rea
             _lines(axes, epochs[method], line, colours[method])
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
         label_ends(axes, ends, texts, colours)
 
@@ -172,8 +171,8 @@ def _shift(row: str, size: tuple[float, float], found: dict[str, Shifts], method
         axes.set(xlim=(edges[0], edges[-1]), ylim=(_EDGES[low], _EDGES[high]))
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.grid(False)
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.set_title(title)
         axes.set_xlabel("epoch")
         _write_key(axes, colour)
@@ -210,8 +209,8 @@ def _paint_cells(axes: Axes, edges: np.ndarray, found: np.ndarray, colour: str) 
             left, right, low, high = edges[column], edges[column + 1], _EDGES[bin_], _EDGES[bin_ + 1]
             corners = [(left, low), (right, low), (right, high), (left, high)]
             cells = np.moveaxis(np.array(corners), 2, 0)
-            path = Path.make_compound_path_from_polys(cells)
-            axes.add_patch(PathPatch(path, antialiased=False, **_fill(step, colour)))
+            path = mpl.path.Path.make_compound_path_from_polys(cells)
+            axes.add_patch(mpl.patches.PathPatch(path, antialiased=False, **_fill(step, colour)))
 
 
 def _fill(step: int, colour: str) -> dict[str, Any]:
@@ -231,7 +230,9 @@ def _write_key(axes: Axes, colour: str) -> None:
     for line, (share, text) in enumerate(_KEY.items()):
         x, y = 1 + 8 / width, 1 - (9 + 14 * line) / height
         place = {"transform": axes.transAxes, "clip_on": False}
-        axes.add_patch(Rectangle((x, y), 9 / width, 9 / height, **place, **_fill(int(steps(np.array(share))), colour)))
+        axes.add_patch(
+            mpl.patches.Rectangle((x, y), 9 / width, 9 / height, **place, **_fill(int(steps(np.array(share))), colour))
+        )
         axes.text(x + 13 / width, y + 4.5 / height, text, va="center", color=INK, fontsize=8, **place)
 
 

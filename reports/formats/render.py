@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import sys
 import unicodedata
@@ -132,9 +134,11 @@ def _markdown_cell(cell: Cell) -> str:
 
 def to_csv(lines: list[dict[str, Any]]) -> str:
     """Lines with the same keys as CSV, its heading first; a number that is missing is an empty field."""
-    import pandas  # takes longer to import than everything else here
-
-    return pandas.DataFrame(lines).to_csv(index=False, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else (), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 def print_table(table: Table) -> None:

@@ -1,6 +1,7 @@
-"""NumPy and torch, loaded when something of them is first used.
+"""Libraries that take long to load, loaded when something of them is first used.
 
-For modules whose declarations are read where neither is installed: the plan, and the reports.
+For modules whose declarations are read where NumPy and torch are not installed (the plan, the reports), and for what
+most commands do without.
 
 >>> from transmix.common.lazy import np, torch
 """
@@ -11,7 +12,13 @@ import importlib
 from typing import Any
 
 
-class _Lazy:
+class Lazy:
+    """A module that is imported when one of its attributes is first asked for.
+
+    Args:
+        name: the module's, in full.
+    """
+
     def __init__(self, name: str) -> None:
         self._name = name
 
@@ -20,5 +27,9 @@ class _Lazy:
         setattr(self, attribute, found)  # found at once from now on
         return found
 
+    def __reduce__(self) -> tuple[type[Lazy], tuple[str]]:
+        """By name alone, to other processes."""
+        return Lazy, (self._name,)
 
-np, torch = _Lazy("numpy"), _Lazy("torch")
+
+np, torch = Lazy("numpy"), Lazy("torch")

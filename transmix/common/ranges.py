@@ -16,7 +16,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, Field, dataclass
 from functools import cache
 from numbers import Integral, Real
@@ -24,6 +24,7 @@ from typing import Any
 
 from transmix.common.errors import UserError, unknown_name
 
+_NUMBERS = (int, float)  # known at once; others, such as NumPy's, by what they are
 _LONGEST = 60  # characters of a value that a message shows
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "none"}
 
@@ -59,7 +60,8 @@ class Range:
 
 
 def _finite(value: Real) -> bool:
-    return isinstance(value, Integral) or math.isfinite(value)  # a whole number may be too large for a float
+    # a whole number may be too large for a float
+    return math.isfinite(value) if type(value) is float else isinstance(value, Integral) or math.isfinite(value)
 
 
 def number(
@@ -98,12 +100,11 @@ def check(settings: Any) -> None:
 
 def check_field(owner: type, name: str, value: Any) -> None:
     """Check a value for the field `name` of a dataclass; errors as `check`."""
-    field = owner.__dataclass_fields__[name]
-    hint = _hints(owner)[name]
-    if not _is(value, hint):
+    fits, hint = _types(owner)[name]
+    if not fits(value):
         raise UserError(f"{said(name, value)}: must be {_words(hint)}")
     for leaf in _leaves(value):
-        _check_leaf(name, field, leaf)
+        _check_leaf(name, owner.__dataclass_fields__[name], leaf)
 
 
 def _check_leaf(name: str, field: Field, value: Any) -> None:
@@ -113,7 +114,7 @@ def _check_leaf(name: str, field: Field, value: Any) -> None:
             raise unknown_name(allowed["called"] or name, value, allowed["names"])
         if "form" in allowed and not re.fullmatch(allowed["form"], value):
             raise UserError(f"{said(name, value)}: must be {allowed['like']}")
-    elif isinstance(value, Real) and not isinstance(value, bool):
+    elif type(value) in _NUMBERS or (isinstance(value, Real) and not isinstance(value, bool)):
         if "range" in allowed and value not in allowed["range"]:
             raise UserError(f"{said(name, value)}: must be {allowed['range']}")
         if not _finite(value):
@@ -121,26 +122,32 @@ def _check_leaf(name: str, field: Field, value: Any) -> None:
 
 
 @cache
-def _hints(owner: type) -> dict[str, Any]:
-    return typing.get_type_hints(owner)
+def _types(owner: type) -> dict[str, tuple[Callable[[Any], bool], Any]]:
+    """By field, what tells whether a value has its type, and the type as annotations write it."""
+    return {name: (_test(hint), hint) for name, hint in typing.get_type_hints(owner).items()}
 
 
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a value has a type as annotations write it."""
+def _test(hint: Any) -> Callable[[Any], bool]:
+    """What tells whether a value has a type; looked up once, for a study checks its settings a thousand times."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_is(value, one) for one in inner)
+        tests = [_test(one) for one in inner]
+        return lambda value: any(test(value) for test in tests)
     if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        if inner[-1] is Ellipsis:
-            return all(_is(item, inner[0]) for item in value)
-        return len(value) == len(inner) and all(map(_is, value, inner))
+        tests = [_test(one) for one in inner if one is not Ellipsis]
+        if Ellipsis in inner:
+            return lambda value: isinstance(value, tuple) and all(map(tests[0], value))
+        return lambda value: (
+            isinstance(value, tuple)
+            and len(value) == len(tests)
+            and all(test(item) for test, item in zip(tests, value, strict=True))
+        )
     if hint is Any:
-        return True
+        return lambda value: True
     if hint is float or hint is int:
-        return isinstance(value, Real if hint is float else Integral) and not isinstance(value, bool)
-    return isinstance(value, origin or hint)
+        kind = Real if hint is float else Integral
+        return lambda value: type(value) is hint or (isinstance(value, kind) and not isinstance(value, bool))
+    return lambda value: isinstance(value, origin or hint)
 
 
 def _words(hint: Any) -> str:
