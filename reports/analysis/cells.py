@@ -11,7 +11,7 @@ import numpy as np
 from experiments.grid import Cell
 from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of
-from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.names import TRANSMIX, method_title
 from reports.records.collect import Collected
 
 REFERENCE, CEILING = "cutmix", "oracle"  # what labels by area are called here, and what no label rule can pass
@@ -44,7 +44,7 @@ class CellRow:
     def over(self, reference: str) -> dict[str, Comparison]:
         """Every other method compared with one of them."""
         return {
-            name: Comparison(self.arms[reference], arm, f"With {method_name(name)} the top-1 is {{}} here")
+            name: Comparison(self.arms[reference], arm, f"With {method_title(name)} the top-1 is {{}} here")
             for name, arm in self.arms.items()
             if name != reference
         }

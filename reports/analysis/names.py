@@ -26,7 +26,12 @@ def method_name(method: str) -> str:
         return "public weights, not trained here"
     if method in (BASELINE, RANDOM):
         return method
-    return methods()[method].title if method in methods() else method
+    return method_title(method) if method in methods() else method
+
+
+def method_title(method: str) -> str:
+    """What a declared method is called where the baseline is one of many: ``Mixup + CutMix``."""
+    return methods()[method].title
 
 
 def methods_in(collected: Collected, table: str, row: str = "") -> tuple[str, ...]:

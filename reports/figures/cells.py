@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.rows import model_name
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, LabelErrors
-from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, number
 from reports.figures.colours import INK, MUTED, colour_of
@@ -37,7 +37,7 @@ def gain_gallery(rows: Sequence[CellRow]) -> Gallery | None:
     shown = {key: group for key, group in lengths.items() if len(group) > 1}
     size = LARGE if len(shown) == 1 else SMALL
     pictures = tuple(_gains(*key, group, size) for key, group in shown.items())
-    caption = GAINS.format(reference=method_name(REFERENCE), ceiling=method_name(CEILING))
+    caption = GAINS.format(reference=method_title(REFERENCE), ceiling=method_title(CEILING))
     return Gallery(caption, (pictures,)) if pictures else None
 
 
@@ -46,7 +46,7 @@ def _gains(row: str, objects: str, group: list[CellRow], size: tuple[float, floa
     lines = {name: line for name, line in lines.items() if line}
     title = f"{model_name(row)}, {objects}: gain (points)"
     colours = {name: INK if name == CEILING else colour_of(name) for name in lines}
-    texts = {name: f"{method_name(name)} {number(line[-1][1].mean, sign=True)}" for name, line in lines.items()}
+    texts = {name: f"{method_title(name)} {number(line[-1][1].mean, sign=True)}" for name, line in lines.items()}
     ends = {name: (line[-1][0], line[-1][1].mean) for name, line in lines.items()}
     epochs = [cell.cell.epochs for cell in group]
 
@@ -68,7 +68,7 @@ def _gains(row: str, objects: str, group: list[CellRow], size: tuple[float, floa
         label_ends(axes, ends, texts, colours)
 
     words = "; ".join(
-        f"{method_name(name)} {', '.join(f'{gain_text(gain)} after {length} epochs' for length, gain in line)}"
+        f"{method_title(name)} {', '.join(f'{gain_text(gain)} after {length} epochs' for length, gain in line)}"
         for name, line in lines.items()
     )
     return Picture(f"cells_{row}_{objects}", f"{title} by length of training: {words}.", "", size, paint)

@@ -8,7 +8,7 @@ from experiments.grid import WITH_MIXUP
 from experiments.rows import model_name
 from reports.analysis.arms import gain_cell, mean_cell, seeds_text
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, cell_rows
-from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import Estimate, estimate_numbers, interval_numbers, mean_interval
 from reports.analysis.verdicts import NOT_SHOWN, NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge
 from reports.analysis.words import interval_text, number, plural
@@ -18,7 +18,7 @@ from reports.records.published_sets import grid_study, published_cells
 from reports.tables import Numbers, Shown, TableSpec
 from transmix.methods import methods
 
-OVER = f"over {method_name(REFERENCE)} (points)"
+OVER = f"over {method_title(REFERENCE)} (points)"
 CAPTION = (
     "The same model trained on scenes whose objects are of two sizes, for several lengths of training, each a schedule "
     "of its own, at scale {scale}. The methods of a line differ in their labels only: all batches are CutMix{but}. "
@@ -41,14 +41,14 @@ def build(collected: Collected) -> Table:
     columns = (
         Column("name", "Objects, training", align="left"),
         Column("seeds", "Seeds"),
-        Column(REFERENCE, method_name(REFERENCE), "top-1 (%)"),
-        *(Column(method, method_name(method), OVER) for method in shown),
+        Column(REFERENCE, method_title(REFERENCE), "top-1 (%)"),
+        *(Column(method, method_title(method), OVER) for method in shown),
         Column("share", "TransMix’s share of the ceiling (%)"),
         Column("error_area", "area", "error of λ in training"),
         Column("error_label", "TransMix’s label", "error of λ in training"),
     )
-    but = "".join(f" (but for {method_name(name)})" for name in shown if name in WITH_MIXUP)
-    caption = CAPTION.format(scale=collected.study.scale.name, ceiling=method_name(CEILING), but=but)
+    but = "".join(f" (but for {method_title(name)})" for name in shown if name in WITH_MIXUP)
+    caption = CAPTION.format(scale=collected.study.scale.name, ceiling=method_title(CEILING), but=but)
     lines = [_cells(row, shown) for row in rows]
     lines = [published_cells(line) for line in lines] if whose else lines
     return Table("table6", whose + caption, columns, tuple(lines), _notes(collected, rows))
@@ -108,7 +108,7 @@ def _verdict_note(rows: list[CellRow], method: str) -> str:
     verdicts = {name: found for name, found in judged(rows, method).items() if found.word != NOT_TESTED}
     tested = {name: found for name, found in verdicts.items() if found.p is not None}
     if not tested:
-        return f"{method_name(method)}: one seed, or none, tests nothing." if verdicts else ""
+        return f"{method_title(method)}: one seed, or none, tests nothing." if verdicts else ""
     shown = {word: [name for name, found in tested.items() if found.word == word] for word in (SHOWN, OPPOSITE)}
     parts = [f"shown above CutMix for {'; '.join(shown[SHOWN])}"] if shown[SHOWN] else []
     parts += [f"shown below CutMix for {'; '.join(shown[OPPOSITE])}"] if shown[OPPOSITE] else []
@@ -119,7 +119,7 @@ def _verdict_note(rows: list[CellRow], method: str) -> str:
         where += f" {count} cells" if count > 1 else " cell"
         parts.append(f"no difference is shown {where}, where it is {_bounds(undecided)}")
     corrected = f"corrected for {plural(len(tested), 'cell')} by Holm’s method"
-    return f"{method_name(method)}: {'; '.join(parts)} (95 % intervals; verdicts {corrected})."
+    return f"{method_title(method)}: {'; '.join(parts)} (95 % intervals; verdicts {corrected})."
 
 
 def _bounds(gains: list[Estimate]) -> str:

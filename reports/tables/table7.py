@@ -11,7 +11,7 @@ from experiments.rows import model_name
 from experiments.scales import table_of
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.cells import CellRow, cell_rows
-from reports.analysis.names import TRANSMIX, method_name
+from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.verdicts import Evidence, Verdict, judge
 from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
@@ -44,7 +44,7 @@ class Apart:
     def over(self, reference: str) -> dict[str, Comparison]:
         """Every other method compared with one of them."""
         before = self.arms[reference]
-        claims = {name: f"With {method_name(name)} the top-1 is {{}} here" for name in self.arms if name != reference}
+        claims = {name: f"With {method_title(name)} the top-1 is {{}} here" for name in self.arms if name != reference}
         return {name: Comparison(before, self.arms[name], claim) for name, claim in claims.items()}
 
     @cached_property
@@ -87,7 +87,7 @@ def build(collected: Collected) -> Table:
         Column("name", "Variant", align="left"),
         Column("seeds", "Seeds"),
         Column("top1", "Top-1 (%)"),
-        *(Column(f"over_{name}", f"over {method_name(name)}", "difference (points)") for name in REFERENCES),
+        *(Column(f"over_{name}", f"over {method_title(name)}", "difference (points)") for name in REFERENCES),
         Column("verdict", "Against TransMix", align="left"),
     )
     lines = [_cells(found, name) for name in found.arms] if _any_variant(found) else []
@@ -107,7 +107,7 @@ def _any_variant(found: Apart) -> bool:
 def _cells(found: Apart, name: str) -> dict[str, Cell]:
     arm, verdict = found.arms[name], found.verdicts.get(name)
     cells = {
-        "name": Cell(method_name(name)),
+        "name": Cell(method_title(name)),
         "seeds": Cell(f"{len(arm.by_seed):,}", "measured", arm.sources) if arm.by_seed else missing(arm.lack),
         "top1": missing(NOT_PLANNED) if arm.settings is None else mean_cell(arm),
         "verdict": Cell("–" if verdict is None else verdict.text),
@@ -122,7 +122,7 @@ def _notes(collected: Collected, found: Apart) -> tuple[str, ...]:
     if not _any_variant(found):
         names = ", ".join(of_table("table7"))
         return (f"No variant is in this study: make table7 SCALE=desk, or here METHODS=NAME,... of {names}.",)
-    variants = {method_name(name): pair for name, pair in found.over(TRANSMIX).items() if name not in BESIDE}
+    variants = {method_title(name): pair for name, pair in found.over(TRANSMIX).items() if name not in BESIDE}
     tested = sum(verdict.p is not None for verdict in found.verdicts.values())
     corrected = (f"Verdicts are corrected for {tested} variants by Holm’s method.",) if tested else ()
     return (*verdict_notes(variants, "against TransMix"), *corrected)
@@ -138,7 +138,7 @@ def numbers(collected: Collected) -> Numbers:
 
 def _numbers(found: Apart, name: str) -> dict[str, Any]:
     arm, verdict = found.arms[name], found.verdicts.get(name)
-    line = {"method": name, "name": method_name(name), "where": found.where, "status": arm.status}
+    line = {"method": name, "name": method_title(name), "where": found.where, "status": arm.status}
     line |= {"seeds": len(arm.by_seed), **estimate_numbers("top1", arm.mean)}
     for reference in REFERENCES:
         compared = found.over(reference).get(name)
