@@ -34,7 +34,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 def check_folder(folder: Path) -> None:
     """Look at the header of every image before any is measured; `UserError` as `listed`, or names the first bad one."""
-    check_images(folder, listed(folder), None, "")
+    check_images({folder: listed(folder)}, None)
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from robustness.classes import classes_of
 from transmix.common.errors import UserError
-from transmix.data import opening, remembered
+from transmix.data import copies, opening, remembered
 from transmix.data.opening import UnreadableImage, read_header, read_pixels, to_rgb
 from transmix.data.sources.folders import FolderImages, read_folders
 from transmix.data.sources.listing import class_images, list_folders
@@ -92,8 +92,10 @@ def test_torchvisions_kinds_are_read_and_others_counted(tmp_path):
         (root / "train" / "b" / name).write_bytes(b"?")
     source = read_folders(root)
     assert source.counts == {"train": 7, "val": 2}
-    (note,) = source.notes
-    assert note == f"{root / 'train'}: left out, because they are read as no images: 1 ._*, 1 without suffix, 2 .gif"
+    assert (
+        source.notes[0]
+        == f"{root / 'train'}: left out, because they are read as no images: 1 ._*, 1 without suffix, 2 .gif"
+    )
     assert {np.asarray(image).shape for image, _ in source.open("train")} == {(6, 8, 3)}
 
 
@@ -246,6 +248,32 @@ def test_a_thousand_classes_that_are_not_called_as_imagenets(tmp_path):
     assert note_on_classes("here", names[1:]) == note_on_classes("here", ["n01440764", *names[1:]]) == ()
 
 
+def test_images_that_are_there_twice_are_said(class_folders, tmp_path, monkeypatch):
+    train, val = class_folders / "train", class_folders / "val"
+    assert read_folders(class_folders, tmp_path).notes == ()
+    shutil.copy(train / "class0" / "003.png", val / "class0" / "renamed.png")
+    os.link(train / "class2" / "004.png", val / "class2" / "linked.png")
+    (said,) = read_folders(class_folders, tmp_path).notes
+    assert said == (
+        f"2 of 17 validation images are byte copies of training images, {val}/class0/renamed.png of "
+        f"{train}/class0/003.png first: accuracy is in part that on the images of the training"
+    )
+    monkeypatch.setattr(copies, "MOST", 40)  # too many of one size: only those that share a name, too, are read
+    assert read_folders(class_folders).notes == ()
+    (val / "class2" / "linked.png").rename(val / "class2" / "004.png")
+    (said,) = read_folders(class_folders).notes
+    assert said.startswith("1 of 16 validation images")
+
+
+def test_images_in_two_classes_are_said(class_folders):
+    for split in ("train", "val"):
+        (class_folders / split / "again").symlink_to("class1")
+    (said,) = read_folders(class_folders).notes
+    assert said.startswith("21 images lie in several classes as byte copies")
+    assert "class1/" in said
+    assert "again/" in said
+
+
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "lost+found", ".git"])
 def test_what_programs_leave_in_a_data_set_is_no_class(class_folders, name):
     for split in ("train", "val"):
@@ -257,7 +285,7 @@ def test_what_programs_leave_in_a_data_set_is_no_class(class_folders, name):
 def test_one_class_is_refused_and_training_images_for_validation_are_said(class_folders):
     shutil.rmtree(class_folders / "val")
     (class_folders / "val").symlink_to("train")
-    assert "val is train itself" in list_folders(class_folders).notes[0]
+    assert "48 of 48 validation images are byte copies of training images" in read_folders(class_folders).notes[0]
     for name in ("class1", "class2"):
         shutil.rmtree(class_folders / "train" / name)
     with pytest.raises(UserError, match=r"has one class only, 'class0'"):

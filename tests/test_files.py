@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,17 @@ def test_what_is_read_back_is_what_was_written(tmp_path):
     assert Image.open(tmp_path / "picture", formats=["PNG"]).size == (90, 90)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_full_disk_that_a_library_meets_is_one_line(capsys, number):
+@pytest.mark.parametrize(
+    ("number", "verb"),
+    [
+        (errno.ENOSPC, "write"),
+        (errno.EDQUOT, "write"),
+        (errno.EROFS, "write"),
+        (errno.ENOENT, "use"),
+        (errno.EIO, "use"),
+    ],
+)
+def test_a_full_disk_and_a_file_that_went_are_one_line_wherever_they_are_met(capsys, number, verb):
     def main() -> None:
         raise OSError(number, os.strerror(number), "log/of/theirs")
 
@@ -117,9 +127,15 @@ def test_a_full_disk_that_a_library_meets_is_one_line(capsys, number):
         exit_on_user_error(main)
     assert end.value.code == 2
     line = (
-        f"error: cannot write log/of/theirs: {os.strerror(number).lower()}: mend that, then run the same command again"
+        f"error: cannot {verb} log/of/theirs: {os.strerror(number).lower()}: mend that, then run the same command again"
     )
     assert capsys.readouterr().err == line + "\n"
+    with pytest.raises(FileNotFoundError):  # no file is named: it is no one's but the program's
+        exit_on_user_error(partial(_raise, FileNotFoundError(errno.ENOENT, "?")))
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def test_what_a_library_cannot_write_is_named(tmp_path):

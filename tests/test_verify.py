@@ -18,7 +18,7 @@ from reports.records.publish import LIMIT, copy_records, own_folders
 from reports.records.verify import check_all, verify
 from tests import made_up
 from tests.made_up import COMMIT, fine_tuning_run, make_study, write_fine_tuned, write_study
-from transmix.common.errors import CommandEnd, UserError
+from transmix.common.errors import CommandEnd, UserError, exit_on_user_error
 from transmix.common.files import sha256
 from transmix.data.scenes import ScenesSpec
 from transmix.data.scenes.write import write_scenes
@@ -201,6 +201,21 @@ def test_records_of_a_users_own_model_are_verified_and_shown(study, tmp_path, ca
     monkeypatch.setattr("sys.argv", ["reports", "show", str(own)])
     main()
     assert "Area, random patches dropped (%)" in capsys.readouterr().out
+
+
+def test_a_run_that_vanishes_while_it_is_looked_at_is_one_line(study, capsys, monkeypatch):
+    def find_and_lose(folder: Path) -> list:
+        found = find_records(folder)
+        shutil.rmtree(study.find(TRAINED).folder)
+        return found
+
+    monkeypatch.setattr("reports.records.verify.find_records", find_and_lose)
+    monkeypatch.setattr("sys.argv", ["reports", "verify", str(study.results)])
+    with pytest.raises(SystemExit) as end:
+        exit_on_user_error(main)
+    assert end.value.code == 2
+    line = f"error: cannot use {study.find(TRAINED).folder}: no such file or directory: mend that, then run the same"
+    assert capsys.readouterr().err.startswith(line)
 
 
 def test_folders_without_records_are_one_line(study, tmp_path, monkeypatch):

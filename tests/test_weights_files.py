@@ -58,12 +58,24 @@ FORMS = {
         "pytorch-lightning_version": "2.1",
         "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2)}}}],
     },
+    "twice ddp": lambda state: {"model": prefixed("module.module.", state)},
+    "fsdp": lambda state: {
+        f"_fsdp_wrapped_module.{name.replace('.1.', '.1._fsdp_wrapped_module._checkpoint_wrapped_module.')}": tensor
+        for name, tensor in state.items()
+    },
+    "compiled blocks": lambda state: {
+        "model_state": {name.replace("blocks.0.", "blocks.0._orig_mod."): tensor for name, tensor in state.items()},
+        "optimizer_state": {"state": {0: {"exp_avg": torch.ones(2)}}},
+    },
     "net": lambda state: {"net": prefixed("net.", state), "epoch": 3, "acc": 0.5},
     "backbone": lambda state: {"state_dict": prefixed("backbone.", state), "meta": {"epoch": 3}},
     "swa": lambda state: prefixed("module.", state) | {"n_averaged": torch.tensor(3)},
     "timm ema": lambda state: {"arch": MODEL, "state_dict": other(state), "state_dict_ema": state, "args": None},
     "empty ema": lambda state: {"state_dict": state, "state_dict_ema": {}, "model_ema": None},
     "convnext ema": lambda state: {"model": other(state), "model_ema": state},
+    "other ema": lambda state: {"model": other(state), "ema_state_dict": prefixed("module.", state)},
+    "swa beside": lambda state: {"state_dict": other(state), "swa_model": state},
+    "no ema": lambda state: {"schema": {"a": torch.ones(1)}, "model": state, "ema_decay": 0.99},
     "dino": lambda state: {
         "student": prefixed("module.backbone.", other(state)) | {"module.head.mlp.0.weight": torch.ones(2)},
         "teacher": prefixed("backbone.", state) | {"head.mlp.0.weight": torch.ones(2)},
@@ -103,6 +115,8 @@ def test_one_model_in_all_forms_gives_the_same_tensors(form, state, tmp_path):
         ("dino", "of the moving average 'teacher' (not the plain weights 'student'), without the prefix 'backbone.'"),
         ("dino", "left out: head.mlp.0.weight"),
         ("lightning", "without the prefix 'model.' (left out: criterion.weight)"),
+        ("other ema", "of the moving average 'ema_state_dict' (not the plain weights 'model'), without the prefix"),
+        ("fsdp", "tensors without '_fsdp_wrapped_module.' within names"),
         ("both", "of 'state_dict', without the prefix 'module.', without the prefix '_orig_mod.'"),
         ("extra number", "without epoch, which is no tensor"),
     ],

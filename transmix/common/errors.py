@@ -12,6 +12,9 @@ from transmix.common.text import printable
 
 _LONGEST = 80  # characters of a name that are shown
 _FEW = 400  # characters of names, all of which are shown
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# a file that went while it was read, or whose rights or drive did
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ELOOP)
 
 
 class CommandEnd(Exception):
@@ -65,15 +68,11 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # whoever read along, such as head, has seen enough
         os._exit(128 + 13)
     except OSError as error:  # of a library that writes; for the suite's own files see `transmix.common.files`
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        full = error.errno in _FULL
+        if not full and (error.errno not in _GONE or error.filename is None):
             raise
-        place = error.filename or "a file"
-        print(
-            f"error: cannot write {place}: {os.strerror(error.errno).lower()}: mend that, then run the same command "
-            "again",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"error: cannot {'write' if full else 'use'} {error.filename or 'a file'}: {error.strerror.lower()}"
+        print(printable(f"{line}: mend that, then run the same command again"), file=sys.stderr, flush=True)
         try:
             sys.stdout.flush()
         except OSError:  # it would fail once more at the interpreter's end, with another status

@@ -11,7 +11,7 @@ from typing import Any
 
 from transmix.common.files import Unwritable, write_text
 
-VERSION = 1  # of the checks: other versions of them look again
+VERSION = 2  # of the checks: other versions of them look again
 
 
 def remembered(folder: Path | None, name: str, key: str, check: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,22 +1,26 @@
 """Which tensors of a checkpoint are the model: one rule, the same for every command, and said in a sentence.
 
-* A file that holds a moving average (EMA) beside the plain weights is read for the average: timm's ``state_dict_ema``
-  and ``model_ema``, DINO's ``teacher``. (mmengine itself puts the average into ``state_dict``.)
+* A file that holds a moving average (EMA) beside the plain weights is read for the average: whatever has ``ema``,
+  ``swa`` or ``teacher`` as a word of its name, as timm's ``state_dict_ema`` and ``model_ema`` and DINO's ``teacher``.
+  (mmengine itself puts the average into ``state_dict``.)
 * Else the plain weights are taken: ``state_dict``, ``model``, ..., or the file's tensors themselves.
 * Prefixes of wrappers are removed, one after the other: ``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ...
   Tensors beside those with the prefix belong to something else and are left out, except a linear classifier.
+  What FSDP, activation checkpointing and compiled blocks put within names goes, too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-AVERAGES = ("state_dict_ema", "model_ema", "ema_model", "ema", "teacher", "target_encoder")
+AVERAGES = ("state_dict_ema", "model_ema", "ema_model", "ema", "teacher", "target_encoder")  # the first that is there
+AVERAGE = re.compile(r"(?:.*[^a-z])?(?:ema|swa|teacher)(?:[^a-z].*)?")
 PLAIN = (
-    *("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params"),
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "weights", "params"),
     *("student", "encoder", "backbone"),
 )
 AVERAGE_PREFIXES = ("teacher.", "model_ema.", "ema_model.", "ema.", "target_encoder.")
@@ -32,6 +36,7 @@ PREFIXES = (
     "student_model.",
 )
 CLASSIFIERS = tuple(f"{head}.{part}" for head in ("head", "fc", "classifier") for part in ("weight", "bias"))
+WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_fsdp_wrapped_module|_checkpoint_wrapped_module|_orig_mod)\.")
 _DEPTH = 8  # of containers in containers
 _PATCHES = "patch_embed.proj.weight"
 
@@ -61,7 +66,7 @@ def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
     if not isinstance(loaded, Mapping):
         raise ValueError("holds no state dict: save model.state_dict()")
     inner = {name: value for name, value in loaded.items() if isinstance(name, str) and _holds_tensors(value, depth)}
-    averages = [name for name in AVERAGES if name in inner]
+    averages = [name for name in AVERAGES if name in inner] or sorted(filter(AVERAGE.fullmatch, inner))
     plain = [name for name in PLAIN if name in inner]
     if averages or plain:
         name = (averages or plain)[0]
@@ -95,7 +100,7 @@ def _holds_tensors(value: Any, depth: int) -> bool:
 
 
 def _unwrap(tensors: State) -> tuple[State, str] | None:
-    """The tensors without their outermost prefix; None if they have none."""
+    """The tensors without their outermost prefix, or what wrappers left within names; None if they have none."""
     for prefix in (*AVERAGE_PREFIXES, *PREFIXES):
         inside = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         # an average lies beside as many plain weights; any other prefix is most of the file's
@@ -107,7 +112,13 @@ def _unwrap(tensors: State) -> tuple[State, str] | None:
         left_out = sorted(outside.keys() - kept.keys())
         said = f"without the prefix '{prefix}'"
         return inside | kept, said + (f" (left out: {_listed(left_out)})" if left_out else "")
-    return None
+    found = next(filter(None, map(WRAPPED.search, tensors)), None)
+    if found is None:
+        return None
+    plain = {WRAPPED.sub("", name): tensor for name, tensor in tensors.items()}
+    if len(plain) < len(tensors):
+        raise ValueError(f"holds tensors twice, with '{found[0]}' in their names and without: save model.state_dict()")
+    return plain, f"without '{found[0]}' within names"
 
 
 def _listed(names: list[str]) -> str:

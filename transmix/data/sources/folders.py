@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 from timm.data.readers.reader import Reader
 
 from transmix.common.progress import progress_bar
+from transmix.data.copies import describe_copies
 from transmix.data.faults import Faults
 from transmix.data.opening import UnreadableImage, check_regular, read_header
 from transmix.data.remembered import listing_key, remembered
@@ -38,10 +40,9 @@ def read_folders(root: Path | str, cache: Path | None = None, subset: str = "") 
     def open_split(split: str) -> FolderImages:
         return FolderImages(split_folder(root, split), subset)
 
-    for split in SPLITS:
-        folder = split_folder(root, split)
-        check_images(folder, class_images(folder, subset=subset), cache, split)
-    return ImageSource(listing.classes, listing.counts, listing.fingerprint, open_split, listing.notes)
+    folders = [split_folder(root, split) for split in SPLITS]
+    notes = check_images({folder: class_images(folder, subset=subset) for folder in folders}, cache)
+    return ImageSource(listing.classes, listing.counts, listing.fingerprint, open_split, listing.notes + notes)
 
 
 class FolderImages(StrictImages):
@@ -79,26 +80,37 @@ class FolderReader(Reader):
         return os.path.basename(name) if basename else os.path.join(self.folder, name) if absolute else name
 
 
-def check_images(folder: Path, found: dict[str, list[str]], cache: Path | None, name: str) -> None:
+def check_images(splits: Mapping[Path, Mapping[str, list[str]]], cache: Path | None) -> tuple[str, ...]:
     """Look at the header and the end of every image of class folders, once for as long as they do not change.
+
+    Args:
+        splits: the names of the images of each class, by the folder of a split; if there are two, training comes first.
+        cache: where it is kept that they were looked at.
+
+    Returns:
+        which images of two splits are there twice, in words.
 
     Raises:
         UserError: names the first file that cannot be read as an image, with how many more there are.
     """
-    paths = [os.path.join(folder, label, image) for label, images in found.items() for image in images]
+    files = [
+        [os.path.join(folder, label, image) for label, images in found.items() for image in images]
+        for folder, found in splits.items()
+    ]
+    paths = [path for split in files for path in split]
 
     def check() -> dict[str, Any]:
         faults = Faults()
         with ThreadPoolExecutor(AT_ONCE) as pool, progress_bar() as bar:
-            line = bar.add_task(f"looking at {folder}", total=len(paths), note="")
+            line = bar.add_task(f"looking at {' and '.join(map(str, splits))}", total=len(paths), note="")
             for path, fault in zip(paths, pool.map(image_fault, paths, chunksize=64), strict=True):
                 if fault:
                     faults.add(f"{ascii_path(path)} {fault}: replace it or remove it")
                 bar.advance(line)
         faults.check()
-        return {"images": len(paths)}
+        return {"images": len(paths), "notes": describe_copies(*files, of_classes=True) if len(files) == 2 else ()}
 
-    remembered(cache, name, listing_key(paths), check)
+    return tuple(remembered(cache, "images", listing_key(paths), check)["notes"])
 
 
 def image_fault(path: str) -> str:
