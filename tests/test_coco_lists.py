@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -232,6 +234,10 @@ FLAT = [[1, 1, 9, 9, 5, 5]]
         (image(file_name="1.jpg\n"), "file_name is '1.jpg\\n'"),
         (image(file_name="0.jpg"), "file 0.jpg is listed more than once: put its annotations under one id"),
         (image(file_name="./0.jpg"), "0.jpg is image 0, too"),
+        (
+            lambda listed: listed["annotations"][1].update(ignore=-1) or listed["annotations"][1].pop("iscrowd"),
+            "ignore is -1",
+        ),
         (image(width=48, height=64), "1.jpg has 64 x 48 pixels (width x height), the list says 48 x 64"),
     ],
 )
@@ -360,7 +366,7 @@ def test_images_that_mmdet_would_not_train_on(folder):
     listed = document()
     for entry in listed["images"]:
         entry.update(width=30, height=64)
-    box = {"bbox": [4, 4, 20, 20], "segmentation": [square(4, 4, 20, 20)]}
+    box = {"bbox": [4, 4, 20, 20], "segmentation": [square(4, 4, 20, 20)], "area": 400}
     listed["annotations"] = [entry | box for entry in listed["annotations"]]
     with pytest.raises(UserError, match="all 2 images have a side under 32 pixels, and mmdet leaves such images out"):
         prepared(folder, listed)
@@ -371,6 +377,45 @@ def test_images_that_mmdet_would_not_train_on(folder):
     crowds = [entry | {"iscrowd": 1} for entry in listed["annotations"]]
     with pytest.raises(UserError, match="there is nothing to train on, add annotations"):
         prepared(folder, listed | {"annotations": crowds})
+    with pytest.raises(UserError, match="every object is a crowd, which is not scored: add others, or write iscrowd"):
+        prepared(folder, listed | {"annotations": crowds}, training=False)
+
+
+def test_classes_that_cannot_be_learned_and_objects_that_are_there_twice_are_said(folder):
+    listed = document()
+    for entry in listed["annotations"]:
+        entry["category_id"] = 3
+    listed["annotations"].append(listed["annotations"][1] | {"id": 9})
+    where = folder / "list.json"
+    assert prepared(folder, listed).notes == (
+        f"{where}: objects are there twice, and are counted twice: annotation 9",
+        f"{where}: categories without an object to learn from: 'dog'",
+    )
+
+
+@pytest.mark.parametrize("factor", [1 / (SIZE[0] * SIZE[1]), 4])
+def test_areas_in_another_unit_are_counted_anew(folder, factor):
+    """By them COCO's tools tell small, medium and large objects apart."""
+    listed = document()
+    right = [entry["area"] for entry in listed["annotations"]]
+    for entry in listed["annotations"]:
+        entry["area"] *= factor
+    found = prepared(folder, listed)
+    assert "area is missing or impossible and counted from the segmentation: annotation 1 and 3 more" in found.notes[0]
+    assert [entry["area"] for entry in json.loads(found.path.read_text())["annotations"]] == right
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"{}"), "it is compressed): unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1", "it is a pointer of Git LFS"),
+        (b"<!DOCTYPE html>", "it is a web page): download the file itself"),
+    ],
+)
+def test_a_list_that_is_something_else_is_called_by_its_name(folder, content, what):
+    with pytest.raises(UserError, match=re.escape(what)):
+        prepared(folder, content)
 
 
 def test_a_cache_that_was_damaged_is_made_again(folder):
@@ -422,8 +467,9 @@ def test_a_whole_layout_says_what_was_mended(tmp_path, folder):
         listed["images"][0]["file_name"] = f"{split}/0.jpg"
         (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(listed))
     source = DenseSpec("coco", folder).read(folder / "cache")
-    assert len(source.notes) == 2
+    assert len(source.notes) == 3
     assert "'train2017/0.jpg' as '0.jpg'" in source.notes[0]
+    assert source.notes[2].startswith("2 of 2 validation images are byte copies of training images")
     assert source == DenseSpec("coco", folder).read(folder / "cache") == DenseSpec("coco", folder).read()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -43,7 +44,7 @@ CHANGES = st.fixed_dictionaries(
 def found(listed: dict[str, Any]) -> Any:
     """All that reading a list says and leaves."""
     try:
-        read = read_list("list.json", json.dumps(listed).encode())
+        read = read_list(Path("list.json"), json.dumps(listed).encode())
     except UserError as error:
         return str(error)
     return read.document(), read.mended, read.notes.lines()

@@ -139,6 +139,15 @@ def test_the_content_says_how_to_read_it_not_the_suffix(form, name, state, tmp_p
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
 
 
+def test_files_without_sums_are_read(state, tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, tmp_path / "weights.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(tmp_path / "weights.pth").tensors.keys() == state.keys()
+
+
 class Harmful:
     """Something whose loading would run code."""
 
@@ -173,6 +182,11 @@ def spoiled(state: dict[str, torch.Tensor], value: float) -> bytes:
     return written(state | {"blocks.1.norm1.weight": torch.full((64,), value)})
 
 
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 16]) + data[middle + 1 :]
+
+
 BROKEN = {
     "empty": (lambda state: b"", "it is empty): download or copy it again"),
     "lfs": (lambda state: b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "pointer of Git LFS"),
@@ -200,6 +214,11 @@ BROKEN = {
     "nan": (lambda state: spoiled(state, float("nan")), "NaN or infinity (64 of 64 values of blocks.1.norm1.weight)"),
     "infinity": (lambda state: spoiled(state, float("-inf")), "NaN or infinity"),
     "nan in safetensors": (lambda state: save(state | {"head.bias": torch.full((4,), torch.nan)}), "holds NaN"),
+    "averages": (
+        lambda state: written({"model": state, "ema_0.9": state, "ema_0.99": state}),
+        "several moving averages",
+    ),
+    "one bit": (lambda state: flipped(written(state)), "it is damaged: archive/data/"),
     "sparse": (lambda state: written(state | {"head.weight": torch.eye(4).to_sparse()}), "is sparse"),
     "integers": (lambda state: written({name: value.to(torch.int8) for name, value in state.items()}), "of torch.int8"),
     "eight bits": (

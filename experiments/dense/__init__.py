@@ -144,6 +144,8 @@ def _pascal_context(root: Path, cache: Path | None) -> DenseSource:
 def _coco(root: Path, cache: Path | None) -> DenseSource:
     """COCO itself, or a set with other classes in its layout: they are read from its lists."""
     from experiments.dense.coco import prepare_list
+    from transmix.data.copies import describe_copies
+    from transmix.data.remembered import listing_key, remembered
 
     lists, digest = {}, hashlib.sha256()
     for split, folder in COCO_SPLITS.items():
@@ -153,8 +155,14 @@ def _coco(root: Path, cache: Path | None) -> DenseSource:
     classes = lists["train"].classes
     if classes != lists["val"].classes:
         raise UserError(f"{root}: the lists in annotations/ name different categories, or in a different order")
-    counts = {split: found.images for split, found in lists.items()}
+    train, val = (found.images for found in lists.values())
+    counts = {split: len(found.images) for split, found in lists.items()}
     notes = tuple(note for found in lists.values() for note in found.notes)
+    notes += tuple(
+        remembered(
+            cache, "copies", listing_key(train + val), lambda: {"notes": describe_copies(train, val, of_classes=False)}
+        )["notes"]
+    )
     return DenseSource(len(classes), classes, counts, digest.hexdigest()[:16], notes)
 
 

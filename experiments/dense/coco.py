@@ -34,13 +34,13 @@ class Prepared:
     Attributes:
         path: what COCO's tools should read: the user's file, or the copy in which things were mended.
         classes: names in label order.
-        images: how many it lists.
+        images: paths of those that it lists.
         notes: what was mended or left out.
     """
 
     path: Path
     classes: tuple[str, ...]
-    images: int
+    images: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -72,13 +72,15 @@ def prepare_list(
         check_files(listed, folder)
         if training:
             check_training(listed)
+        elif all(entry["iscrowd"] for entry in listed.annotations):
+            raise UserError(f"{path}: every object is a crowd, which is not scored: add others, or write iscrowd as 0")
         copy = ""
         if listed.mended and cache is not None:
             copy = f"{path.stem}-{digest[:12]}.json"
             write_text(cache / copy, json.dumps(listed.document()))
         return {
             "classes": list(listed.classes),
-            "images": len(listed.images),
+            "files": [entry["file_name"] for entry in listed.images],
             "notes": list(listed.notes.lines()),
             "copy": [copy, sha256(cache / copy)] if copy else [],
         }
@@ -89,7 +91,8 @@ def prepare_list(
         (cache / f"checked-{name}.json").unlink(missing_ok=True)
         found = remembered(cache, name, key, check)
     read = cache / found["copy"][0] if found["copy"] else path
-    return Prepared(read, tuple(found["classes"]), found["images"], tuple(found["notes"]))
+    files = tuple(os.path.join(folder, name) for name in found["files"])
+    return Prepared(read, tuple(found["classes"]), files, tuple(found["notes"]))
 
 
 def _is(path: Path, sum_: str) -> bool:
@@ -159,6 +162,10 @@ def check_training(listed: CocoList) -> None:
             f"{listed.path}: no image of at least {MIN_SIDE} pixels a side has an object of a pixel or more that is no "
             "crowd: there is nothing to train on, add annotations"
         )
+    trained = {entry["category_id"] for entry in listed.annotations if not entry["iscrowd"]}
+    for category in listed.categories:
+        if category["id"] not in trained:
+            listed.notes.add("categories without an object to learn from", repr(category["name"]))
     if small := len(listed.images) - len(big):
         first = next(entry for entry in listed.images if min(entry["width"], entry["height"]) < MIN_SIDE)
         kind = f"images with a side under {MIN_SIDE} pixels are left out of training by mmdet"

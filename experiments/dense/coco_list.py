@@ -18,10 +18,12 @@ from typing import Any
 from experiments.dense.ordinary import ALIKE, LIMIT, OVER, ordinary
 from experiments.dense.segmentations import MAX_PIXELS, NUMBERS, BadSegmentation, Box, Shape, check_range, read_shape
 from transmix.common.errors import UserError
+from transmix.common.files import OTHERS, what_else
 from transmix.common.progress import progress_bar
 from transmix.data.faults import Faults, Notes
 
 BATCH = 8192  # annotations that are looked at together
+LEAST_AREA, MOST_AREA = 5e-4, 1.1  # of the box around an object: beyond, its area is not in pixels of this image
 MANY = 0.1  # share of boxes that are not, from which the list means something else by a box
 
 
@@ -97,6 +99,7 @@ def _read(path: Path, content: bytes) -> CocoList:
     annotations = checker.annotations(entries["annotations"], images, known)
     checker.faults.check()
     checker.boxes(len(annotations))
+    checker.repeated(annotations)
     rest = {key: value for key, value in document.items() if key not in entries}
     return CocoList(path, entries["images"], annotations, entries["categories"], checker.mended, checker.notes, rest)
 
@@ -112,10 +115,14 @@ def parse(path: Path, content: bytes) -> tuple[dict[str, Any], bool]:
             raise ValueError(f"key {twice!r} comes twice in one entry")
         return found
 
+    if (other := what_else(content[:64], OTHERS)) is not None:
+        raise UserError(f"{path} is no list of COCO's format ({other[0]}): {other[1]}")
     try:
         encoding = json.detect_encoding(content)
-        # a NaN is kept as text, which no number may be
-        document = json.loads(content.decode(encoding), object_pairs_hook=once, parse_constant=str)
+        with progress_bar() as bar:
+            bar.add_task(f"reading {path.name} ({len(content) / 1e6:,.0f} MB)", total=None, note="")
+            # a NaN is kept as text, which no number may be
+            document = json.loads(content.decode(encoding), object_pairs_hook=once, parse_constant=str)
     except RecursionError:
         raise UserError(f"{path} is no list of COCO's format (nested too deeply): export it again") from None
     except ValueError as error:
@@ -217,6 +224,15 @@ class _Checker:
             self.mend("COCO's tools take annotation 0 for none; it is read as", f"annotation {max(seen) + 1}")
         return kept
 
+    def repeated(self, entries: list[dict[str, Any]]) -> None:
+        """Say which objects are there twice: only one of the two can be found."""
+        boxes = set()
+        for entry in entries:
+            box = (entry["image_id"], entry["category_id"], entry["iscrowd"], *entry["bbox"])
+            if box in boxes:
+                self.notes.add("objects are there twice, and are counted twice", f"annotation {entry['id']}")
+            boxes.add(box)
+
     def annotation(
         self,
         number: int,
@@ -246,6 +262,7 @@ class _Checker:
     def flags(self, item: str, entry: dict[str, Any]) -> None:
         """``iscrowd``, 0 or 1; ``ignore``, which mmdet heeds and pycocotools does not, becomes it."""
         crowd, ignore = entry.get("iscrowd"), entry.pop("ignore", 0)
+        entry["iscrowd"] = 0
         for key, value in (("iscrowd", crowd), ("ignore", ignore)):
             if value not in (None, 0, 1) or isinstance(value, str):
                 self.fault(item, f"{key} is {_kind(value)}: write 0 or 1")
@@ -283,7 +300,8 @@ class _Checker:
         area = entry.get("area")
         if area is not None and type(area) not in NUMBERS:
             raise BadSegmentation(f"its area is {_kind(area)}: write a number, or leave it out")
-        if area is None or not 0 < area <= 1.01 * size[0] * size[1] + 1:
+        around = max(_surface(box), _surface(shape.extent))
+        if area is None or not LEAST_AREA * around < area <= MOST_AREA * around + 1:
             entry["area"] = _area(entry["segmentation"], size)
             self.mend("area is missing or impossible and counted from the segmentation", item)
         return True
@@ -330,14 +348,17 @@ class _Checker:
         self.faults.check()
 
 
+def _surface(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
 def _iou(one: Box, other: Box) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:
         return 0.0
     both = width * height
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / (sum(areas) - both)
+    return both / (_surface(one) + _surface(other) - both)
 
 
 def _area(segmentation: Any, size: tuple[int, int]) -> float:

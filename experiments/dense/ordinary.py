@@ -17,6 +17,7 @@ from experiments.dense.segmentations import NUMBERS, ROUNDING, Size
 
 LIMIT = 2**53  # whole numbers up to here are the same in every JSON reader
 OVER = 1.0  # pixels that a box may reach over its image's border
+PLAIN_AREA = (0.001, 1.01)  # area by that of the box around it: within what is accepted one by one
 ALIKE = 0.5  # IoU of a box and its segmentation's from which they are of one object
 
 
@@ -48,7 +49,8 @@ def ordinary(entries: Sequence[dict[str, Any]], images: dict[int, Size], known: 
         good &= ((-sizes <= pair) & (pair <= 2 * sizes)).all(1)  # False where an extent is NaN
     inside = np.concatenate((np.maximum(corners[:, :2], 0), np.minimum(corners[:, 2:], sizes)), 1)
     good &= (inside[:, 2:] > inside[:, :2]).all(1) & (np.abs(corners - inside) <= OVER).all(1)
-    good &= (areas > 0) & (areas <= 1.01 * sizes.prod(1) + 1) & (_iou(corners, extents) >= ALIKE)
+    around = np.maximum(_surface(corners), _surface(extents))
+    good &= (areas > PLAIN_AREA[0] * around) & (areas <= PLAIN_AREA[1] * around) & (_iou(corners, extents) >= ALIKE)
     places = iter(good.tolist())
     return [one and next(places) for one in found], float(corners[good, 2:].max(initial=0.0))
 
@@ -100,7 +102,11 @@ def _extents(entries: list[dict[str, Any]]) -> NDArray[np.float64]:
     return np.concatenate((np.minimum.reduceat(low, firsts), np.maximum.reduceat(high, firsts)), 1)
 
 
+def _surface(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
+
+
 def _iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
     both = np.maximum(sides, 0).prod(1)
-    return both / ((one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1) - both)
+    return both / (_surface(one) + _surface(other) - both)

@@ -14,6 +14,14 @@ from typing import Any, BinaryIO
 
 from transmix.common.errors import UserError
 
+OTHERS = {  # how a file begins that is something else than it should be: what it is, and what to do
+    b"version https://git-lfs": ("it is a pointer of Git LFS, the content is elsewhere", "run 'git lfs pull' there"),
+    b"<": ("it is a web page", "download the file itself"),
+    b"\x1f\x8b": ("it is compressed", "unpack it"),
+    b"BZh": ("it is compressed", "unpack it"),
+    b"\xfd7zXZ": ("it is compressed", "unpack it"),
+    b"PK\x03\x04": ("it is an archive", "unpack it"),
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -83,6 +91,12 @@ def named_file(spec: str) -> tuple[str, Path]:
     """The model's name, empty for a file that says it itself, and the weights file, of ``FILE`` or ``NAME:FILE``."""
     name, _, file = ("", "", spec) if Path(spec).is_file() else spec.rpartition(":")
     return name, Path(file)
+
+
+def what_else(head: bytes, others: dict[bytes, tuple[str, str]]) -> tuple[str, str] | None:
+    """What a file is by its first bytes, and what to do about it (as `OTHERS`); None: nothing that is known."""
+    plain = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((found for beginning, found in others.items() if plain.startswith(beginning)), None)
 
 
 def sha256(path: Path) -> str:

@@ -13,15 +13,11 @@ from typing import Any
 import torch
 
 from transmix.common.errors import UserError
+from transmix.common.files import OTHERS, what_else
 
 AGAIN = "download or copy it again"
-_NO_WEIGHTS = {  # how a file begins that is something else: what it is, and what to do
-    b"version https://git-lfs": ("it is a pointer of Git LFS, the weights are elsewhere", "run 'git lfs pull' there"),
-    b"<": ("it is a web page", "download the file itself"),
+_NO_WEIGHTS = {name: found for name, found in OTHERS.items() if name != b"PK\x03\x04"} | {  # torch writes zip files
     b"{": ("it is text, perhaps the answer of a server", "download the file itself"),
-    b"\x1f\x8b": ("it is compressed", "unpack it"),
-    b"BZh": ("it is compressed", "unpack it"),
-    b"\xfd7zXZ": ("it is compressed", "unpack it"),
     b"\x89HDF": ("it is HDF5, as Keras writes it", "convert it to safetensors"),
     b"\x93NUMPY": ("it is an array of NumPy", "convert it to safetensors"),
 }
@@ -101,9 +97,8 @@ def read_pickled(path: Path, device: Any = "cpu", real: Iterable[tuple[Any, str]
         UserError: names what the file is instead, or the class whose loading could run code.
     """
     head = opening(path)
-    for beginning, (cause, remedy) in _NO_WEIGHTS.items():
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(beginning):
-            raise unreadable(path, cause, remedy)
+    if (other := what_else(head, _NO_WEIGHTS)) is not None:
+        raise unreadable(path, *other)
     if head.startswith(_ZIP):
         _check_zip(path)
     real = list(real)
@@ -122,8 +117,12 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             names = {name.rpartition("/")[2] for name in file.namelist()}
+            sums = all(entry.CRC for entry in file.infolist() if entry.file_size)  # they can be left out
+            changed = file.testzip() if sums else None  # torch itself does not look at them
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         raise unreadable(path, "its end is missing or damaged", AGAIN) from None
+    if changed is not None:
+        raise unreadable(path, f"it is damaged: {changed} is not what its sum says", AGAIN)
     if "constants.pkl" in names:
         raise unreadable(path, "it is a TorchScript program, not weights", "save model.state_dict()")
     if "data.pkl" not in names:

@@ -68,6 +68,8 @@ def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
     inner = {name: value for name, value in loaded.items() if isinstance(name, str) and _holds_tensors(value, depth)}
     averages = [name for name in AVERAGES if name in inner] or sorted(filter(AVERAGE.fullmatch, inner))
     plain = [name for name in PLAIN if name in inner]
+    if len(averages) > 1 and averages[0] not in AVERAGES:
+        raise ValueError(f"holds several moving averages ({_listed(averages)}): save the one that is meant")
     if averages or plain:
         name = (averages or plain)[0]
         state, where = _container(inner[name], depth - 1)
