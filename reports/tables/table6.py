@@ -114,10 +114,8 @@ def _verdict_note(rows: list[CellRow], method: str) -> str:
     parts += [f"shown below CutMix for {'; '.join(shown[OPPOSITE])}"] if shown[OPPOSITE] else []
     undecided = [row.gains[method].gain for row in rows if row.name in tested and tested[row.name].word == NOT_SHOWN]
     if undecided:
-        count = len(undecided)
-        where = "in the other" if parts else "in all" if count > 1 else "in the only"
-        where += f" {count} cells" if count > 1 else " cell"
-        parts.append(f"no difference is shown {where}, where it is {_bounds(undecided)}")
+        where = plural(len(undecided), "cell")
+        parts.append(f"no difference is shown in {where}, where it is {_bounds(undecided)}")
     corrected = f"corrected for {plural(len(tested), 'cell')} by Holm’s method"
     return f"{method_title(method)}: {'; '.join(parts)} (95 % intervals; verdicts {corrected})."
 
