@@ -195,3 +195,9 @@ def test_reads_the_families_of_the_paper(name, size, module, grid):
 def test_a_model_without_class_attention_is_refused(make):
     with pytest.raises(UserError, match="families that work: DeiT/ViT, CaiT, XCiT, PVT"):
         ClassAttention(make())
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_a_wrapped_model_is_one_line(wrap):
+    with pytest.raises(UserError, match="wraps a model: give the bare one here, and wrap it afterwards"):
+        ClassAttention(wrap(small_vit()))

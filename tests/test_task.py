@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from timm.models import VisionTransformer
 from timm.task import ClassificationTask
 
 from transmix import TransMixTask
+from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.labels import Box, area_share, mixed_targets, pasted_share, token_mask
 from transmix.mixing import MixPolicy, cutmix, mixup
@@ -83,10 +86,25 @@ def test_an_odd_batch_and_a_wide_grid(images):
     torch.testing.assert_close(result["lam"], pasted_share(0.5, explicit(model, result["mix"].images), mask))
 
 
-def test_a_grid_that_does_not_fit_is_named(images):
-    task = TransMixTask(small_vit(), 7, grid=(8, 8))
-    with pytest.raises(ValueError, match=r"16 patch tokens, the grid given is \(8, 8\)"):
+@pytest.mark.parametrize("grid", [(8, 8), (2, 8)])  # the second has as many tokens
+def test_a_grid_that_is_not_the_models_is_named(images, grid):
+    task = TransMixTask(small_vit(), 7, grid=grid)
+    message = rf"grid=\({grid[0]}, 8\), but the model attends to \(4, 4\) patches of these images"
+    with pytest.raises(UserError, match=message):
         task(images, LABELS, mix=cutmix(images, Box(0, 8, 0, 8)))
+
+
+def test_a_model_that_drops_patches_is_one_line(images):
+    task = TransMixTask(vit(patch_drop_rate=0.5), 7)
+    with pytest.raises(UserError, match=r"attends to 8 patch tokens, these images have \(4, 4\): let it drop none"):
+        task(images, LABELS, mix=cutmix(images, Box(0, 8, 0, 8)))
+
+
+def test_what_is_no_generator_and_a_copied_task_are_one_line(images):
+    with pytest.raises(UserError, match=r"rng is int: give a generator, numpy.random.default_rng\(seed\)"):
+        TransMixTask(vit(), 7, rng=5)
+    with pytest.raises(UserError, match="a deep copy reads no class attention: make a new one around the copied"):
+        deepcopy(TransMixTask(vit(), 7))(images, LABELS)
 
 
 def test_compiled_it_gives_the_same_loss(images):
@@ -139,6 +157,19 @@ def test_other_sizes_are_labelled_on_their_own_grid(size):
     mask = token_mask(box, size, (size[0] // 8, size[1] // 8))
     lam = pasted_share(area_share(box, size), own_row(model, mix.images), mask)
     torch.testing.assert_close(result["lam"], lam)
+
+
+@pytest.mark.parametrize(("size", "grid"), [((96, 96), (6, 6)), ((32, 128), (2, 8))])
+def test_a_pyramid_is_labelled_on_the_grid_of_its_images(size, grid):
+    model = create_model("pvt_micro_tiny_patch2_64", num_classes=7)  # its last stage: patches of 16 px
+    images, box = torch.randn(4, 3, *size), Box(0, 16, 16, 32)
+    task, reader = TransMixTask(model, 7), ClassAttention(model)
+    result = task(images, LABELS, mix=cutmix(images, box))
+    lam = pasted_share(area_share(box, size), reader.take(), token_mask(box, size, grid))
+    torch.testing.assert_close(result["lam"], lam)
+    assert task.grid == grid
+    with pytest.raises(UserError, match="no whole number of patches of 16 x 16"):
+        task(torch.randn(4, 3, 72, 64), LABELS)
 
 
 def test_a_size_of_no_whole_patches_is_one_line():

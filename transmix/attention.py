@@ -40,7 +40,8 @@ class Family:
         find: the attention modules of a model of that class, of those blocks that have a class token; a module that
             cannot be read is None.
         query_key: the (W_q, b_q, W_k) of one: (h*d, C), (h*d,) or None, (h*d, C).
-        grid: (rows, columns) of the patch tokens they attend to.
+        grid: (rows, columns) of the patch tokens they attend to, for images of the configured size.
+        entry: the module that takes the images, and (height, width) of a patch token in pixels.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Family:
     find: Callable[[nn.Module], list[nn.Module | None]]
     query_key: Callable[[nn.Module], tuple[Tensor, Tensor | None, Tensor]]
     grid: Callable[[nn.Module], tuple[int, int]]
+    entry: Callable[[nn.Module], tuple[nn.Module, tuple[int, int]]]
 
 
 def _self_attention(model: VisionTransformer) -> list[nn.Module | None]:
@@ -80,13 +82,28 @@ def _patch_grid(model: nn.Module) -> tuple[int, int]:
     return height // rows, width // columns
 
 
+def _patches(model: nn.Module) -> tuple[nn.Module, tuple[int, int]]:
+    return model.patch_embed, to_2tuple(model.patch_embed.patch_size)
+
+
+def _pyramid_patches(model: PyramidVisionTransformer) -> tuple[nn.Module, tuple[int, int]]:
+    return model.patch_embed1, to_2tuple(model.feature_info[-1]["reduction"])
+
+
 FAMILIES = (
-    Family("DeiT/ViT", VisionTransformer, _self_attention, _fused_query_key, _patch_grid),
-    Family("CaiT", Cait, _attention_in("blocks_token_only"), _separate_query_key, _patch_grid),
+    Family("DeiT/ViT", VisionTransformer, _self_attention, _fused_query_key, _patch_grid, _patches),
+    Family("CaiT", Cait, _attention_in("blocks_token_only"), _separate_query_key, _patch_grid, _patches),
     # the class-attention layers at the end, not the cross-covariance (channel) attention before them
-    Family("XCiT", Xcit, _attention_in("cls_attn_blocks"), _separate_query_key, _patch_grid),
+    Family("XCiT", Xcit, _attention_in("cls_attn_blocks"), _separate_query_key, _patch_grid, _patches),
     # stage 4: the class token exists there only, and its keys are not spatially reduced
-    Family("PVT", PyramidVisionTransformer, _attention_in("block4"), _shared_key_value, attrgetter("grid_size")),
+    Family(
+        "PVT",
+        PyramidVisionTransformer,
+        _attention_in("block4"),
+        _shared_key_value,
+        attrgetter("grid_size"),
+        _pyramid_patches,
+    ),
 )
 SELF_ATTENTION = ("DeiT/ViT", "PVT")  # families whose patches attend to each other in the blocks with a class token
 
@@ -103,6 +120,8 @@ def _family(model: nn.Module, block: int = -1) -> tuple[Family, list[nn.Module]]
                 )
             if modules[block] is not None:
                 return family, modules
+    if any(isinstance(getattr(model, name, None), nn.Module) for name in ("module", "_orig_mod")):
+        raise UserError(f"{type(model).__name__} wraps a model: give the bare one here, and wrap it afterwards")
     raise UserError(
         f"{type(model).__name__} has no class attention to mix labels by; families that work: "
         f"{', '.join(family.name for family in FAMILIES)} (with a class token and token pooling)"
@@ -139,6 +158,8 @@ class Reader:
 
     def take(self) -> Any:
         """What the last forward pass showed; each pass can be taken once."""
+        if self._silent:
+            raise UserError(f"a deep copy reads no {self.what}: make a new one around the copied model")
         if self._seen is None:
             raise RuntimeError(f"no forward pass to take {self.what} from")
         seen, self._seen = self._seen, None
@@ -180,9 +201,8 @@ class ClassAttention(Reader):
         if head is not None and not 0 <= head < module.num_heads:
             raise UserError(f"attention_head={head}: the block has heads 0 to {module.num_heads - 1}")
         self.grid = tuple(family.grid(model))
-        if family.grid is _patch_grid:  # of each input's own size, where the model takes several
-            self._patch = to_2tuple(model.patch_embed.patch_size)
-            self._handles.append(model.patch_embed.register_forward_pre_hook(self._look_at_size))
+        entry, self._patch = family.entry(model)
+        self._handles.append(entry.register_forward_pre_hook(self._look_at_size))
         self._head = head
         self._query_key = family.query_key
         self._prefix = model.num_prefix_tokens

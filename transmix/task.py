@@ -35,7 +35,7 @@ class MixingTask(ClassificationTask):
         method: a way to mix, by name (`transmix.methods`), or its settings.
         policy: how Mixup and CutMix are drawn, instead of as the method says.
         rng: draws the mixes; assign a fresh generator each step for exact resume.
-        grid: (rows, columns) of the patch tokens that are attended to; by default the model's.
+        grid: (rows, columns) of the patch tokens, where you want them checked; the model's own, no other.
         teacher: the frozen model, where the method needs one: one that takes images normalised as the model's, or a
             `transmix.models.teacher.Teacher`.
         device: for timm's base class.
@@ -63,6 +63,8 @@ class MixingTask(ClassificationTask):
         super().__init__(model, criterion=SoftTargetCrossEntropy(), device=device, dtype=dtype, verbose=False)
         if teacher is not None:
             settings["teacher"] = type(teacher).__name__  # the settings say that there is one
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise UserError(f"rng is {type(rng).__name__}: give a generator, numpy.random.default_rng(seed)")
         mixing = _mixing(method, policy, settings)
         self.num_classes, self.mixing, self.options = num_classes, mixing, mixing.options
         self.policy = MixPolicy(mixing.mixup_alpha, mixing.cutmix_alpha, mixing.mix_prob, mixing.switch_prob)
@@ -79,7 +81,7 @@ class MixingTask(ClassificationTask):
             self.class_attention = self._reader(model if mixing.attention_of == "student" else self.teacher)
         self._blocks = BlockAttention(model) if "blocks" in reads else None
         self._tokens = FinalTokens(model) if "tokens" in reads else None
-        self._grid = grid
+        self._grid = None if grid is None else tuple(grid)
 
     @property
     def grid(self) -> tuple[int, int] | None:
@@ -168,6 +170,9 @@ class MixingTask(ClassificationTask):
         elif step.mix.pasted is not None and not self._warming_up:
             step.attention = self._attention_of_another(step)
         step.grid = self.grid
+        if self._grid and self.class_attention and self._grid != self.class_attention.grid:
+            own = self.class_attention.grid
+            raise UserError(f"grid={self._grid}, but the model attends to {own} patches of these images: give no other")
 
     def _attention_of_another(self, step: Step) -> Tensor:
         """Class attention of the moving average or of the teacher on the mixed batch: one more forward pass."""
@@ -213,7 +218,10 @@ class MixingTask(ClassificationTask):
             return mix.lam
         mask = pasted_tokens(mix.pasted, step.grid)
         if mask.shape[1] != attention.shape[1]:
-            raise ValueError(f"the model attends to {attention.shape[1]} patch tokens, the grid given is {step.grid}")
+            raise UserError(
+                f"the model attends to {attention.shape[1]} patch tokens, these images have {step.grid}: let it drop "
+                "none (patch_drop_rate=0)"
+            )
         return pasted_share(mix.lam, attention, mask, self.label_rule)
 
 
@@ -230,7 +238,7 @@ class TransMixTask(MixingTask):
         policy: what is mixed how often.
         smoothing: label smoothing, in both labels of a mixture.
         rng: draws the mixes; assign a fresh generator each step for exact resume.
-        grid: (rows, columns) of patch tokens; by default the model's.
+        grid: (rows, columns) of patch tokens, where you want them checked; the model's own, no other.
         device: for timm's base class.
         dtype: for timm's base class.
     """
