@@ -7,7 +7,7 @@ import importlib
 from mmengine.config import Config
 
 from downstream.fine_tune import WEIGHTS, fine_tune
-from downstream.openmmlab import load_config, prepare
+from downstream.openmmlab import LIBRARIES, load_config, prepare, quiet
 from downstream.pictures import predictions
 from downstream.precision import put_precision
 from downstream.rows import put_backbone, put_classes, row_config
@@ -24,7 +24,14 @@ from transmix.common.files import replacing
 from transmix.common.runtime import Runtime
 from transmix.training.distributed import Processes
 
-LIBRARIES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}
+PACKAGES = {"segmentation": ("mmseg", "mmengine", "mmcv"), "detection": ("mmdet", "mmseg", "mmengine", "mmcv")}
+
+
+def load() -> None:
+    """Load both libraries, which takes seconds: for a process that runs are forked from."""
+    with quiet():
+        for library in LIBRARIES:
+            prepare(library)
 
 
 def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtime) -> Outcome:
@@ -62,7 +69,7 @@ def execute(run: Run, source: DenseSource, processes: Processes, runtime: Runtim
         "dropped": list(tuned.weights.dropped),
         "resized": list(tuned.weights.resized),
     }
-    versions = {name: importlib.import_module(name).__version__ for name in LIBRARIES[run.kind]}
+    versions = {name: importlib.import_module(name).__version__ for name in PACKAGES[run.kind]}
     return Outcome(
         metrics, (WEIGHTS, PICTURE), tuned.seconds, {"weights_report": report}, packages=versions, operators=operators
     )

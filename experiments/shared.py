@@ -149,7 +149,9 @@ def serve(group: str, listening: socket.socket, owner: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `experiments.__main__` sets it
     for name in ("experiments.run", *(kind.execute for kind in kinds().values())):
         if name.partition(".")[0] in GROUPS[group]:
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            if hasattr(module, "load"):
+                module.load()
     waiting: dict[int, socket.socket] = {}
     while waiting or _alive(owner):
         ready = select.select([listening, *waiting.values()], [], [], _LOOK_SECONDS)[0]

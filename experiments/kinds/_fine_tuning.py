@@ -18,12 +18,13 @@ MULTI_SCALE_PIXELS = 2 * sum(scale**2 for scale in (0.5, 0.75, 1.0, 1.25, 1.5, 1
 
 
 def fine_tuning(kind: str, position: int) -> Kind:
-    """A kind that fine-tunes: from the weights of the methods that its table shows, and from none."""
+    """A kind that fine-tunes: from the weights of the methods that its table shows, and, for some tables, from none."""
 
     def plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterator[Run]:
         for protocol in study.scale.fine_tuning:
             if protocol.kind == kind and protocol.serves(row):
-                for method in (*measured(trained, protocol.table), RANDOM):
+                random = (RANDOM,) if protocol.table in study.scale.from_random else ()
+                for method in (*measured(trained, protocol.table), *random):
                     yield _run(study, protocol, row, seed, method, trained)
 
     return Kind(FineTuning, plan, _work, position=position, execute="downstream.runs")
