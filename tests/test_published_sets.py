@@ -85,7 +85,7 @@ def test_the_other_tables_have_their_first_metric(study, tmp_path):
     values = {
         "table3.xcit_t.upernet.baseline.seed0": 20.0,
         "table3.xcit_t.upernet.transmix.seed0": 21.5,
-        "table4.xcit_t.mask_rcnn_1x.random.seed1": 10.0,
+        "table4.xcit_t.mask_rcnn_1x.baseline.seed1": 10.0,
         "table5.xcit_t.baseline.seed0": 30.0,
         "table5.xcit_t.transmix.seed0": 29.0,
         "occlusion.deit_t.baseline.seed0": 50.0,
