@@ -228,7 +228,8 @@ def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
     remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 resident=false'"
     assert f"CutMix: not run; {remedy} runs what is missing." in table.notes
     assert any(note.startswith("Oracle: not in this study: label_rule=oracle needs") for note in table.notes)
-    assert table.notes[-2].startswith("METHODS=NAME,... on make’s command line trains by other methods, too: none, oracle, ")
+    others = "METHODS=NAME,... on make’s command line trains by other methods, too: none, oracle, "
+    assert table.notes[-2].startswith(others)
     assert "FMix" not in rows
     assert "fmix" in table.notes[-2]
 
