@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -24,6 +25,7 @@ from mmengine.utils import is_installed
 from downstream.checkpoints import read_data_only
 from downstream.ops import provide_ops
 from transmix.common.errors import UserError, unknown_name
+from transmix.training.checkpoints import first_reason
 
 CONFIGS = Path(__file__).parent / "configs"
 LIBRARIES = ("mmseg", "mmdet")
@@ -93,15 +95,22 @@ def load_config(name: str | Path) -> Config:
     Its ``tta_pipeline`` is the published multi-scale protocol, see `multi_scale`.
 
     Raises:
-        UserError: there is no such configuration.
+        UserError: there is no such configuration, or it cannot be read, or is of no library or lacks a part.
     """
     allow_library_configs()
     path = Path(name) if Path(name).suffix == ".py" else CONFIGS / f"{name}.py"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise unknown_name("configuration", str(name), config_names())
-    config = Config.fromfile(path)
-    if config.get("default_scope") == "mmseg":
-        config.tta_pipeline = multi_scale(config.test_dataloader.dataset.pipeline)
+    try:
+        config = Config.fromfile(path)
+        if config.default_scope == "mmseg":
+            config.tta_pipeline = multi_scale(config.test_dataloader.dataset.pipeline)
+    except UserError:
+        raise
+    except Exception as error:  # it is a program of somebody's
+        raise UserError(
+            f"configuration {path} cannot be used ({type(error).__name__}: {first_reason(error)}): see to that file"
+        ) from error
     return config
 
 

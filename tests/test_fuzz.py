@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import runpy
 import sys
 import types
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import downstream.__main__
 import experiments.__main__
 import reports.__main__
 import robustness.__main__
 import transmix.data.scenes.__main__
 from experiments.study import MOST, Study
+from reports.formats.table import Column, Table
 from transmix.common.errors import exit_on_user_error
 from transmix.common.options import LARGEST
 from transmix.common.text import printable
@@ -31,6 +35,7 @@ from transmix.methods import methods
 from transmix.recipe import Recipe
 
 MAINS = {
+    "downstream": downstream.__main__.main,
     "experiments": experiments.__main__.main,
     "reports": reports.__main__.main,
     "robustness": robustness.__main__.main,
@@ -43,7 +48,18 @@ NUMBERS = st.sampled_from(["0", "1", "-1", "2", "0.5", "1e-9", "1e9", "1e400", "
     st.integers(-5, 5).map(str) | st.floats(width=16).map(str)
 )
 PLACES = st.sampled_from(
-    ["here", "nowhere", "a file", "broken", "here/smoke", "/dev/null", "torch/cifar10:here", "wds:here"]
+    [
+        "here",
+        "nowhere",
+        "a file",
+        "broken",
+        "here/smoke",
+        "/dev/null",
+        "torch/cifar10:here",
+        "wds:here",
+        "cut.py",
+        "a.py",
+    ]
 )
 SETTINGS = st.sampled_from([*Recipe.__dataclass_fields__]) | st.sampled_from(
     [f"mix_options.{name}" for method in methods().values() for name in method.options]
@@ -51,6 +67,7 @@ SETTINGS = st.sampled_from([*Recipe.__dataclass_fields__]) | st.sampled_from(
 WORDS = """
 smoke tiny desk paper deit_t deit_t,pvt_t cutmix resizemix,fmix tokenmix per_image published table1 table9 occlusion
 natural random table1.deit_t.transmix.seed0 deit_micro_tiny_patch8_64 attention dino objects mean bf16 cpu cuda
+train test ade20k/upernet_deit
 """
 TEXTS = st.sampled_from(WORDS.split())
 VALUES = NASTY | NUMBERS | PLACES | TEXTS
@@ -72,7 +89,7 @@ def parsers(name: str) -> dict[tuple[str, ...], argparse.ArgumentParser]:
         raise Caught
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(argparse.ArgumentParser, "parse_args", catch)
+        patch.setattr(argparse.ArgumentParser, "parse_known_args", catch)  # which parse_args calls
         patch.setattr(sys, "argv", [name])
         with contextlib.suppress(Caught):
             MAINS[name]()
@@ -94,7 +111,7 @@ def commands(draw: Callable) -> list[str]:
     known = flags(parser)
     for action in parser._actions:
         if not action.option_strings and draw(st.integers(0, 5)):
-            words.append(draw(TEXTS | PLACES | VALUES))
+            words.append(draw(st.sampled_from([*action.choices]) if action.choices else TEXTS | PLACES | VALUES))
         elif action.option_strings and action.required and draw(st.integers(0, 9)):
             words += [action.option_strings[0], draw(PLACES | TEXTS | VALUES)]
     for _ in range(draw(st.integers(0, 3))):
@@ -115,19 +132,32 @@ def asked(tmp_path_factory, monkeypatch) -> Any:
     place, found = tmp_path_factory.mktemp("fuzz"), []
     (place / "here" / "smoke" / "run-12345678").mkdir(parents=True)
     (place / "a file").write_text("text")
+    (place / "cut.py").write_text("default_scope = (")
+    (place / "a.py").write_text("default_scope = 'mmdet'")
     (place / "broken").mkdir()
     (place / "broken" / "record.json").write_text('{"format": 2}')
+    section = types.SimpleNamespace(
+        table=Table("table1", "Title", (Column("a", "A"),), ()), spec=types.SimpleNamespace(details=())
+    )
     stand_in = types.ModuleType("stand_in")
     stand_in.run = lambda *given: found.append(given)
     stand_in.measure_sweep = lambda args, sweep: found.append((args, sweep))
     stand_in.measure_natural = lambda args: found.append((args,))
     stand_in.measure_rates = lambda study: found.append((study,)) or types.SimpleNamespace(rates=())
     with monkeypatch.context() as patch:
+        patch.setattr(downstream.__main__, "prepare", lambda library: found.append((library,)))
+        patch.setattr(runpy, "run_path", lambda path, run_name: found.append((path, run_name)))
         patch.chdir(place)
         patch.setattr(sys, "argv", [])
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setattr(experiments.__main__, "measured_machine", lambda *given: None)
-        for module in ("experiments.run", "experiments.check_paper", "experiments.measure_rates", "robustness.command"):
+        for module in (
+            "experiments.run",
+            "experiments.check_paper",
+            "experiments.check_gpu",
+            "experiments.measure_rates",
+            "robustness.command",
+        ):
             patch.setitem(sys.modules, module, stand_in)
         patch.setattr(
             scenes_writer, "write_scenes", lambda *given: found.append(given) or types.SimpleNamespace(spec=given[0])
@@ -136,7 +166,9 @@ def asked(tmp_path_factory, monkeypatch) -> Any:
             patch.setattr(experiments.__main__, name, lambda *given: "")
         patch.setattr(
             "reports.page.report.build",
-            lambda collected: types.SimpleNamespace(problems=[], sections={}, study=collected.study),
+            lambda collected: types.SimpleNamespace(
+                problems=[], sections=defaultdict(lambda: section), study=collected.study
+            ),
         )
         patch.setattr("reports.page.report.write", lambda *given: "page")
         yield found

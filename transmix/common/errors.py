@@ -15,6 +15,7 @@ _FEW = 400  # characters of names, all of which are shown
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # a file that went while it was read, or whose rights or drive did
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ELOOP)
+_GONE += (errno.ENAMETOOLONG,)
 
 
 class CommandEnd(Exception):
@@ -71,7 +72,9 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         full = error.errno in _FULL
         if not full and (error.errno not in _GONE or error.filename is None):
             raise
-        line = f"error: cannot {'write' if full else 'use'} {error.filename or 'a file'}: {error.strerror.lower()}"
+        place = str(error.filename or "a file")
+        shown = place if len(place) <= _FEW else f"{place[:_FEW]}..."
+        line = f"error: cannot {'write' if full else 'use'} {shown}: {error.strerror.lower()}"
         print(printable(f"{line}: mend that, then run the same command again"), file=sys.stderr, flush=True)
         try:
             sys.stdout.flush()
