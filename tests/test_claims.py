@@ -68,6 +68,15 @@ def test_without_any_run_every_claim_is_not_tested(tmp_path):
     assert {row["verdict"].text for row in claims.build(collect(study)).rows} == {"not tested"}
 
 
+def test_only_models_that_were_run_are_named(tmp_path):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t,xcit_t", "--seeds", "2")
+    write_study(study, (1.0, 2.0))
+    for run in study.plan():
+        if run.row == "xcit_t":
+            shutil.rmtree(run.folder, ignore_errors=True)
+    assert {lines_of(study)[key]["here"] for key in "abcgh"} == {"DeiT-T; 2 seeds"}
+
+
 def test_missing_seeds_are_left_out_and_other_data_are_not_compared(tmp_path):
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
     write_study(study, (1.0, 2.0, 9.0))

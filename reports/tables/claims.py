@@ -69,17 +69,22 @@ class Finding:
     @property
     def gains(self) -> dict[str, Estimate]:
         """The effect over seeds, above zero where it supports the claim: of each model, or of their mean."""
-        apart = {name: self._by_seed(pair) for name, pair in self.pairs.items() if pair.same_data}
-        apart = {name: values for name, values in apart.items() if values}
+        apart = self.by_seed
         if self.every or len(apart) < 2:
             return {name: mean_interval([*values.values()]) for name, values in apart.items()}
         shared = sorted(set.intersection(*map(set, apart.values())))
         means = [fmean(values[seed] for values in apart.values()) for seed in shared]
         return {f"mean of {len(apart)} models": mean_interval(means)} if means else {}
 
-    def _by_seed(self, pair: Comparison) -> dict[int, float]:
-        before, after = pair.values
-        return {seed: self.sign * (after[seed] - before[seed]) for seed in before}
+    @property
+    def by_seed(self) -> dict[str, dict[int, float]]:
+        """The effect in every seed of each model that has one."""
+        values = {name: pair.values for name, pair in self.pairs.items() if pair.same_data}
+        return {
+            name: {seed: self.sign * (after[seed] - before[seed]) for seed in before}
+            for name, (before, after) in values.items()
+            if before
+        }
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -252,7 +257,7 @@ def _cells(claim: Claim, paper: list[GainRow], finding: Finding, verdict: Verdic
         return cells | {"here": missing(NOT_RUN), "effect": missing(NOT_RUN), "verdict": Cell(verdict.text)}
     seeds = sorted({gain.count for gain in gains.values()})
     return cells | {
-        "here": Cell(f"{', '.join(finding.pairs)}; {' to '.join(plural(count, 'seed') for count in seeds)}"),
+        "here": Cell(f"{', '.join(finding.by_seed)}; {' to '.join(plural(count, 'seed') for count in seeds)}"),
         "effect": Cell(_effect(finding), "measured", finding.sources),
         "verdict": Cell(verdict.text),
     }
