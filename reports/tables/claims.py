@@ -56,6 +56,7 @@ class Finding:
         expected: the published effect, in the unit; None where the slides give none.
         every: whether the claim is about each model for itself.
         exact: whether the claim is that nothing differs, in counts that have no spread.
+        aside: what is said after the effect, of which the verdict knows nothing.
     """
 
     pairs: dict[str, Comparison]
@@ -65,6 +66,7 @@ class Finding:
     expected: float | None = None
     every: bool = False
     exact: bool = False
+    aside: str = ""
 
     @property
     def gains(self) -> dict[str, Estimate]:
@@ -118,8 +120,14 @@ def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
     def error(row: str, rule: str) -> Arm:
         return arm_of(collected, "lambda", row, TRANSMIX).of(metric(f"error_{rule}"))
 
-    pairs = {model_name(row): Comparison(error(row, "area"), error(row, "attention")) for row in collected.study.rows}
-    return Finding(pairs, unit="of λ", sign=-1, digits=3)
+    def nearer(rule: str) -> Finding:
+        pairs = {model_name(row): Comparison(error(row, "area"), error(row, rule)) for row in collected.study.rows}
+        return Finding(pairs, unit="of λ", sign=-1, digits=3)
+
+    mean = nearer("mean")
+    return replace(
+        nearer("attention"), aside=f"; of their mean, TransMix’s label, {_effect(mean)}" if mean.gains else ""
+    )
 
 
 def _top1(collected: Collected, trained: list[GainRow]) -> Finding:
@@ -267,7 +275,8 @@ def _effect(finding: Finding) -> str:
     """``+0.70 ± 0.20 points``; of several models the smallest and the largest."""
     ends = sorted(finding.gains.values(), key=lambda gain: gain.mean)
     ends = ends if len(ends) == 1 else [ends[0], ends[-1]]
-    return f"{' to '.join(estimate_text(gain, sign=True, digits=finding.digits) for gain in ends)} {finding.unit}"
+    texts = (estimate_text(gain, sign=True, digits=finding.digits) for gain in ends)
+    return f"{' to '.join(texts)} {finding.unit}{finding.aside}"
 
 
 def numbers(collected: Collected) -> Numbers:
