@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import threading
 
 import pytest
 import torch
+from mmengine.registry import MODELS
 
-from downstream.runs import config_of, execute
+from downstream.runs import config_of, execute, load
 from experiments.dense import DenseSource
 from experiments.study import add_study_options, study_from
 from transmix.common.errors import UserError
@@ -45,3 +48,12 @@ def test_what_cannot_be_done_is_refused(runtime):
     run = planned("tiny", "table3.xcit_t.upernet.random.seed0")
     with pytest.raises(UserError, match="--compile and --channels-last are not for a segmentation"):
         execute(run, None, Processes(0, 1, torch.device("cpu")), runtime)
+
+
+def test_what_runs_are_forked_from_has_both_libraries_and_no_thread_of_theirs():
+    threads = threading.active_count()
+    load()
+    assert {"mmseg", "mmdet"} <= sys.modules.keys()
+    assert MODELS.get("mmseg.EncoderDecoder").__name__ == "EncoderDecoder"
+    assert MODELS.get("mmdet.MaskRCNN").__name__ == "MaskRCNN"
+    assert threading.active_count() == threads
