@@ -13,7 +13,7 @@ from transmix.recipe import PRECISIONS
 
 OCCLUSION = ("random", "salient", "non_salient")
 SALIENT = ("salient", "non_salient")  # of them, those that need to know where the foreground is
-CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg")
+CORRUPTIONS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg_compression")
 PROTOCOLS = ("per_image", "published")
 SALIENCY = ("objects", "attention", "dino")
 FILLS = ("black", "mean", "noise")
@@ -46,7 +46,7 @@ class Sweep:
         seed: of every draw; the same for all models, which so see the same images.
     """
 
-    curves: tuple[str, ...] = choice((*OCCLUSION, "shuffle", *CORRUPTIONS), of=CURVES, called="curve")
+    curves: tuple[str, ...] = choice(of=CURVES, called="curve")
     protocol: str = choice("per_image", of=PROTOCOLS)
     tenths: tuple[int, ...] = number(tuple(range(1, 10)), least=1, most=10)
     cells: tuple[tuple[int, int], ...] = number(

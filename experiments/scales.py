@@ -19,7 +19,7 @@ from experiments.photographs import (
     in100,
     training,
 )
-from experiments.protocols import OCCLUSION, FineTuning, LambdaStudy, Sweep
+from experiments.protocols import CURVES, OCCLUSION, FineTuning, LambdaStudy, Sweep
 from experiments.rows import rows, table1
 from transmix.data.scenes import ScenesSpec
 from transmix.methods import methods, of_table
@@ -178,7 +178,7 @@ SCALES = {
             seeds=1,
             training=_SHORT | {"epochs": 2, "batch_size": 16},
             models="tiny",
-            sweep=Sweep(tenths=(5,), cells=((4, 4),), severities=(3,), draws=2),
+            sweep=Sweep(CURVES, tenths=(5,), cells=((4, 4),), severities=(3,), draws=2),
             lambda_study=LambdaStudy(mixes=32, examples=2),
             fine_tuning=(
                 _dense("ade20k/segmenter_linear_deit", iterations=2),
@@ -204,7 +204,7 @@ SCALES = {
             seeds=1,
             training=_SHORT | {"epochs": 5, "lr": 2e-3, "resident": True, "evaluate_every": 2},
             models="tiny",
-            sweep=Sweep(cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=128),
+            sweep=Sweep(CURVES, cells=_CELLS_64, severities=(1, 3, 5), draws=2, images=128),
             lambda_study=LambdaStudy(),
             fine_tuning=(
                 # XCiT's maps say the most about classes, so that starting from its weights shows in so few steps
@@ -224,7 +224,7 @@ SCALES = {
             seeds=5,
             training=_SHORT | DESK_TRAINING,
             models="tiny",
-            sweep=Sweep(curves=OCCLUSION, draws=2, images=1000),
+            sweep=Sweep(OCCLUSION, draws=2, images=1000),
             lambda_study=LambdaStudy(mixes=2048),
             fine_tuning=(
                 _dense("ade20k/upernet_xcit", iterations=80),
@@ -242,7 +242,7 @@ SCALES = {
             seeds=5,
             training=_SHORT | _ONE_GPU,
             models="lab",
-            sweep=Sweep(cells=_CELLS_64),
+            sweep=Sweep(CURVES, cells=_CELLS_64),
             lambda_study=LambdaStudy(mixes=4096),
             fine_tuning=(
                 _dense("ade20k/segmenter_linear_deit", 4000, batch_size=16, precision="bf16"),
@@ -260,7 +260,7 @@ SCALES = {
             seeds=1,
             training={},
             models="",
-            sweep=Sweep(),
+            sweep=Sweep(CURVES),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=PAPER,
             photographs=IMAGENET_1K,
@@ -275,7 +275,7 @@ SCALES = {
             seeds=1,
             training=training(cifar100()),
             models="",
-            sweep=Sweep(),
+            sweep=Sweep(CURVES),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=(),
             photographs=CIFAR_100,
@@ -292,7 +292,7 @@ SCALES = {
             seeds=1,
             training=training(in100()),
             models="",
-            sweep=Sweep(),
+            sweep=Sweep(CURVES),
             lambda_study=LambdaStudy(mixes=10_000),
             fine_tuning=(),
             photographs=IMAGENET_100,

@@ -56,7 +56,7 @@ def sweep_of(args: argparse.Namespace) -> Sweep:
 
 def parser() -> argparse.ArgumentParser:
     """All options; what a sweep does by default is what `Sweep` says."""
-    default = Sweep()
+    default = Sweep(CURVES)
     parser = Parser(prog="python -m robustness", description=__doc__)
     parser.add_argument("model", nargs="+", metavar="MODEL", help="timm model, or one of this suite")
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE", help="one a model")

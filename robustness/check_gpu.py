@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data import resolve_data_config
 
 from experiments.check_paper import Part
-from experiments.protocols import Sweep
+from experiments.protocols import CURVES, Sweep
 from experiments.trained import TrainedModel
 from robustness.answers import Answers
 from robustness.saliency import find_saliency
@@ -26,7 +26,7 @@ from transmix.models import create_model
 from transmix.training.distributed import join_processes
 
 MODEL, IMAGES, SAME = "deit_micro_tiny_patch8_64", 32, 0.98
-SWEEP = Sweep(tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=1)
+SWEEP = Sweep(CURVES, tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=1)
 HEADING = "\nA sweep: the share of answers that are the CPU's."
 
 

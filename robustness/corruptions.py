@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur as blur
+from torchvision.transforms.v2 import functional as vision
 
 from robustness.draws import Draws
-from robustness.jpeg import compress
 
 Corruption = Callable[[Tensor, int, Draws], Tensor]
 
@@ -31,7 +31,7 @@ def gaussian_blur(images: Tensor, severity: int, draws: Draws) -> Tensor:
     """Blur; its radius is given at 224 px and scales with the image."""
     sigma = (1, 2, 3, 4, 6)[severity - 1] * images.shape[-1] / 224
     reach = max(1, min(int(4 * sigma + 0.5), min(images.shape[-2:]) - 1))
-    return blur(images, 2 * reach + 1, sigma).clamp_(0, 1)
+    return vision.gaussian_blur(images, 2 * reach + 1, sigma).clamp_(0, 1)
 
 
 def contrast(images: Tensor, severity: int, draws: Draws) -> Tensor:
@@ -41,11 +41,12 @@ def contrast(images: Tensor, severity: int, draws: Draws) -> Tensor:
     return mean + kept * (images - mean)
 
 
-def jpeg(images: Tensor, severity: int, draws: Draws) -> Tensor:
-    """Artefacts of JPEG compression."""
-    return compress(images, quality=(25, 18, 15, 10, 7)[severity - 1])
+def jpeg_compression(images: Tensor, severity: int, draws: Draws) -> Tensor:
+    """Artefacts of JPEG compression, by torchvision's codec, which works on the CPU."""
+    pixels = (images * 255).round().to("cpu", torch.uint8)
+    return vision.jpeg(pixels, quality=(25, 18, 15, 10, 7)[severity - 1]).to(images) / 255
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    corruption.__name__: corruption for corruption in (gaussian_noise, gaussian_blur, contrast, jpeg)
+    corruption.__name__: corruption for corruption in (gaussian_noise, gaussian_blur, contrast, jpeg_compression)
 }

@@ -99,9 +99,9 @@ def test_a_model_without_class_attention_takes_the_curves_that_need_none(shared_
         "error: test_resnet has no class attention to find the foreground by: choose --saliency dino or objects, or "
         "--sweep random, which needs none",
     )
-    for sweep, grid in (("random", ["--grid", 8]), ("jpeg", [])):
+    for sweep, grid in (("random", ["--grid", 8]), ("contrast", [])):
         assert run(monkeypatch, capsys, *given, "--sweep", sweep, *grid, "--draws", 1)[0] == 0
-    assert [list(record["metrics"]["curves"]) for record in records(tmp_path / "out")] == [["jpeg"], ["random"]]
+    assert [list(record["metrics"]["curves"]) for record in records(tmp_path / "out")] == [["contrast"], ["random"]]
 
 
 def test_curves_of_own_models_are_drawn_and_compared_with_the_first(

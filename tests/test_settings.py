@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.__main__ import main
-from experiments.protocols import FineTuning, LambdaStudy, NaturalAdversarial, Sweep
+from experiments.protocols import CURVES, FineTuning, LambdaStudy, NaturalAdversarial, Sweep
 from experiments.scales import SCALES
 from tests.made_up import make_study
 from transmix.common.errors import UserError, exit_on_user_error
@@ -28,7 +28,7 @@ from transmix.recipe import INTERPOLATIONS, Recipe, override, parse_settings
 ROOT = Path(__file__).parent.parent
 SMOKE = SCALES["smoke"].recipe("deit_t", "baseline")
 TUNING = FineTuning("ade20k/upernet_deit", 8, 1e-3, (64, 64), iterations=2)
-KINDS = (SMOKE, Sweep(), LambdaStudy(), NaturalAdversarial(), TUNING)
+KINDS = (SMOKE, Sweep(CURVES), LambdaStudy(), NaturalAdversarial(), TUNING)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_nonsense_is_one_line(pairs, message):
 )
 def test_a_sweep_out_of_range(change, message):
     with pytest.raises(UserError) as caught:
-        Sweep(**change)
+        Sweep(**{"curves": CURVES} | change)
     assert message in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from experiments.kinds.occlusion import ANSWERS
-from experiments.protocols import Sweep
+from experiments.protocols import CURVES, Sweep
 from experiments.trained import TrainedModel
 from robustness import sweep as sweep_module
 from robustness.answers import Answers
@@ -41,7 +41,7 @@ from transmix.training.distributed import Processes, join_processes
 spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["robustness.sweep"])
 ALONE = Processes(0, 1, torch.device("cpu"))
-SWEEP = Sweep(tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=2, saliency="attention")
+SWEEP = Sweep(CURVES, tenths=(3, 7), cells=((2, 2),), severities=(3,), draws=2, saliency="attention")
 
 
 def model(seed: int = 0) -> TrainedModel:
