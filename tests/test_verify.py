@@ -74,7 +74,7 @@ def test_a_number_changed_by_hand_is_caught_with_status_1(study, capsys):
     [
         (TRAINED, lambda record: record["metrics"].update(top1=56.0), "metrics.top1 is 56.0, computed again it is 55"),
         (TRAINED, lambda record: record["metrics"].update(val_images=999), "metrics.val_images is 999"),
-        (TRAINED, lambda record: record["settings"].update(lr=2e-3), "its kind, settings, data, seed and needs give"),
+        (TRAINED, lambda record: record["settings"].update(lr=3e-3), "its kind, settings, data, seed and needs give"),
         (TRAINED, lambda record: record["run"].update(seed=1), "its name is table1.deit_t.transmix.seed0, its table"),
         (TRAINED, lambda record: record["metrics"].update(parameters=None), "unexpected value of metrics.parameters"),
         (TRAINED, lambda record: record["history"].pop(0), "unexpected value of history"),
