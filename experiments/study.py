@@ -286,6 +286,12 @@ def study_from(args: argparse.Namespace) -> Study:
     study = Study(**(given | resolved), changed=parse_settings(args.set), options=spelled(args, Study))
     if args.methods:
         study = replace(study, methods=_chosen(args.methods, study))
+    cells = study.grid.cells.values() if study.grid else ()
+    trained = {method for row in study.rows for method in study.trained_by(row)}
+    trained |= {method for row in study.rows for cell in cells for method in study.trained_in(row, cell)}
+    for name in study.changed:
+        if name != "mix_options" and trained and not any(name in _concerning(one, study.changed) for one in trained):
+            raise UserError(f"setting {name}: no method that is trained heeds it, --methods chooses others")
     known = {name for method in study.trained_by(scale.mixed_row) for name in methods()[method].options}
     for name in study.changed.get("mix_options", {}):
         if not known:

@@ -123,19 +123,23 @@ def check_masks(masks: ObjectMasks, files: Sequence[str]) -> None:
 
     Raises:
         UserError: a mask is missing, broken, or not of its image's size; names the first, and how many more there are.
+            Or no mask has an object.
     """
-    faults = Faults()
+    faults, objects = Faults(), False
     with progress_bar() as bar:
         line = bar.add_task(f"looking at {masks.folder}", total=len(files), note="")
         for index, file in enumerate(files):
             try:
                 fault = size_fault(Path(file), masks.size(index), f"its mask in {masks.folder} has", turns=False)
+                objects = objects or masks.picture(index).getbbox() is not None
             except UserError as error:
                 fault = str(error)
             if fault:
                 faults.add(fault)
             bar.advance(line)
     faults.check()
+    if not objects:
+        raise UserError(f"{masks.folder}: no mask of the {len(files):,} images has an object: give others")
 
 
 def open_masks(

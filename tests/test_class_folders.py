@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -290,3 +291,28 @@ def test_one_class_is_refused_and_training_images_for_validation_are_said(class_
         shutil.rmtree(class_folders / "train" / name)
     with pytest.raises(UserError, match=r"has one class only, 'class0'"):
         list_folders(class_folders)
+
+
+def test_training_on_names_that_sort_alike_is_the_same_in_every_process(tmp_path):
+    """Ids, weights and accuracy: a set's order, which PYTHONHASHSEED decides, is in none of them."""
+    for split in ("train", "val"):
+        for number, name in enumerate(("A", "a", "1", "01")):
+            for index in range(4):
+                path = picture(tmp_path / "images" / split / name / f"{index}.png")
+                Image.new("RGB", (16, 16), (60 * number, 255 - 60 * number, 20 * index + 9 * (split == "val"))).save(
+                    path
+                )
+    command = [sys.executable, "-m", "experiments", "run", "table1.deit_t.transmix.seed0", "--scale", "smoke"]
+    command += ["--imagenet", str(tmp_path / "images"), "--workers", "0", "--data", str(tmp_path / "data"), "--results"]
+    processes = [
+        subprocess.Popen([*command, str(tmp_path / seed)], env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("0", "3")
+    ]
+    assert [process.wait() for process in processes] == [0, 0]
+    records = [json.loads(next((tmp_path / seed).rglob("record.json")).read_text()) for seed in ("0", "3")]
+    first, second = (
+        [record["run"]["id"], record["files"]["weights.safetensors"], record["data"], record["metrics"]["top1"]]
+        for record in records
+    )
+    assert first == second
+    assert len(first[1]) == 64

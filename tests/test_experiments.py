@@ -359,7 +359,8 @@ def test_settings_of_attention_and_of_a_method_change_no_other_runs(plugins, tmp
 
     assert changed("mix_options.holes=20") == {"far_d"}
     assert changed("attention_block=-2", "label_warmup_epochs=3") == {"transmix"}
-    assert not changed(teacher)
+    with pytest.raises(UserError, match="setting teacher: no method that is trained heeds it, --methods chooses"):
+        changed(teacher)
     assert changed("attention_of=teacher", teacher) == {"transmix"}
     assert changed("lr=1e-3") == {"baseline", "transmix", "none", "far_d"}
     with pytest.raises(UserError, match="unknown mix_option of the methods that are trained 'hole': did you mean 'hol"):

@@ -99,6 +99,12 @@ def test_another_error_is_itself_and_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_state_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "state.pt")
+    with pytest.raises(UserError, match=r"state\.pt is not readable: start this run afresh with --restart"):
+        load_state(tmp_path / "state.pt")
+
+
 def test_what_is_read_back_is_what_was_written(tmp_path):
     for writer, write in WRITERS.items():
         write(tmp_path / writer)

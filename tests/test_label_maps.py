@@ -194,6 +194,7 @@ CORNER = [[0, 0, 2, 0, 2, 2, 0, 2]]
         (LabelMaps, saved(LABELS), None),
         (LabelMaps, None, "is not there"),
         (LabelMaps, saved(COLOURS), "holds colours instead of class numbers"),
+        (LabelMaps, saved(np.zeros((3, 4), np.uint8)), "no mask of the 1 images has an object: give others"),
         (Instances, listed(CORNER), None),
         (Instances, listed(CORNER, width=3, height=4), "has 4 x 3 pixels (width x height), its mask in"),
         (Instances, listed(CORNER, width="4"), "has no usable width and height"),

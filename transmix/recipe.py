@@ -245,8 +245,11 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """
     defaults = {field.name: field for field in fields(Recipe)}
     parsed: dict[str, Any] = {}
+    given: dict[str, str] = {}
     for pair in pairs:
         name, equals, written = pair.partition("=")
+        if (other := given.setdefault(name, written)) != written:
+            raise UserError(f"setting {name} is given twice, {other[:40]} and {written[:40]}: give one")
         if name.startswith("mix_options.") and equals:
             parsed.setdefault("mix_options", {})[name.partition(".")[2]] = _literal(written)
             continue

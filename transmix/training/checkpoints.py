@@ -217,6 +217,8 @@ def load_state(path: Path) -> dict[str, Any]:
         UserError: truncated, changed since it was written, or of another format.
     """
     try:
+        if not path.is_file():  # a FIFO would wait for somebody who writes
+            raise ValueError(path)
         with zipfile.ZipFile(path) as file:
             changed = file.testzip()  # torch itself does not look at the sums
         if changed is not None:
