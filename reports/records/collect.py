@@ -128,10 +128,10 @@ def collect(study: Study, published: Path | None = None) -> Collected:
 
 
 @cache
-def published_study(scale: str, published: Path = PUBLISHED_RUNS) -> PublishedSet | None:
-    """What somebody's published runs are of the usual study of a scale; of several such sets the largest."""
+def published_study(scale: str, published: Path | None = None) -> PublishedSet | None:
+    """What `published` (the suite's own folder) has of the usual study of a scale; of several such sets the largest."""
     study = usual_study(scale)
-    sets = published_sets(study, study.plan(), published)
+    sets = published_sets(study, study.plan(), PUBLISHED_RUNS if published is None else published)
     return max(sets, key=lambda there: len(there.collected.records), default=None)
 
 
