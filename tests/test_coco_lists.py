@@ -408,7 +408,7 @@ def test_areas_in_another_unit_are_counted_anew(folder, factor):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"{}"), "it is compressed): unpack it"),
+        (gzip.compress(b"{}", mtime=0), "it is compressed): unpack it"),
         (b"version https://git-lfs.github.com/spec/v1", "it is a pointer of Git LFS"),
         (b"<!DOCTYPE html>", "it is a web page): download the file itself"),
     ],
