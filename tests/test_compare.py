@@ -110,7 +110,7 @@ def test_one_seed_has_an_interval_over_images_only(tmp_path):
 
 def test_what_else_differs_is_listed_with_the_runs(copies):
     def change(record):
-        record["settings"]["lr"] = 2e-3
+        record["settings"]["lr"] = 3e-3
         record["environment"] |= {"commit": COMMIT[::-1] + "+", "packages": {"torch": "2.12.0"}}
 
     edit(copies[1], "table1.deit_t.baseline.seed0", change)
@@ -118,7 +118,7 @@ def test_what_else_differs_is_listed_with_the_runs(copies):
     rows = [tuple(cell.text for cell in row.values()) for row in found.apart.rows]
     run = "table1.deit_t.baseline"
     assert rows == [
-        ("setting lr", "0.0015", "0.002", run),
+        ("setting lr", "0.002", "0.003", run),
         ("commit", COMMIT[:10], f"{COMMIT[:-11:-1]}+", run),
         ("package torch", "not recorded", "2.12.0", run),
     ]
@@ -229,7 +229,7 @@ def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):
     write_study(other, (1.0,))
     with pytest.raises(UserError, match=r"have no run in common, e.g. .*deit_t.* and .*pvt_t"):
         build(a, other.results)
-    changed = make_study(copies[0].results, "--scale", "tiny", "--rows", "deit_t", "--set", "lr=2e-3")
+    changed = make_study(copies[0].results, "--scale", "tiny", "--rows", "deit_t", "--set", "lr=3e-3")
     write_train(changed.find("table1.deit_t.baseline.seed0"), 50.0)
     with pytest.raises(UserError, match=r"has two runs called table1.deit_t.baseline.seed0, .*: move one of them"):
         build(copies[0].results, b)
@@ -250,7 +250,7 @@ def test_show_says_what_a_record_says(sides, monkeypatch, capsys):
     run = sides[0].find("table1.deit_t.transmix.seed1")
     out = show(monkeypatch, capsys, "table1.deit_t.transmix.seed1", *sides[0].options)
     found = dict(re.findall(r"^  (.+?) {2,}(.+)$", out, re.MULTILINE))
-    assert (found["Id"], found["Top-1 (%)"], found["lr"], found["commit"]) == (run.id, "52.00", "0.0015", COMMIT)
+    assert (found["Id"], found["Top-1 (%)"], found["lr"], found["commit"]) == (run.id, "52.00", "0.002", COMMIT)
     assert found["Command"] == f"{run.command} --restart"
     assert "2 min 05 s" in out
     epochs = [line.split() for line in out.splitlines() if re.match(r"^ +\d+ +\d", line)]
