@@ -65,7 +65,15 @@ def test_settings_without_a_default_always_count():
 
 @pytest.mark.parametrize("settings", dict.fromkeys(kind.settings for kind in kinds().values()))
 def test_what_differs_gives_the_settings_again(settings):
-    known = {"model": "a", "weights": "w.pth", "image_size": 64, "config": "coco/x_deit", "batch_size": 2, "lr": 0.1, "curves": ["random"]}
+    known = {
+        "model": "a",
+        "weights": "w.pth",
+        "image_size": 64,
+        "config": "coco/x_deit",
+        "batch_size": 2,
+        "lr": 0.1,
+        "curves": ["random"],
+    }
     if settings is FineTuning:
         known |= {"image_size": [64, 64], "epochs": 1}
     if settings is StepCost:

@@ -11,6 +11,7 @@ import pytest
 
 from experiments.study import add_study_options
 from reports.__main__ import parse as parse_reports
+from reports.records.collect import published_study
 from reports.tables import tables
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,18 @@ def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_what_the_readme_says_was_measured_was_published():
+    desk = published_study("desk", ROOT / "reports" / "published_runs").collected
+    shown = [
+        cell.text for name in ("claims", "table6") for row in tables()[name].build(desk).rows for cell in row.values()
+    ]
+    quoted = re.findall(r"[+−]\d+\.\d+ ± \d+\.\d+", README)
+    assert len(quoted) >= 4
+    assert [effect for effect in quoted if not any(text.startswith(effect) for text in shown)] == []
+    done = sum(result.record is not None for result in desk.results)
+    assert f"{done} of its {len(desk.results)} runs" in " ".join(README.split())
 
 
 def test_every_target_is_in_the_readme_or_in_help():

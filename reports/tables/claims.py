@@ -35,7 +35,7 @@ CAPTION = (
 COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
     Column("verdict", "Verdict", align="left"),
-    Column("effect", "Effect"),
+    Column("effect", "Effect", align="left"),
     Column("paper", "The paper says", align="left"),
     Column("here", "Run here", align="left"),
     Column("where", "More", align="left"),
@@ -56,7 +56,7 @@ class Finding:
         expected: the published effect, in the unit; None where the slides give none.
         every: whether the claim is about each model for itself.
         exact: whether the claim is that nothing differs, in counts that have no spread.
-        aside: what is said after the effect, of which the verdict knows nothing.
+        aside: a sentence for the notes, of which the verdict knows nothing.
     """
 
     pairs: dict[str, Comparison]
@@ -125,9 +125,8 @@ def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
         return Finding(pairs, unit="of λ", sign=-1, digits=3)
 
     mean = nearer("mean")
-    return replace(
-        nearer("attention"), aside=f"; of their mean, TransMix’s label, {_effect(mean)}" if mean.gains else ""
-    )
+    label = f"(a) TransMix’s label, the mean of area and attention: {_effect(mean)}." if mean.gains else ""
+    return replace(nearer("attention"), aside=label)
 
 
 def _top1(collected: Collected, trained: list[GainRow]) -> Finding:
@@ -229,6 +228,7 @@ def build(collected: Collected) -> Table:
     columns = COLUMNS + set_columns(beside, {"verdict": "Verdict", "effect": "Effect"})
     tested = sum(verdict.p is not None for _, verdict in found.values())
     notes = [f"{plural(tested, 'claim')} tested here, for which p-values are corrected."] if tested else []
+    notes += [finding.aside for finding, _ in found.values() if finding.aside]
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
     notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
     return Table("claims", CAPTION.format(scale=collected.study.scale.name), columns, tuple(lines), tuple(notes))
@@ -276,7 +276,7 @@ def _effect(finding: Finding) -> str:
     ends = sorted(finding.gains.values(), key=lambda gain: gain.mean)
     ends = ends if len(ends) == 1 else [ends[0], ends[-1]]
     texts = (estimate_text(gain, sign=True, digits=finding.digits) for gain in ends)
-    return f"{' to '.join(texts)} {finding.unit}{finding.aside}"
+    return f"{' to '.join(texts)} {finding.unit}"
 
 
 def numbers(collected: Collected) -> Numbers:
