@@ -35,7 +35,7 @@ CAPTION = (
 COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
     Column("verdict", "Verdict", align="left"),
-    Column("effect", "Effect", align="left"),
+    Column("effect", "Effect"),
     Column("paper", "The paper says", align="left"),
     Column("here", "Run here", align="left"),
     Column("where", "More", align="left"),
