@@ -21,6 +21,9 @@ named.
 2 (``make table2 SCALE=desk METHODS=all SEEDS=3``). Each is set against CutMix by itself, seed by seed, with a 95 %
 interval; of so many intervals one may miss zero by chance.
 
+**Added** when the first runs of 40 epochs were done, before any run that it concerns and with the analysis unchanged:
+the rivals, and the oracle's labels where Tables 1, 5 and occlusion compare.
+
 **Analysis.** Top-1 of the last weights, paired by seed: mean difference to CutMix with Student's 95 % interval; for
 two trained models also the bootstrap over images. A gain is called shown where the two-sided paired t-test is below
 5 % after Holm's correction over the cells of a method (Table 6), over the variants (Table 7), or over the claims of
