@@ -85,6 +85,7 @@ def test_a_whole_data_set_is_counted(request, layout, classes):
     source = DenseSpec(layout, root).read()
     assert (source.num_classes, source.counts) == (classes, COUNTS)
     assert source.class_names == (("cat",) if layout == "coco" else None)
+    assert source.notes[-1].startswith("2 of 2 validation images are byte copies of training images")  # all are grey
     assert source == DenseSpec(layout, root).read()
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 from shards import write_shard
 
 from transmix.common.errors import UserError
-from transmix.data.sources import shards
-from transmix.data.sources.shards import ShardFile, index_shard, read_shards
+from transmix.data.sources import shard_index
+from transmix.data.sources.shard_index import ShardFile, index_shard
+from transmix.data.sources.shards import read_shards
 
 
 def picture(kind: str = "PNG") -> bytes:
@@ -57,7 +58,7 @@ def test_members_of_gibibytes(tmp_path):
     huge(tmp_path / "train.tar")
     with pytest.raises(UserError, match=r"sample k of .* has an image of 8,589,934,592 bytes: leave it out"):
         index_shard(ShardFile(tmp_path / "train.tar"))
-    write_shard(tmp_path / "val.tar", [("k", {"png": picture(), "cls": b"0" * (shards.LABEL_BYTES + 1)})])
+    write_shard(tmp_path / "val.tar", [("k", {"png": picture(), "cls": b"0" * (shard_index.LABEL_BYTES + 1)})])
     with pytest.raises(UserError, match=r"sample k of shard .* has no class number"):
         index_shard(ShardFile(tmp_path / "val.tar"))
 

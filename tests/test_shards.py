@@ -17,14 +17,16 @@ from shards import samples_of, shards_of, write_info, write_shard
 
 from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
+from transmix.data import copies
 from transmix.data.loaders import Shard, TrainLoader, eval_loader
-from transmix.data.sources import SourceSpec, read_source, shards
+from transmix.data.sources import SourceSpec, read_source, shard_index
 from transmix.data.sources.folders import read_folders
 from transmix.data.sources.shards import read_shards
 from transmix.training.checkpoints import load_model
 from transmix.training.distributed import Processes
 from transmix.training.loop import WEIGHTS, Trainer
 
+TWO = {"cls": b"2"}
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
@@ -115,7 +117,7 @@ def test_shards_are_indexed_once_and_again_when_they_change(same, tmp_path, monk
     root = shards_of_copy(same, tmp_path / "data")
     first = read_shards(root, tmp_path / "index")
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "index_shard", lambda shard: pytest.fail("indexed again"))
+        patch.setattr(shard_index, "index_shard", lambda shard: pytest.fail("indexed again"))
         again = read_shards(root, tmp_path / "index")
     assert (again.classes, again.counts, again.fingerprint) == (first.classes, first.counts, first.fingerprint)
     assert again.open("val")[3][1] == first.open("val")[3][1]
@@ -128,6 +130,23 @@ def test_shards_are_indexed_once_and_again_when_they_change(same, tmp_path, monk
     assert changed.fingerprint != first.fingerprint
     (root / "images-train-0.tar").rename(root / "images-val-x.tar")  # the same files, in another split
     assert read_shards(root, tmp_path / "index").counts == {"train": 41, "val": 16}
+
+
+def test_images_that_are_there_twice_are_said_and_looked_for_once(tmp_path, monkeypatch):
+    write_shard(tmp_path / "train.tar", [sample(f"a/train{label}", label) for label in range(3)])
+    write_shard(tmp_path / "val.tar", [("b/1", {"png": picture(1), "cls": b"2"}), ("b/9", {"png": picture(9)} | TWO)])
+    said = (
+        f"1 of 2 validation images are byte copies of training images, {tmp_path}/val.tar: b/1.png of "
+        f"{tmp_path}/train.tar: a/train1.png first: accuracy is in part that on the images of the training",
+        f"1 images lie in several classes as byte copies, {tmp_path}/train.tar: a/train1.png and "
+        f"{tmp_path}/val.tar: b/1.png first: their labels contradict each other",
+    )
+    assert read_shards(tmp_path, tmp_path / "index").notes == said
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_index, "describe_copies", lambda *_: pytest.fail("looked for again"))
+        assert read_shards(tmp_path, tmp_path / "index").notes == said
+    monkeypatch.setattr(copies, "MOST", 2)  # too many of one size: only those that share a name, too, are read
+    assert read_shards(tmp_path, tmp_path / "other").notes == ()
 
 
 def shards_of_copy(source: Path, out: Path) -> Path:

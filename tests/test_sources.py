@@ -162,8 +162,14 @@ def test_mnist_through_timm(tmp_path):
     batches = [list(TrainLoader(small_recipe(), source.open("train"), 3, workers).epoch(0)) for workers in (0, 2)]
     assert batches[0][0][0].shape == (16, 3, 64, 64)
     assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in zip(*batches, strict=True))
-    write_idx(tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte", 255 - content["val"][0])
-    assert read(f"torch/mnist:{tmp_path}", tmp_path).fingerprint != source.fingerprint
+    assert source.notes == ()
+    write_idx(tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte", content["train"][0][2:14])
+    changed = read(f"torch/mnist:{tmp_path}", tmp_path)
+    assert changed.fingerprint != source.fingerprint
+    assert changed.notes[0].startswith(
+        "12 of 12 validation images are byte copies of training images, image 0 of mnist val of image 2 of mnist train"
+    )
+    assert changed.notes[1].startswith("12 images lie in several classes as byte copies")
 
 
 def write_cifar100(root: Path, monkeypatch) -> np.ndarray:
@@ -257,7 +263,13 @@ def test_parquet_files_through_timm(parquet, tmp_path):
         for index in range(count):
             image, label = source.open(split)[index]
             assert (image.size, image.getpixel((0, 0)), label) == ((40 + index, 40), (20 * index, 0, 0), index % 3)
-    assert read(f"hfds:{parquet}", tmp_path / "cache").fingerprint == source.fingerprint
+    again = read(f"hfds:{parquet}", tmp_path / "cache")
+    assert (again.fingerprint, again.notes) == (source.fingerprint, source.notes)
+    (said,) = source.notes
+    assert said.startswith(
+        f"6 of 6 validation images are byte copies of training images, image 0 of test in {parquet} of "
+        f"image 0 of train in {parquet} first"
+    )
     recipe = small_recipe(batch_size=4)
     batches = [list(TrainLoader(recipe, source.open("train"), 3, workers).epoch(0)) for workers in (0, 2)]
     assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in zip(*batches, strict=True))

@@ -32,7 +32,7 @@ class DenseSource:
         class_names: their names in label order; None where the library's data set has them.
         counts: images in each split, ``train`` and ``val``.
         fingerprint: tells it from other data: the names of all files, and COCO's annotations.
-        notes: what was mended or left out.
+        notes: what was mended or left out, and which images are there twice.
     """
 
     num_classes: int
@@ -119,7 +119,7 @@ def _ade20k(root: Path, cache: Path | None) -> DenseSource:
         pairs[split] = [(f"{folders[0]}/{name}.jpg", f"{folders[1]}/{name}.png") for name in images]
     for split, found in pairs.items():
         check_label_maps(found, ADE_CLASSES, True, cache, split)
-    return DenseSource(ADE_CLASSES, None, dict(ADE_IMAGES), digest.hexdigest()[:16])
+    return DenseSource(ADE_CLASSES, None, dict(ADE_IMAGES), digest.hexdigest()[:16], _copies(pairs, cache))
 
 
 def _pascal_context(root: Path, cache: Path | None) -> DenseSource:
@@ -138,14 +138,19 @@ def _pascal_context(root: Path, cache: Path | None) -> DenseSource:
         pairs[split] = [(f"{folders[0]}/{name}.jpg", f"{folders[1]}/{name}.png") for name in names]
     for split, found in pairs.items():
         check_label_maps(found, PASCAL_CONTEXT_CLASSES, False, cache, split)
-    return DenseSource(PASCAL_CONTEXT_CLASSES, None, counts, digest.hexdigest()[:16])
+    return DenseSource(PASCAL_CONTEXT_CLASSES, None, counts, digest.hexdigest()[:16], _copies(pairs, cache))
+
+
+def _copies(pairs: dict[str, list[tuple[str, str]]], cache: Path | None) -> tuple[str, ...]:
+    from transmix.data.copies import copies_of_files
+
+    return copies_of_files(*([image for image, _ in pairs[split]] for split in ("train", "val")), cache)
 
 
 def _coco(root: Path, cache: Path | None) -> DenseSource:
     """COCO itself, or a set with other classes in its layout: they are read from its lists."""
     from experiments.dense.coco import prepare_list
-    from transmix.data.copies import describe_copies
-    from transmix.data.remembered import listing_key, remembered
+    from transmix.data.copies import copies_of_files
 
     lists, digest = {}, hashlib.sha256()
     for split, folder in COCO_SPLITS.items():
@@ -158,11 +163,7 @@ def _coco(root: Path, cache: Path | None) -> DenseSource:
     train, val = (found.images for found in lists.values())
     counts = {split: len(found.images) for split, found in lists.items()}
     notes = tuple(note for found in lists.values() for note in found.notes)
-    notes += tuple(
-        remembered(
-            cache, "copies", listing_key(train + val), lambda: {"notes": describe_copies(train, val, of_classes=False)}
-        )["notes"]
-    )
+    notes += copies_of_files(train, val, cache)
     return DenseSource(len(classes), classes, counts, digest.hexdigest()[:16], notes)
 
 

@@ -30,7 +30,7 @@ def read_source(spec: SourceSpec, cache: Path) -> ImageSource:
     if spec.kind == "torch":
         from transmix.data.sources.torchvision_sets import read_torchvision
 
-        source = read_torchvision(spec.name, spec.path)
+        source = read_torchvision(spec.name, spec.path, cache)
     elif spec.kind == "wds":
         from transmix.data.sources.shards import read_shards
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from timm.data.readers.reader import Reader
 
 from transmix.common.progress import progress_bar
-from transmix.data.copies import describe_copies
+from transmix.data import copies
 from transmix.data.faults import Faults
 from transmix.data.opening import UnreadableImage, check_regular, read_header
 from transmix.data.remembered import listing_key, remembered
@@ -108,7 +108,8 @@ def check_images(splits: Mapping[Path, Mapping[str, list[str]]], cache: Path | N
                     faults.add(f"{ascii_path(path)} {fault}: replace it or remove it")
                 bar.advance(line)
         faults.check()
-        return {"images": len(paths), "notes": describe_copies(*files, of_classes=True) if len(files) == 2 else ()}
+        pictures = [copies.files(split, of_classes=True) for split in files]
+        return {"images": len(paths), "notes": copies.describe_copies(*pictures) if len(pictures) == 2 else ()}
 
     return tuple(remembered(cache, "images", listing_key(paths), check)["notes"])
 

@@ -5,18 +5,20 @@ The library is told to stay offline. From version 4 on it runs no code that come
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transmix.common.errors import UserError
+from transmix.data.copies import Pictures, describe_copies
+from transmix.data.remembered import remembered
 from transmix.data.sources.images import StrictImages
 from transmix.data.sources.source import SPLITS, ImageSource, check_labels, digest, find_split, numbered_classes
 from transmix.data.sources.spec import SourceSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     from pyarrow import ChunkedArray
 
 IMAGE_COLUMNS = ("image", "img")
@@ -44,6 +46,17 @@ class Rows(StrictImages):
         """Rows have no file names: the place in the split."""
         return f"image {index} of {self.split} in {self.name}"
 
+    def pictures(self) -> Pictures:
+        """What tells copies among them; rows that name a file, instead of holding an image, are not compared."""
+        paths = [path or "" for path in _field(self.encoded, "path").to_pylist()]
+        return Pictures(
+            sizes=_sizes(self.encoded).to_pylist(),
+            digest=lambda index: hashlib.sha256(self.encoded[index]["bytes"].as_py()).digest(),
+            name=self.filename,
+            usual=lambda index: paths[index].rpartition("/")[2],
+            labels=self.labels.tolist(),
+        )
+
 
 def read_hugging_face(name: str, path: Path, cache: Path) -> ImageSource:
     """Read a data set of the Hub from its cache, or one that lies in files.
@@ -53,7 +66,8 @@ def read_hugging_face(name: str, path: Path, cache: Path) -> ImageSource:
     Args:
         name: as the Hub calls it; empty for a data set in files.
         path: the Hub's cache, or the folder of the files.
-        cache: where files are converted to Arrow, as the library does with all but Arrow files.
+        cache: where files are converted to Arrow, as the library does with all but Arrow files, and where it is kept
+            which images are there twice.
 
     Raises:
         UserError: ``datasets`` is not installed, the data set cannot be loaded, or it has no column of images or of
@@ -61,9 +75,9 @@ def read_hugging_face(name: str, path: Path, cache: Path) -> ImageSource:
     """
     datasets = _library()
     spec = SourceSpec("hfds", name, path)
-    name, cache = (name, path) if name else (str(path.absolute()), cache)
+    name, arrow = (name, path) if name else (str(path.absolute()), cache)
     try:
-        found = datasets.load_dataset(name, cache_dir=str(cache))
+        found = datasets.load_dataset(name, cache_dir=str(arrow))
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} should hold {spec.expected}, but cannot be loaded as that: {reason}") from error
@@ -74,15 +88,21 @@ def read_hugging_face(name: str, path: Path, cache: Path) -> ImageSource:
             raise UserError(f"{spec} has no split {' or '.join(SPLITS[split])}, only {', '.join(found)}")
         features = found[title].features
         image, label = (_column(spec, columns, features) for columns in (IMAGE_COLUMNS, LABEL_COLUMNS))
-        splits[split] = Rows(name, cache, title, image, label)
+        splits[split] = Rows(name, arrow, title, image, label)
         if splits[split].labels.dtype.kind not in "iu":
             raise UserError(f"column {label} of {spec} holds no class numbers: convert it with class_encode_column")
     labels = {split: rows.labels for split, rows in splits.items()}
     classes = tuple(getattr(features[label], "names", None) or numbered_classes(labels["train"]))
     check_labels(path, classes, labels)
     counts = {split: len(rows) for split, rows in splits.items()}
-    sizes = [_sizes(rows.encoded) for rows in splits.values()]
-    return ImageSource(classes, counts, digest(classes, *labels.values(), *sizes), splits.__getitem__)
+    sizes = [_sizes(rows.encoded).to_numpy() for rows in splits.values()]
+    fingerprint = digest(classes, *labels.values(), *sizes)
+
+    def check() -> dict[str, Any]:
+        return {"notes": describe_copies(*(rows.pictures() for rows in splits.values()))}
+
+    notes = tuple(remembered(cache, "copies", fingerprint, check)["notes"])
+    return ImageSource(classes, counts, fingerprint, splits.__getitem__, notes)
 
 
 def _library() -> ModuleType:
@@ -104,7 +124,13 @@ def _column(spec: SourceSpec, usual: tuple[str, ...], columns: Collection[str]) 
     raise UserError(f"{spec} has no column {' or '.join(usual)}, only {', '.join(columns)}: rename the right one")
 
 
-def _sizes(images: ChunkedArray) -> np.ndarray:
+def _field(images: ChunkedArray, name: str) -> ChunkedArray:
     import pyarrow.compute
 
-    return pyarrow.compute.binary_length(pyarrow.compute.struct_field(images, "bytes")).to_numpy()
+    return pyarrow.compute.struct_field(images, name)
+
+
+def _sizes(images: ChunkedArray) -> ChunkedArray:
+    import pyarrow.compute
+
+    return pyarrow.compute.binary_length(_field(images, "bytes"))

@@ -22,57 +22,20 @@ import io
 import json
 import re
 import tarfile
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from timm.data.readers.reader import Reader
 
 from transmix.common.errors import UserError
 from transmix.common.files import replacing
-from transmix.common.progress import progress_bar
-from transmix.data.opening import check_regular
 from transmix.data.sources.images import StrictImages
-from transmix.data.sources.source import (
-    SPLITS,
-    WORDNET_ID,
-    ImageSource,
-    check_labels,
-    digest,
-    find_split,
-    natural_key,
-    numbered_classes,
-)
+from transmix.data.sources.shard_index import ShardFile, index_shards, load_index, read_member
+from transmix.data.sources.source import SPLITS, ImageSource, digest, find_split, natural_key
 from transmix.data.sources.spec import SourceSpec
 
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
-LARGEST = 2**31 - 1  # bytes of an image, as an index holds them
-LABEL_BYTES = 1 << 20  # of a label's file; many times what is ever in one
 INFO = ("_info.json", "info.json")
-KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
-META = re.compile(r"__[^/]*__(?:$|/)")  # WebDataset keeps remarks in members of such names
-
-# 24 bytes an image: loader workers share these arrays where they are forked, and get them quickly where they are not
-ENTRY = np.dtype([("shard", np.int32), ("offset", np.int64), ("size", np.int32), ("label", np.int64)])
-
-
-@dataclass(frozen=True)
-class ShardFile:
-    """One file of a split.
-
-    Attributes:
-        path: the .tar file.
-        samples: how many it should hold, where ``_info.json`` says that.
-        label_field: field of the samples' JSON that is the label; empty for the usual ones.
-    """
-
-    path: Path
-    samples: int | None = None
-    label_field: str = ""
 
 
 def read_shards(root: Path, cache: Path) -> ImageSource:
@@ -101,7 +64,8 @@ def read_shards(root: Path, cache: Path) -> ImageSource:
     def open_split(split: str) -> StrictImages:
         return StrictImages(str(root), reader=ShardReader([shard.path for shard in shards[split]], entries[split]))
 
-    return ImageSource(classes, counts, digest(names, *entries.values()), open_split)
+    notes = tuple(index["notes"].tolist())
+    return ImageSource(classes, counts, digest(names, *entries.values()), open_split, notes)
 
 
 class ShardReader(Reader):
@@ -120,20 +84,12 @@ class ShardReader(Reader):
 
     def __getitem__(self, index: int) -> tuple[BinaryIO, int]:
         shard, offset, size, label = self.entries[index].tolist()
-        return io.BytesIO(self._read(shard, offset, size)), label
-
-    def _read(self, shard: int, offset: int, size: int) -> bytes:
-        with open(self.shards[shard], "rb") as file:
-            file.seek(offset)
-            data = file.read(size)
-        if len(data) < size:
-            raise OSError(f"{self.shards[shard]} ends early")
-        return data
+        return io.BytesIO(read_member(self.shards[shard], offset, size)), label
 
     def _filename(self, index: int, basename: bool = False, absolute: bool = False) -> str:
         shard, offset, *_ = self.entries[index].tolist()
         try:  # the member's header lies right before its content
-            header = self._read(shard, offset - tarfile.BLOCKSIZE, tarfile.BLOCKSIZE)
+            header = read_member(self.shards[shard], offset - tarfile.BLOCKSIZE, tarfile.BLOCKSIZE)
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").name
         except (OSError, tarfile.TarError):
             member = f"byte {offset}"
@@ -168,113 +124,3 @@ def _shards_of_info(info: Path, split: str) -> list[ShardFile]:
     if absent:
         raise UserError(f"shard {absent} is not there, but {info} names it: copy it there")
     return shards
-
-
-def load_index(path: Path) -> dict[str, np.ndarray] | None:
-    """An index that was kept; None where there is none that can be read."""
-    try:
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in ("classes", *SPLITS)}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # it is made again
-
-
-def index_shards(root: Path, shards: dict[str, list[ShardFile]]) -> dict[str, np.ndarray]:
-    """Read through all shards once: the entries of each split, and ``classes``, the class names in label order."""
-    index, ids = {}, set()
-    # threads, because a shard on a network drive is mostly waited for
-    with ThreadPoolExecutor() as pool, progress_bar() as bar:
-        for split, files in shards.items():
-            line = bar.add_task(f"indexing {root.name} {split}", total=len(files), note="")
-            parts = []
-            for number, (entries, found) in enumerate(pool.map(index_shard, files)):
-                entries["shard"] = number
-                parts.append(entries)
-                ids |= found if split == "train" else set()
-                bar.advance(line)
-            index[split] = np.concatenate(parts)
-            if not len(index[split]):
-                raise UserError(f"no images in the {split} shards of {root}")
-    classes = numbered_classes(index["train"]["label"])
-    check_labels(root, classes, {split: entries["label"] for split, entries in index.items()})
-    names = dict(ids)
-    if None not in names.values() and len(set(names.values())) == len(ids) == len(classes):
-        classes = tuple(names[label] for label in range(len(classes)))
-    return index | {"classes": np.array(classes)}
-
-
-def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None]]]:
-    """The entries of one shard, and each of its labels with the WordNet id that its key begins with."""
-    samples = _samples(shard.path)
-    if shard.samples not in (None, len(samples)):
-        raise UserError(f"shard {shard.path} holds {len(samples)} samples, its _info.json says {shard.samples}")
-    entries, ids = [], set()
-    with open(shard.path, "rb") as file:
-        for key, files in samples:
-            image = next((files[suffix] for suffix in IMAGE_SUFFIXES if suffix in files), None)
-            if image is None:
-                raise UserError(f"{_named(key, shard)} has no image ({', '.join(IMAGE_SUFFIXES)})")
-            if image.size > LARGEST:
-                raise UserError(f"{_named(key, shard)} has an image of {image.size:,} bytes: leave it out")
-            label = _label(shard, key, files, file)
-            if label < 0 and shard.label_field:
-                continue
-            entries.append((0, image.offset_data, image.size, label))
-            found = WORDNET_ID.match(key.rpartition("/")[2])
-            ids.add((label, found and found[0]))
-    return np.array(entries, ENTRY), ids
-
-
-def _samples(path: Path) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Each sample's key and its files by suffix."""
-    try:
-        check_regular(path)
-        with tarfile.open(path, "r:") as tar:
-            members = tar.getmembers()
-            tar.fileobj.seek(tar.offset)  # where tarfile stopped; a whole .tar file has blocks of zeros there
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError(f"no end mark at byte {tar.offset}")
-    except (OSError, tarfile.TarError, ValueError, OverflowError, MemoryError) as error:
-        raise UserError(
-            f"shard {path} is cut off, damaged or not an uncompressed .tar file ({error}): copy it again"
-        ) from error
-    files = [member for member in members if member.isreg() and not META.match(member.name)]
-    named = [(match, member) for member in files if (match := KEY.fullmatch(member.name))]
-    return [
-        (key, {match[2].lower(): member for match, member in group})
-        for key, group in groupby(named, key=lambda pair: pair[0][1])
-    ]
-
-
-def _label(shard: ShardFile, key: str, files: dict[str, tarfile.TarInfo], file: BinaryIO) -> int:
-    def content(suffix: str) -> bytes:
-        if files[suffix].size > LABEL_BYTES:
-            raise ValueError(f"{files[suffix].size} bytes are no label")
-        file.seek(files[suffix].offset_data)
-        return file.read(files[suffix].size)
-
-    try:
-        if "cls" in files and not shard.label_field:
-            return _whole(int(content("cls")))
-        return _whole(json.loads(content("json"))[shard.label_field or "label"])
-    except (KeyError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
-        where = "" if shard.label_field else ".cls, or "
-        field = shard.label_field or "label"
-        raise UserError(f"{_named(key, shard)} has no class number in {where}{field} of .json: relabel it") from error
-
-
-def _whole(label: Any) -> int:
-    """A label as a number that an index holds; 3.0 and "3" are 3, as for timm.
-
-    Raises:
-        ValueError: it is none, or out of range.
-    """
-    found = int(label)
-    if isinstance(label, bool) or (isinstance(label, float) and found != label) or abs(found) >= 2**31:
-        raise ValueError(f"{label!r} is no class number")
-    return found
-
-
-def _named(key: str, shard: ShardFile) -> str:
-    """A sample for a message, however long its name is."""
-    return f"sample {ascii(key)[1:-1][:60]} of shard {shard.path}"
