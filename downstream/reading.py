@@ -58,6 +58,11 @@ class ReadLabels:
             raise UnreadableFile(f"{path} {error}, then run the same command again") from error
         if results["reduce_zero_label"]:
             labels = np.where((labels == 0) | (labels == NONE), NONE, labels - 1).astype(np.uint8)
+        if results.get("label_map"):  # from the data set's own classes to those of the configuration
+            numbers = np.arange(NONE + 1, dtype=np.uint8)
+            for own, given in results["label_map"].items():
+                numbers[own] = given
+            labels = numbers[labels]
         results["gt_seg_map"] = labels
         results["seg_fields"].append("gt_seg_map")
         return results

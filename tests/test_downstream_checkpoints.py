@@ -86,6 +86,7 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys):
     torch.save({"state_dict": Harmful(tmp_path / "touched")}, tmp_path / "x.pth")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["downstream", "test", "ade20k/segmenter_linear_deit", "x.pth"])
+    monkeypatch.setattr("downstream.__main__.check_tools_data", lambda *_: ())  # there are none
     monkeypatch.setattr(runpy, "run_path", lambda path, run_name: _load_checkpoint(sys.argv[-1], "cpu"))
     with pytest.raises(SystemExit) as ended:
         exit_on_user_error(main)

@@ -146,6 +146,7 @@ def asked(tmp_path_factory, monkeypatch) -> Any:
     stand_in.measure_rates = lambda study: found.append((study,)) or types.SimpleNamespace(rates=())
     with monkeypatch.context() as patch:
         patch.setattr(downstream.__main__, "prepare", lambda library: found.append((library,)))
+        patch.setattr(downstream.__main__, "check_tools_data", lambda *given: ())
         patch.setattr(runpy, "run_path", lambda path, run_name: found.append((path, run_name)))
         patch.chdir(place)
         patch.setattr(sys, "argv", [])
