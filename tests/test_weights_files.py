@@ -91,6 +91,20 @@ FORMS = {
     },
     "odd key": lambda state: {"my_weights": state, "epoch": 1},
     "extra number": lambda state: state | {"epoch": 3},
+    "ema list": lambda state: {"state_dict": prefixed("module.", other(state)), "state_dict_ema": [*state.values()]},
+    "torch_ema": lambda state: {
+        "model": other(state),
+        "ema": {
+            "decay": 0.99,
+            "num_updates": 3,
+            "shadow_params": [*state.values()],
+            "collected_params": [torch.ones(2)],
+        },
+    },
+    "shadow": lambda state: {"model": other(state), "shadow_params": (*state.values(),), "optimizer": {"state": {}}},
+    "shadow dict": lambda state: {"model": other(state), "shadow": state},
+    "losses": lambda state: {"model": state, "ema_loss": [torch.tensor(2.0)]},
+    "capitals": lambda state: {"model": other(state), "modelEMA": state},
 }
 
 
@@ -119,11 +133,25 @@ def test_one_model_in_all_forms_gives_the_same_tensors(form, state, tmp_path):
         ("fsdp", "tensors without '_fsdp_wrapped_module.' within names"),
         ("both", "of 'state_dict', without the prefix 'module.', without the prefix '_orig_mod.'"),
         ("extra number", "without epoch, which is no tensor"),
+        ("torch_ema", "of the moving average 'ema.shadow_params', a list, named in the order of 'model'"),
     ],
 )
 def test_the_sentence_says_what_was_taken(form, said, state, tmp_path):
     torch.save(FORMS[form](state), tmp_path / "weights.pth")
     assert said in read_checkpoint(tmp_path / "weights.pth").taken
+
+
+def test_a_list_has_parameters_only_and_statistics_stay(tmp_path):
+    state = {"a.weight": torch.ones(2), "a.running_mean": torch.ones(2), "a.num_batches_tracked": torch.tensor(1)}
+    ema = [torch.zeros(2), torch.zeros(1, 3)]
+    torch.save({"model": state | {"b": torch.ones(1, 3)}, "ema": ema}, tmp_path / "weights")
+    found = read_checkpoint(tmp_path / "weights").tensors
+    assert {name: tensor.sum().item() for name, tensor in found.items()} == {
+        "a.weight": 0,
+        "a.running_mean": 2,
+        "a.num_batches_tracked": 1,
+        "b": 0,
+    }
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.bin", "weights.safetensors", "weights"])
@@ -217,6 +245,22 @@ BROKEN = {
     "averages": (
         lambda state: written({"model": state, "ema_0.9": state, "ema_0.99": state}),
         "several moving averages",
+    ),
+    "a list alone": (
+        lambda state: written({"decay": 0.99, "shadow_params": [*state.values()]}),
+        "tensors without names (shadow_params), and no weights beside it to name them by: save it as a state dict",
+    ),
+    "a list that is shorter": (
+        lambda state: written({"model": state, "ema": [*state.values()][1:]}),
+        "tensors without names (ema), which are not those of 'model' in number and shapes",
+    ),
+    "two lists": (
+        lambda state: written({"model": state, "ema": {"a": [*state.values()], "b": [*state.values()]}}),
+        "several moving averages (ema.a, ema.b)",
+    ),
+    "a list in another order": (
+        lambda state: written({"model": state, "ema": [*state.values()][::-1]}),
+        "which are not those of 'model' in number and shapes",
     ),
     "one bit": (lambda state: flipped(written(state)), "it is damaged: archive/data/"),
     "sparse": (lambda state: written(state | {"head.weight": torch.eye(4).to_sparse()}), "is sparse"),

@@ -1,8 +1,9 @@
 """Which tensors of a checkpoint are the model: one rule, the same for every command, and said in a sentence.
 
 * A file that holds a moving average (EMA) beside the plain weights is read for the average: whatever has ``ema``,
-  ``swa`` or ``teacher`` as a word of its name, as timm's ``state_dict_ema`` and ``model_ema`` and DINO's ``teacher``.
-  (mmengine itself puts the average into ``state_dict``.)
+  ``swa``, ``shadow`` or ``teacher`` as a word of its name, as timm's ``state_dict_ema`` and ``model_ema`` and DINO's
+  ``teacher``. (mmengine itself puts the average into ``state_dict``.) One that is a list of tensors, as
+  ``shadow_params``, takes its names from the plain weights beside it, in their order, if number and shapes agree.
 * Else the plain weights are taken: ``state_dict``, ``model``, ..., or the file's tensors themselves.
 * Prefixes of wrappers are removed, one after the other: ``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ...
   Tensors beside those with the prefix belong to something else and are left out, except a linear classifier.
@@ -18,7 +19,10 @@ from typing import Any
 from torch import Tensor
 
 AVERAGES = ("state_dict_ema", "model_ema", "ema_model", "ema", "teacher", "target_encoder")  # the first that is there
-AVERAGE = re.compile(r"(?:.*[^a-z])?(?:ema|swa|teacher)(?:[^a-z].*)?")
+AVERAGE = re.compile(r"(?:.*[^a-z])?(?:ema|swa|shadow|teacher)(?:[^a-z].*)?")
+SHADOW = "shadow_params"  # of the lists that such an average keeps, the one that is it
+# what is in a state dict and is no parameter
+BUFFER = re.compile(r"(?:.*\.)?(?:running_mean|running_var|num_batches_tracked|relative_\w+|attn_mask)")
 PLAIN = (
     *("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "weights", "params"),
     *("student", "encoder", "backbone"),
@@ -66,10 +70,15 @@ def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
     if not isinstance(loaded, Mapping):
         raise ValueError("holds no state dict: save model.state_dict()")
     inner = {name: value for name, value in loaded.items() if isinstance(name, str) and _holds_tensors(value, depth)}
-    averages = [name for name in AVERAGES if name in inner] or sorted(filter(AVERAGE.fullmatch, inner))
+    averages = [name for name in AVERAGES if name in inner] or sorted(filter(_is_average, inner))
     plain = [name for name in PLAIN if name in inner]
     if len(averages) > 1 and averages[0] not in AVERAGES:
         raise ValueError(f"holds several moving averages ({_listed(averages)}): save the one that is meant")
+    lists = {} if averages else _lists(loaded)
+    if len(lists) > 1:
+        raise ValueError(f"holds several moving averages ({_listed(sorted(lists))}): save the one that is meant")
+    if lists:
+        return _named_by(*next(iter(lists.items())), inner, plain, depth)
     if averages or plain:
         name = (averages or plain)[0]
         state, where = _container(inner[name], depth - 1)
@@ -85,6 +94,46 @@ def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
     if inner:
         raise ValueError(f"holds several state dicts ({_listed(sorted(inner))}): save the one that is meant")
     raise ValueError("holds no state dict: save model.state_dict()")
+
+
+def _is_average(name: str) -> bool:
+    return AVERAGE.fullmatch(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()) is not None
+
+
+def _lists(loaded: Mapping[str, Any]) -> dict[str, list[Tensor]]:
+    """Moving averages that are lists of tensors, by name: here, or one mapping deeper."""
+    found = {}
+    for name, value in loaded.items():
+        if not isinstance(name, str) or not _is_average(name):
+            continue
+        inside = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
+        lists = {key: [*item] for key, item in inside.items() if _is_list(item)}
+        shadow = f"{name}.{SHADOW}"
+        found |= {shadow: lists[shadow]} if shadow in lists else lists
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    tensors = isinstance(value, list | tuple) and all(isinstance(item, Tensor) for item in value)
+    return tensors and any(item.ndim > 1 for item in value)  # not, say, a history of losses
+
+
+def _named_by(
+    name: str, values: list[Tensor], inner: Mapping[str, Any], plain: list[str], depth: int
+) -> tuple[State, str]:
+    """A list of tensors with the names of the plain weights beside it, and where it lies."""
+    held = f"holds a moving average as a list of {len(values)} tensors without names ({name})"
+    remedy = "save it as a state dict, or the plain weights alone"
+    if not plain:
+        raise ValueError(f"{held}, and no weights beside it to name them by: {remedy}")
+    state, where = _container(inner[plain[0]], depth - 1)
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    for names in ([*tensors], [key for key in tensors if not BUFFER.fullmatch(key)]):
+        if [tensors[key].shape for key in names] == [value.shape for value in values]:
+            named = tensors | dict(zip(names, values, strict=True))
+            said = f"of the moving average '{name}', a list, named in the order of '{plain[0]}'"
+            return named, f"{said}{' ' + where if where else ''}"
+    raise ValueError(f"{held}, which are not those of '{plain[0]}' in number and shapes: {remedy}")
 
 
 def _has_tensors(value: Any) -> bool:
