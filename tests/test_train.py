@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -103,6 +104,19 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, un
     assert in_child(train, shared_folders, tmp_path) == 0
     for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def test_a_log_that_was_lost_or_changed_is_written_again(shared_folders, uninterrupted, tmp_path):
+    """Also where nothing is left to train: the record holds the log's sum."""
+    whole = (uninterrupted / LOG).read_bytes()
+    shutil.copy(uninterrupted / STATE, tmp_path)
+    for content in (None, b"", whole[:-100], whole.replace(b'"epoch": 1', b'"epoch": 9'), b"\xff of another run"):
+        (tmp_path / LOG).unlink(missing_ok=True)
+        if content is not None:
+            (tmp_path / LOG).write_bytes(content)
+        trainer(shared_folders, tmp_path).run()
+        assert (tmp_path / LOG).read_bytes() == whole
+        assert (tmp_path / WEIGHTS).read_bytes() == (uninterrupted / WEIGHTS).read_bytes()
 
 
 def test_killed_three_times_in_a_row(shared_folders, uninterrupted, tmp_path):
@@ -272,6 +286,8 @@ def equal(one, other) -> bool:
         ({"seconds": float("nan")}, "nan seconds"),
         ({"history": [{}]}, "history is 1, the run has 0"),
         ({"history": None}, "has no len"),
+        ({"epoch": 1, "history": [{"epoch": 7}]}, "1 lines of history"),
+        ({"epoch": 3, "history": [{"epoch": number} for number in range(3)]}, "the last epoch was not evaluated"),
         ({"model": {}}, "Missing key"),
         ({"optimisation": {}}, "optimizer"),
         ({"sums": torch.zeros(1, 2)}, "does not fit this run"),

@@ -15,25 +15,26 @@ LAMBDA_BINS = {"label": 20, "area": 20, "shift": 40}
 
 
 class EpochLog:
-    """The log of a run's folder.
+    """The log of a run's folder, written anew from what the run knows: a file that was changed or lost is mended.
 
     Args:
         folder: the run's.
-        first_epoch: where this session starts; what an interrupted session told TensorBoard beyond it is dropped.
+        history: of the epochs before this session; what an interrupted one told TensorBoard beyond them is dropped.
     """
 
-    def __init__(self, folder: Path, first_epoch: int) -> None:
+    def __init__(self, folder: Path, history: list[dict[str, Any]]) -> None:
         self.path = folder / NAME
+        self._write(history)
         try:
             from torch.utils.tensorboard import SummaryWriter  # needs the tensorboard package, which is optional
         except ImportError:
             self.board = None
         else:
-            self.board = SummaryWriter(folder / "tensorboard", purge_step=first_epoch)
+            self.board = SummaryWriter(folder / "tensorboard", purge_step=len(history))
 
     def write(self, history: list[dict[str, Any]]) -> None:
         """Log the last epoch of `history`; the file always holds the whole of it."""
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in history))
+        self._write(history)
         if self.board is None:
             return
         row = history[-1]
@@ -42,3 +43,6 @@ class EpochLog:
         for name in ("top1", "top5") if "accuracy" in row else ():
             self.board.add_scalar(f"val/{name}", row["accuracy"][name], row["epoch"])
         self.board.flush()
+
+    def _write(self, history: list[dict[str, Any]]) -> None:
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in history))

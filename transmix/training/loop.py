@@ -133,7 +133,7 @@ class Trainer:
         """Train from the current position to the end, evaluate, write the weights."""
         self._checkpoint.last = self._last_tick = time.monotonic()
         recipe, leads = self.recipe, self.processes.leads
-        self._log = EpochLog(self.out, self.epoch) if leads else None
+        self._log = EpochLog(self.out, self.history) if leads else None
         with self.stop, progress_bar(self.runtime.progress and leads) as self._bar:
             total = recipe.total_epochs * self.batches.steps
             self._line = self._bar.add_task(self.out.name, total=total, completed=self.step, note="")
@@ -266,8 +266,10 @@ class Trainer:
         self.batch = check_position("batch", state["batch"], self.batches.steps)
         self.history, self.right, self.seconds = state["history"], state["right"], float(state["seconds"])
         check_position("history", len(self.history), self.epoch)
-        if len(self.history) < self.epoch or not 0 <= self.seconds < float("inf"):
+        if [row["epoch"] for row in self.history] != [*range(self.epoch)] or not 0 <= self.seconds < float("inf"):
             raise ValueError(f"{len(self.history)} lines of history, {self.seconds:g} seconds")
+        if self.epoch == self.recipe.total_epochs and ("accuracy" not in self.history[-1] or self.right is None):
+            raise ValueError("the last epoch was not evaluated")
         self.model.load_state_dict(state["model"])
         if self.task.head is not None:
             self.task.head.load_state_dict(state["head"])
