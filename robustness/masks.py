@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from experiments.dense.coco_list import encode, parse
+from experiments.dense.coco_json import parse
 from experiments.dense.frames import size_fault
 from experiments.dense.label_maps import read_labels
-from experiments.dense.segmentations import MAX_PIXELS, BadSegmentation, read_shape
+from experiments.dense.segmentations import MAX_PIXELS, BadSegmentation, encode, read_shape
 from transmix.common.errors import UserError
 from transmix.common.progress import progress_bar
 from transmix.data.faults import Faults

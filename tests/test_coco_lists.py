@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from experiments.dense import DenseSpec, coco_list, segmentations
+from experiments.dense import DenseSpec, segmentations
 from experiments.dense.coco import Prepared, prepare_list
 from experiments.dense.coco_list import read_list
 from experiments.dense.segmentations import BadSegmentation, read_shape
@@ -477,7 +477,7 @@ def test_reading_alone_looks_at_no_files(tmp_path):
     (tmp_path / "list.json").write_text(json.dumps(document()))
     found = read_list(tmp_path / "list.json")
     assert (found.classes, found.mended, len(found.annotations)) == (("cat", "dog"), False, 4)
-    assert coco_list.encode(found.annotations[0]["segmentation"], SIZE)["size"] == [48, 64]
+    assert segmentations.encode(found.annotations[0]["segmentation"], SIZE)["size"] == [48, 64]
 
 
 def test_a_folder_or_a_link_to_nothing_is_no_image(folder):

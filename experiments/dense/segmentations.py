@@ -161,6 +161,23 @@ def _extent(counts: list[int], height: int) -> Box | None:
     return None if left < 0 else (left, top, right + 1, bottom + 1)
 
 
+def encode(segmentation: Any, size: Size) -> dict[str, Any]:
+    """pycocotools' run lengths of a segmentation that `read_shape` has checked."""
+    from pycocotools import mask
+
+    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
+        return segmentation
+    runs = mask.frPyObjects(segmentation, size[1], size[0])
+    return mask.merge(runs) if isinstance(runs, list) else runs
+
+
+def area_of(segmentation: Any, size: Size) -> float:
+    """Pixels that a segmentation covers, which `read_shape` has checked."""
+    from pycocotools import mask
+
+    return float(mask.area(encode(segmentation, size)))
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) < 60 else text[:57] + "..."
