@@ -109,6 +109,10 @@ def test_torchvisions_kinds_are_read_and_others_counted(tmp_path):
         (lambda file: (file.unlink(), os.mkfifo(file)), "is no regular file"),
         (lambda file: (file.unlink(), file.symlink_to("/dev/zero")), "is no regular file"),
         (lambda file: (file.unlink(), file.symlink_to("nowhere")), "is no regular file, or a link to none"),
+        (
+            lambda file: Image.fromarray(np.full((4, 4), 9, np.uint16)).save(file),
+            "has 16 bits a pixel and values up to 9",
+        ),
         (lambda file: Image.fromarray(np.ones((4, 4), np.float32)).save(file, "TIFF"), "holds no image of the kind"),
     ],
 )

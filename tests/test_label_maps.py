@@ -100,6 +100,10 @@ def test_mmsegs_labels_are_the_same_in_every_form(tmp_path):
         (saved(COLOURS), "holds colours instead of class numbers: translate them by the data set's palette"),
         (saved(LABELS.astype(np.uint16) + 256), "has label 511, which eight bits do not hold"),
         (saved(np.dstack([CHANNELS, LABELS])), "is transparent in places"),
+        (
+            lambda path: Image.fromarray(LABELS).save(path, exif=turned(6)),
+            "EXIF orientation, .*: save the class numbers",
+        ),
         (saved(LABELS, None, "JPEG"), r"kind that its name says \(PNG\): save the class numbers as an 8-bit PNG"),
         (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), "kind that its name says"),
         (lambda path: None, "is not there"),

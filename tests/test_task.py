@@ -103,6 +103,15 @@ def test_a_model_that_drops_patches_is_one_line(images):
 def test_what_is_no_generator_and_a_copied_task_are_one_line(images):
     with pytest.raises(UserError, match=r"rng is int: give a generator, numpy.random.default_rng\(seed\)"):
         TransMixTask(vit(), 7, rng=5)
+    with pytest.raises(UserError, match="rng is int"):
+        TransMixTask(vit(), 7, rng=0)
+    task = TransMixTask(vit(), 7)
+    task.rng = None
+    with pytest.raises(UserError, match="rng is NoneType: give a generator"):
+        task(images, LABELS)
+    for number in (7.0, True, 0):
+        with pytest.raises(UserError, match="give a whole number from 1 on"):
+            TransMixTask(vit(), number)
     with pytest.raises(UserError, match="a deep copy reads no class attention: make a new one around the copied"):
         deepcopy(TransMixTask(vit(), 7))(images, LABELS)
 
@@ -208,6 +217,14 @@ def test_other_outputs_and_images_are_one_line(images):
     for wrong in (images[0], (255 * images).to(torch.uint8), images[:0]):
         with pytest.raises(UserError, match="give normalised floats"):
             TransMixTask(vit(), 7)(wrong, LABELS[: len(wrong)])
+
+
+def test_what_is_no_tensor_is_named(images):
+    for labels in (LABELS.tolist(), LABELS.numpy()):
+        with pytest.raises(UserError, match=rf"targets are {type(labels).__name__}: give a tensor"):
+            TransMixTask(vit(), 7)(images, labels)
+    with pytest.raises(UserError, match="images are list: give a tensor"):
+        TransMixTask(vit(), 7)(images.tolist(), LABELS)
 
 
 @pytest.mark.parametrize("form", ["channels_last", "transposed", "one", "uint8 labels"])

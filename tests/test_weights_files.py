@@ -104,6 +104,9 @@ FORMS = {
     "shadow": lambda state: {"model": other(state), "shadow_params": (*state.values(),), "optimizer": {"state": {}}},
     "shadow dict": lambda state: {"model": other(state), "shadow": state},
     "losses": lambda state: {"model": state, "ema_loss": [torch.tensor(2.0)]},
+    "numbered": lambda state: {"model": other(state), "ema": dict(enumerate(state.values()))},
+    "averaged": lambda state: {"model": other(state), "averaged_model": state},
+    "the last, not the best": lambda state: {"state_dict": state, "best_state_dict": other(state)},
     "capitals": lambda state: {"model": other(state), "modelEMA": state},
 }
 
@@ -133,6 +136,7 @@ def test_one_model_in_all_forms_gives_the_same_tensors(form, state, tmp_path):
         ("fsdp", "tensors without '_fsdp_wrapped_module.' within names"),
         ("both", "of 'state_dict', without the prefix 'module.', without the prefix '_orig_mod.'"),
         ("extra number", "without epoch, which is no tensor"),
+        ("the last, not the best", "of 'state_dict' (not of 'best_state_dict', with tensors of the same shapes)"),
         ("torch_ema", "of the moving average 'ema.shadow_params', a list, named in the order of 'model'"),
     ],
 )
@@ -221,6 +225,7 @@ BROKEN = {
     "lfs with a mark": (lambda state: b"\xef\xbb\xbfversion https://git-lfs.github.com/spec/v1", "pointer of Git LFS"),
     "html": (lambda state: b"<!DOCTYPE html><html>not found</html>" * 9, "it is a web page): download the file itself"),
     "xml": (lambda state: b"\n<?xml version='1.0'?><Error>AccessDenied</Error>", "it is a web page"),
+    "index": (lambda state: b'{"weight_map": {"a": "b"}}' * 9, "or an index of several files"),
     "json": (lambda state: b'{"error": "rate limited"}' * 9, "it is text"),
     "gzip": (lambda state: b"\x1f\x8b\x08\x00" + bytes(99), "it is compressed): unpack it"),
     "cut off": (lambda state: written(state)[:3000], "its end is missing or damaged): download or copy it again"),
@@ -343,6 +348,7 @@ ABOUT = {"model": MODEL, "num_classes": 4, "image_size": 64, "mean": [0.5] * 3, 
         ({"num_classes": -1}, "num_classes=-1"),
         ({"num_classes": True}, "num_classes=True"),
         ({"image_size": 0}, "image_size=0"),
+        ({"image_size": 63}, "its header says image_size=63, its model takes 64 x 64"),
         ({"mean": None}, "mean=None"),
         ({"std": [0, 0, 0]}, "std=[0, 0, 0]"),
         ({"std": [float("nan")] * 3}, "std="),
@@ -395,6 +401,8 @@ def test_weights_of_other_sizes_are_not_resized_without_a_word(state, tmp_path):
 def test_a_pretrained_tag_that_there_is_not(name, tmp_path):
     with pytest.raises(UserError, match=r"unknown pretrained tag of .* 'nope': (known|did you mean)"):
         load_trained_model(name, tmp_path / "none.pth")
+    with pytest.raises(UserError, match=r"unknown pretrained tag of .* '': (known|did you mean)"):
+        load_trained_model(name.removesuffix("nope"), tmp_path / "none.pth")
 
 
 def test_an_unknown_model_is_one_short_line():

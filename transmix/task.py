@@ -63,13 +63,13 @@ class MixingTask(ClassificationTask):
         super().__init__(model, criterion=SoftTargetCrossEntropy(), device=device, dtype=dtype, verbose=False)
         if teacher is not None:
             settings["teacher"] = type(teacher).__name__  # the settings say that there is one
-        if rng is not None and not isinstance(rng, np.random.Generator):
-            raise UserError(f"rng is {type(rng).__name__}: give a generator, numpy.random.default_rng(seed)")
+        if type(num_classes) is not int or num_classes < 1:
+            raise UserError(f"num_classes is {num_classes!r}: give a whole number from 1 on")
+        self.rng = check_generator(np.random.default_rng() if rng is None else rng)
         mixing = _mixing(method, policy, settings)
         self.num_classes, self.mixing, self.options = num_classes, mixing, mixing.options
         self.policy = MixPolicy(mixing.mixup_alpha, mixing.cutmix_alpha, mixing.mix_prob, mixing.switch_prob)
         self.label_rule, self.smoothing = mixing.label_rule, mixing.smoothing
-        self.rng = rng or np.random.default_rng()
         self.epoch = self.extra_passes = 0
         self.own = {} if mixing.method is None else mixing.method.own
         reads = () if mixing.method is None else mixing.method.reads
@@ -142,7 +142,7 @@ class MixingTask(ClassificationTask):
         return Step(
             images=images,
             labels=labels,
-            rng=self.rng,
+            rng=check_generator(self.rng),
             model=unwrap_model(self.trainable_module),
             num_classes=self.num_classes,
             objects=objects,
@@ -261,8 +261,18 @@ class TransMixTask(MixingTask):
         super().__init__(model, num_classes, mixing, policy, rng, grid, device=device, dtype=dtype)
 
 
+def check_generator(rng: Any) -> np.random.Generator:
+    """The same; `UserError` where it is none of NumPy's generators."""
+    if not isinstance(rng, np.random.Generator):
+        raise UserError(f"rng is {type(rng).__name__}: give a generator, numpy.random.default_rng(seed)")
+    return rng
+
+
 def check_batch(images: Tensor, labels: Tensor, num_classes: int) -> None:
     """Raise `UserError` unless these are images (B, C, H, W) and their class indices (B,)."""
+    for what, given in (("images", images), ("targets", labels)):
+        if not isinstance(given, Tensor):
+            raise UserError(f"{what} are {type(given).__name__}: give a tensor")
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise UserError(f"images are {_described(images)}: give normalised floats (B, C, H, W), one image or more")
     if labels.ndim == 2 and labels.shape[1] == num_classes:

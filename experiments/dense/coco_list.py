@@ -111,7 +111,7 @@ def _categories(found: Findings, entries: list[dict[str, Any]]) -> set[int]:
 def _images(found: Findings, entries: list[dict[str, Any]]) -> dict[int, Size]:
     seen, names, sizes = {}, {}, {}
     for number, entry in enumerate(entries):
-        item = f"image {brief(entry.get('id', f'number {number}'))}"
+        item = f"image {brief(entry['id']) if 'id' in entry else f'number {number}'}"
         identity = found.whole(item, entry, "id")
         found.unique("image", number, identity, seen)
         size = found.whole(item, entry, "width", 1), found.whole(item, entry, "height", 1)

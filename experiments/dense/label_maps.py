@@ -20,7 +20,7 @@ from experiments.dense.frames import size_fault
 from transmix.common.errors import UserError
 from transmix.common.progress import progress_bar
 from transmix.data.faults import Faults
-from transmix.data.opening import PNG, UnreadableImage, check_regular, read_pixels
+from transmix.data.opening import PNG, UnreadableImage, check_regular, orientation, read_pixels
 from transmix.data.remembered import listing_key, remembered
 
 NONE = 255  # no class, whatever the classes are
@@ -61,6 +61,8 @@ def _open(path: str | os.PathLike[str]) -> tuple[Image.Image, int, int]:
         with open(path, "rb") as file:
             head = file.read(HEAD)
             image = read_pixels(file, PNG, os.fspath(path))
+            if orientation(image) != 1:
+                raise UnreadableImage("has an EXIF orientation, by which some readers turn it")
     except UnreadableImage as error:
         raise UnreadableImage(f"{error}: save the class numbers as an 8-bit PNG") from error
     return image, *head[-2:]

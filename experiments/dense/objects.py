@@ -33,7 +33,7 @@ class Objects:
 
     def look(self, number: int, entry: dict[str, Any]) -> bool:
         """Check an entry of the list; whether it is used."""
-        found, item = self.found, f"annotation {brief(entry.get('id', f'number {number}'))}"
+        found, item = self.found, f"annotation {brief(entry['id']) if 'id' in entry else f'number {number}'}"
         found.unique("annotation", number, found.whole(item, entry, "id"), self.seen)
         image, category = found.whole(item, entry, "image_id"), found.whole(item, entry, "category_id")
         if category is not None and category not in self.known:

@@ -111,10 +111,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """An RGB image of 8 bits; of 16-bit grey the upper eight, which Pillow itself would clip to white.
 
     Raises:
-        UnreadableImage: 32-bit numbers, whose black and white are not known.
+        UnreadableImage: 32-bit numbers, whose black and white are not known, or 16 bits of which eight are used.
     """
     if image.mode in DEEP:
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        if 0 < (most := int(values.max())) < 256:
+            raise UnreadableImage(
+                f"has 16 bits a pixel and values up to {most} only, which is all but black: save it with 8 bits"
+            )
+        image = Image.fromarray((values >> 8).astype(np.uint8))
     check_mode(image.mode)
     return image.convert("RGB")
 
@@ -139,7 +144,7 @@ def read_header(path: str | os.PathLike[str], formats: tuple[str, ...] | None = 
         found = quick_header(head) if whole else None
         if found is None or found.kind not in (formats or PHOTOS):
             image = open_image(file, formats, os.fspath(path))
-            found = Header(image.size, image.mode, image.format or "", _orientation(image))
+            found = Header(image.size, image.mode, image.format or "", orientation(image))
             check_mode(found.mode)
             if not whole:
                 read_pixels(path, formats)
@@ -195,7 +200,8 @@ def check_mode(mode: str) -> None:
         raise UnreadableImage("has 32 bits a pixel, of which black and white are not known: save it with 8 bits")
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """EXIF's, 1 to 8; 1 where there is none."""
     if image.format == "TIFF":
         value = image.tag_v2.get(ORIENTATION, 1)
     else:

@@ -17,8 +17,8 @@ def check_name(name: str) -> None:
     """Raise `UserError` unless timm or this suite has a model of that name; names the nearest."""
     if not timm.is_model(name):
         raise unknown_name("model", name, timm.list_models())
-    architecture, _, tag = name.partition(".")
-    if tag:
+    architecture, dot, tag = name.partition(".")
+    if dot:
         known = [found.partition(".")[2] for found in timm.list_models(f"{architecture}.*", include_tags=True)]
         if tag not in known:
             raise unknown_name(f"pretrained tag of {architecture}", tag, filter(None, known))

@@ -40,12 +40,24 @@ def load_classifier(name: str, weights: Path) -> tuple[nn.Module, dict[str, Any]
         if name and about["model"] != name:
             raise UserError(f"weights file {weights} holds {about['model']}, not {name}: name that model")
         model, _ = rebuild(found)
+        _check_size(model, about["image_size"], weights)
         config = resolve_data_config(model=model) | {key: about[key] for key in ("mean", "std")}
         config["input_size"] = (3, about["image_size"], about["image_size"])
     else:
         model = fill(name, weights, found.tensors, num_classes=count_classes(name, weights, found.tensors))
         config = resolve_data_config(model=model)
     return model.eval(), config, found.taken
+
+
+def _check_size(model: nn.Module, size: int, weights: Path) -> None:
+    """Raise `UserError` if a header names a size of which the model takes no images."""
+    patches = getattr(model, "patch_embed", None)
+    own = getattr(patches, "img_size", None)
+    if own is not None and getattr(patches, "strict_img_size", True) and tuple(own) != (size, size):
+        raise UserError(
+            f"weights file {weights}: its header says image_size={size}, its model takes {own[0]} x {own[1]}: train or "
+            "save it again"
+        )
 
 
 def count_classes(name: str, weights: Path, state: dict[str, Tensor]) -> int:

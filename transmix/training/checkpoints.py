@@ -101,13 +101,17 @@ def _is_safetensors(head: bytes) -> bool:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            said = (file.metadata() or {}).get("about", "{}")
             names = file.keys()
             state = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise unreadable(path, shorten(str(error), 100), AGAIN) from error
+    try:
+        about = json.loads(said)
+    except (ValueError, RecursionError):
+        about = None
     if not isinstance(about, dict):
-        raise unreadable(path, "its header's 'about' is no object", AGAIN)
+        raise unreadable(path, "its header's 'about' is no JSON object", "give the tensors in a file without it")
     return state, about
 
 

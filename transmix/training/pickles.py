@@ -17,7 +17,7 @@ from transmix.common.files import OTHERS, what_else
 
 AGAIN = "download or copy it again"
 _NO_WEIGHTS = {name: found for name, found in OTHERS.items() if name != b"PK\x03\x04"} | {  # torch writes zip files
-    b"{": ("it is text, perhaps the answer of a server", "download the file itself"),
+    b"{": ("it is text: the answer of a server, or an index of several files", "download the file itself"),
     b"\x89HDF": ("it is HDF5, as Keras writes it", "convert it to safetensors"),
     b"\x93NUMPY": ("it is an array of NumPy", "convert it to safetensors"),
 }

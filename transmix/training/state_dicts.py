@@ -1,8 +1,8 @@
 """Which tensors of a checkpoint are the model: one rule, the same for every command, and said in a sentence.
 
 * A file that holds a moving average (EMA) beside the plain weights is read for the average: whatever has ``ema``,
-  ``swa``, ``shadow`` or ``teacher`` as a word of its name, as timm's ``state_dict_ema`` and ``model_ema`` and DINO's
-  ``teacher``. (mmengine itself puts the average into ``state_dict``.) One that is a list of tensors, as
+  ``swa``, ``averaged``, ``shadow`` or ``teacher`` as a word of its name, as timm's ``state_dict_ema`` and ``model_ema``
+  and DINO's ``teacher``. (mmengine itself puts the average into ``state_dict``.) One that is a list of tensors, as
   ``shadow_params``, takes its names from the plain weights beside it, in their order, if number and shapes agree.
 * Else the plain weights are taken: ``state_dict``, ``model``, ..., or the file's tensors themselves.
 * Prefixes of wrappers are removed, one after the other: ``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ...
@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 AVERAGES = ("state_dict_ema", "model_ema", "ema_model", "ema", "teacher", "target_encoder")  # the first that is there
-AVERAGE = re.compile(r"(?:.*[^a-z])?(?:ema|swa|shadow|teacher)(?:[^a-z].*)?")
+AVERAGE = re.compile(r"(?:.*[^a-z])?(?:ema|swa|shadow|teacher|averaged?|avg|polyak)(?:[^a-z].*)?")
 SHADOW = "shadow_params"  # of the lists that such an average keeps, the one that is it
 # what is in a state dict and is no parameter
 BUFFER = re.compile(r"(?:.*\.)?(?:running_mean|running_var|num_batches_tracked|relative_\w+|attn_mask)")
@@ -84,6 +84,8 @@ def _container(loaded: Any, depth: int) -> tuple[Mapping[str, Any], str]:
         state, where = _container(inner[name], depth - 1)
         kind = f"of the moving average '{name}'" if averages else f"of '{name}'"
         beside = f" (not the plain weights '{plain[0]}')" if averages and plain else ""
+        if not averages and (twins := _twins(inner, name, state)):
+            beside = f" (not of {_listed(twins)}, with tensors of the same shapes)"
         return state, f"{kind}{beside}{' ' + where if where else ''}"
     if _has_tensors(loaded):
         return {name: value for name, value in loaded.items() if isinstance(name, str)}, ""
@@ -106,11 +108,19 @@ def _lists(loaded: Mapping[str, Any]) -> dict[str, list[Tensor]]:
     for name, value in loaded.items():
         if not isinstance(name, str) or not _is_average(name):
             continue
-        inside = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
-        lists = {key: [*item] for key, item in inside.items() if _is_list(item)}
+        inside = {name: value}
+        if isinstance(value, Mapping):
+            inside |= {f"{name}.{key}": item for key, item in value.items() if isinstance(key, str)}
+        lists = {key: _as_list(item) for key, item in inside.items() if _is_list(_as_list(item))}
         shadow = f"{name}.{SHADOW}"
         found |= {shadow: lists[shadow]} if shadow in lists else lists
     return found
+
+
+def _as_list(value: Any) -> Any:
+    """A list, also of a mapping from numbers."""
+    numbered = isinstance(value, Mapping) and all(type(key) is int for key in value)
+    return [value[key] for key in sorted(value)] if numbered else value
 
 
 def _is_list(value: Any) -> bool:
@@ -134,6 +144,23 @@ def _named_by(
             said = f"of the moving average '{name}', a list, named in the order of '{plain[0]}'"
             return named, f"{said}{' ' + where if where else ''}"
     raise ValueError(f"{held}, which are not those of '{plain[0]}' in number and shapes: {remedy}")
+
+
+def _twins(inner: Mapping[str, Any], name: str, state: Mapping[str, Any]) -> list[str]:
+    """Where else such tensors lie: the best of a training, say, or an average in a callback."""
+    shapes = _shapes(state)
+
+    def within(value: Any, path: str, depth: int) -> list[str]:
+        if not isinstance(value, Mapping) or depth == 0:
+            return []
+        below = [found for key, item in value.items() for found in within(item, f"{path}.{key}", depth - 1)]
+        return [f"'{path}'", *below] if _shapes(value) == shapes else below
+
+    return [found for other, value in inner.items() if other != name for found in within(value, other, _DEPTH)]
+
+
+def _shapes(value: Mapping[Any, Any]) -> list[Any]:
+    return [item.shape for item in value.values() if isinstance(item, Tensor)]
 
 
 def _has_tensors(value: Any) -> bool:

@@ -13,7 +13,7 @@ from timm.data.readers.reader import Reader
 from transmix.common.progress import progress_bar
 from transmix.data import copies
 from transmix.data.faults import Faults
-from transmix.data.opening import UnreadableImage, check_regular, read_header
+from transmix.data.opening import DEEP, UnreadableImage, check_regular, read_header, read_pixels, to_rgb
 from transmix.data.remembered import listing_key, remembered
 from transmix.data.sources.images import StrictImages
 from transmix.data.sources.listing import ascii_path, class_images, labelled_files, list_folders, split_folder
@@ -117,7 +117,8 @@ def check_images(splits: Mapping[Path, Mapping[str, list[str]]], cache: Path | N
 def image_fault(path: str) -> str:
     """Why an image cannot be used; empty if it can."""
     try:
-        read_header(path)
+        if read_header(path).mode in DEEP:  # there are few: what they hold is looked at
+            to_rgb(read_pixels(path))
     except UnreadableImage as error:
         return str(error)
     return ""
