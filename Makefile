@@ -72,12 +72,13 @@ lint: $(VENV)  ## ruff: rules and format
 clean:  ## remove the environment and caches; results and data stay
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
 
-# The environment: made once, and again only when the lock file's content changes.
+# The environment: made once, and again only when the lock file's content changes. Python compiles what it imports, a
+# third of all that is there, and keeps it; where it is told not to keep it, all is compiled here.
 $(VENV): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than Python 3.10: run make PYTHON=python3.x"; exit 2; }
 	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (about a minute)" && \
 	  $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check "$$(grep '^uv==' requirements.lock)" && \
-	  .venv/bin/uv pip sync -q --compile-bytecode --python $(PY) requirements.lock && cp requirements.lock $@; fi
+	  .venv/bin/uv pip sync -q $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(PY) requirements.lock && cp requirements.lock $@; fi
 
 # What is missing is make's business: one target a record, generated for the study that is asked for.
 ifneq ($(filter report $(TABLES) %/record.json,$(MAKECMDGOALS)),)

@@ -208,11 +208,11 @@ def _counted(finding: Finding) -> Verdict:
 
 
 def others(collected: Collected) -> list[tuple[str, Collected]]:
-    """Published runs as evidence of their own, each under its heading: of this study, and of scale desk's."""
+    """Published runs as evidence of their own, each under its heading: scale desk's, the most, and this study's."""
     found = sets_of(collected, *(claim.where for claim in CLAIMS.values()))
     desk = None if collected.study.scale.name == DESK else published_study(DESK)
     if desk is not None:
-        found.append((f"{HEADING}: scale {DESK}, {desk.devices}", desk.collected))
+        found.insert(0, (f"{HEADING}: scale {DESK}, {desk.devices}", desk.collected))
     return [(heading, there) for heading, there in found if any(one.gains for one, _ in verdicts(there).values())]
 
 
