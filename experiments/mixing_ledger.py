@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from experiments.entries import Entry
-from experiments.scales import TABLE2_ROW
 
 SOURCES = {
     "SaliencyMix": "afm-shahab-uddin/SaliencyMix @9ee02b8",
@@ -19,10 +16,9 @@ SOURCES = {
     "OpenCV": "opencv-contrib-python 5.0.0, module saliency",
     "LUMix": "kevin-ssy/LUMix @4cfc420",
 }
-_entry = partial(Entry, rows=(TABLE2_ROW,))
 
 ENTRIES = (
-    _entry(
+    Entry(
         "Whose saliency SaliencyMix follows",
         says={
             "SaliencyMix README": "a box around what is salient in the source image",
@@ -32,7 +28,7 @@ ENTRIES = (
         },
         choice="A box by each pair’s own partner, from grey values; SET=as_published=true for one box a batch.",
     ),
-    _entry(
+    Entry(
         "Which saliency map SaliencyMix reads",
         says={
             "SaliencyMix saliencymix.py": "OpenCV’s StaticSaliencyFineGrained, which only its contrib packages have",
@@ -42,7 +38,7 @@ ENTRIES = (
         },
         choice="What that implements, written anew: it differs at the border, which counts at 64 pixels.",
     ),
-    _entry(
+    Entry(
         "How many cells Attentive CutMix keeps",
         says={
             "openmixup documentation": "a share drawn from Beta(alpha, 8)",
@@ -50,7 +46,7 @@ ENTRIES = (
         },
         choice="As the code draws it, for the published numbers are its; SET=mix_options.beta=8 for the documentation.",
     ),
-    _entry(
+    Entry(
         "Where FMix takes its spectrum from",
         says={
             "FMix implementations": "real and imaginary parts are the first two rows of the noise, not its last axis: "
@@ -59,7 +55,7 @@ ENTRIES = (
         },
         choice="From the last axis, as the method means it; SET=as_published=true for masks as in published numbers.",
     ),
-    _entry(
+    Entry(
         "Where ResizeMix pastes",
         says={
             "ResizeMix trainer.py": "a place for each image, shifted inside: 23.9 % of the pixels on average",
@@ -67,7 +63,7 @@ ENTRIES = (
         },
         choice="As its own code; SET=mix_options.variant=openmixup for the other, which has the numbers on ViTs.",
     ),
-    _entry(
+    Entry(
         "GridMix’s crop",
         says={
             "GridMix gridmix_pytorch.py": "may be larger than the image, and then counts from the other end",
@@ -75,7 +71,7 @@ ENTRIES = (
         },
         choice="Ends where the image does; SET=as_published=true for the other.",
     ),
-    _entry(
+    Entry(
         "TokenMix’s targets",
         says={
             "TokenMix tokenmix.py": "half of the smoothing is taken off each share, below zero where one is smaller; "
@@ -85,7 +81,7 @@ ENTRIES = (
         choice="No class gets less than the smoothing (SET=as_published=true: it may); a teacher of one’s own, or the "
         "baseline of Table 1, reads the augmented crop. openmixup’s method is not built.",
     ),
-    _entry(
+    Entry(
         "What MixPro was trained with",
         says={
             "MixPro README": "progressive attention labelling is on",
@@ -96,7 +92,7 @@ ENTRIES = (
         choice="Both, as the methods mixpro and maskmix, with the models of Table 1; the label’s share is counted on "
         "the mask, and with SET=as_published=true before the cut.",
     ),
-    _entry(
+    Entry(
         "PuzzleMix’s graph cut",
         says={
             "PuzzleMix mixup.py": "alpha-beta swap by gco-wrapper, which may miss the optimum for three labels",
@@ -104,12 +100,12 @@ ENTRIES = (
         },
         choice="The optimum, by maximum flow, and a lambda for each image; SET=mix_options.solver=gco for the swap.",
     ),
-    _entry(
+    Entry(
         "SMMix on PVT",
         says={"SMMix main.py": "a grid of 14 x 14 unless told otherwise; the README’s PVT command fails"},
         choice="The grid is the model’s.",
     ),
-    _entry(
+    Entry(
         "Published numbers of rival methods",
         says={
             "TokenMix README": "DeiT-T 73.2 %",
@@ -118,7 +114,7 @@ ENTRIES = (
         },
         choice="Both are shown where two sources differ.",
     ),
-    _entry(
+    Entry(
         "Methods that are not built",
         says={
             "LUMix README": "“Coming soon”: no code",

@@ -25,6 +25,7 @@ from experiments.scales import (
     TABLES,
     Scale,
     needs_masks,
+    readable,
     reads_attention,
     table_of,
     trained_by,
@@ -159,7 +160,7 @@ class Study:
         """The methods a row is trained by, beside a grid; by default those of the scale that the data allow."""
         if self.methods is not None:
             apart = {name for name in self.methods if self.grid and table_of(name) == "table7"}
-            chosen = trained_by(row, self.methods, self.scale.mixed_row)
+            chosen = trained_by(row, self.methods, self.mixed_row)
             return tuple(name for name in chosen if name not in apart)
         return tuple(name for name in self.scale.methods(row) if self.masked or not needs_masks(name))
 
@@ -171,6 +172,12 @@ class Study:
         same = self.recipe(row, "transmix", cell)  # what Table 7 takes apart
         others = (name for name in self.methods if table_of(name) == "table7" and name not in usual)
         return (*usual, *(name for name in others if self.recipe(row, name, cell) != same))
+
+    @property
+    def mixed_row(self) -> str:
+        """The row that Table 2 trains by all methods: the scale's where the study has it, else the study's first."""
+        usual = self.scale.mixed_row
+        return usual if usual in self.rows else self.rows[0]
 
     @property
     def grid(self) -> Grid | None:
@@ -198,7 +205,7 @@ class Study:
         """Whether a table shows a run that belongs to another."""
         if table == "table7" and self.grid:
             return run.table == "table6" and (run.row, run.part) == (self.grid.row, self.grid.home)
-        return table == "table2" and run.table == "table1" and run.row == self.scale.mixed_row
+        return table == "table2" and run.table == "table1" and run.row == self.mixed_row
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
@@ -292,7 +299,7 @@ def study_from(args: argparse.Namespace) -> Study:
     for name in study.changed:
         if name != "mix_options" and trained and not any(name in _concerning(one, study.changed) for one in trained):
             raise UserError(f"setting {name}: no method that is trained heeds it, --methods chooses others")
-    known = {name for method in study.trained_by(scale.mixed_row) for name in methods()[method].options}
+    known = {name for method in study.trained_by(study.mixed_row) for name in methods()[method].options}
     for name in study.changed.get("mix_options", {}):
         if not known:
             raise UserError(f"mix_options.{name}: no method that is trained has options, --methods chooses others")
@@ -324,19 +331,25 @@ def _chosen(text: str, study: Study) -> tuple[str, ...]:
             raise unknown_name("method", name, methods())
         if needs_masks(name) and not study.masked:
             raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
-        mixed_row = study.scale.mixed_row
-        if not any(name in trained_by(row, (name,), mixed_row) for row in study.rows):
-            raise UserError(f"--methods {name} trains none of the study's rows: add --rows {mixed_row}, Table 2's")
+        if not any(name in trained_by(row, (name,), study.mixed_row) for row in study.rows):
+            raise UserError(f"--methods {name}: {unreadable(study.mixed_row)}: choose other --rows, or leave it out")
     return tuple(text.split(","))
 
 
 def why_not(method: str, study: Study) -> str:
     """Why a study cannot train by a method, in a few words; empty where it can."""
     try:
-        study.recipe(study.scale.mixed_row, method)
+        study.recipe(study.mixed_row, method)
     except UserError as error:
         return str(error)
+    if not readable(study.mixed_row, method):
+        return unreadable(study.mixed_row)
     return "the data have no object masks" if needs_masks(method) and not study.masked else ""
+
+
+def unreadable(row: str) -> str:
+    """Why some methods cannot train a row."""
+    return f"{rows()[row].title} does not show the attention that it reads"
 
 
 def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:

@@ -226,12 +226,12 @@ def test_a_data_folder_that_lost_files_is_named(copy, monkeypatch, capsys):
         (["plan", "--seeds", "0"], "--seeds 0: must be a whole number from 1 to 1,200"),
         (["plan", "--imagenet", "/nowhere"], "no such data folder: /nowhere"),
         (["plan", "--set", "epoch=3"], "unknown setting 'epoch': did you mean 'epochs'?"),
-        (["run", "table1.deit_t.transmx.seed0"], "did you mean 'table1.deit_t.transmix.seed0'?"),
+        (["run", "table1.xcit_t.transmx.seed0"], "did you mean 'table1.xcit_t.transmix.seed0'?"),
         (["run", "table1.deit_s.transmix.seed0", "--scale", "paper"], "give IMAGENET=/path/to/imagenet"),
         (["plan", "--imagenet-a", "/nowhere"], "no such data folder: /nowhere"),
         (["plan", "--dino", "nowhere.pth"], "no such weights file: nowhere.pth"),
         (["plan", "--protocol", "publish"], "unknown protocol 'publish': did you mean 'published'?"),
-        (["run", "lambda.deit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
+        (["run", "lambda.xcit_t.transmix.seed0", "--results", "nowhere"], "has no record yet: 'python -m experiments"),
     ],
 )
 def test_bad_arguments_are_one_line(monkeypatch, capsys, arguments, message):

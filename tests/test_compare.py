@@ -254,7 +254,7 @@ def test_show_says_what_a_record_says(sides, monkeypatch, capsys):
     assert found["Command"] == f"{run.command} --restart"
     assert "2 min 05 s" in out
     epochs = [line.split() for line in out.splitlines() if re.match(r"^ +\d+ +\d", line)]
-    assert [line[0] for line in epochs] == [str(epoch) for epoch in range(1, 6)]
+    assert [line[0] for line in epochs] == [str(epoch) for epoch in range(1, 11)]
     assert epochs[-1][-2:] == ["52.00", "95.00"]
     for place in (run.id, str(run.folder), str(run.folder / NAME)):
         assert show(monkeypatch, capsys, place, *sides[0].options) == out

@@ -184,7 +184,7 @@ def test_an_unknown_cost_is_said_and_the_rest_is_estimated():
     assert "No estimate" in " ".join(lines)
     assert "deit_small_patch16_224 at 384 px" in " ".join(lines)
     assert all("?" in line for line in lines if line.startswith("not run") and " table1." in line)
-    assert "deit_micro_tiny_patch8_64 at 64 px" in " ".join(plan_lines(study(), Assumptions()))
+    assert "xcit_micro_tiny_patch8_64 at 64 px" in " ".join(plan_lines(study(), Assumptions()))
 
 
 def test_options_of_the_command_line_reach_the_plan(monkeypatch, capsys):

@@ -87,7 +87,8 @@ def test_table_2_varies_one_row_by_how_it_mixes():
     for method, expected in differs.items():
         recipe = plain(SCALES["lab"].recipe("deit_t", method))
         assert {name for name in base if base[name] != recipe[name]} == expected
-    assert not study("--scale", "lab", "--rows", "xcit_t").shown_in("table2")
+    others = study("--scale", "lab", "--rows", "xcit_t,pvt_t", "--methods", "fmix").shown_in("table2")
+    assert {(run.row, run.method) for run in others if not run.part} == {("xcit_t", m) for m in (*PAIR, "fmix")}
     shown = {run.table for run in study("--scale", "tiny").shown_in("report")}
     assert shown == {"table1", "table2", "table3", "table4", "table5", "occlusion", "lambda"}
 
@@ -112,15 +113,17 @@ def test_all_methods_are_those_that_a_study_can_train(tmp_path):
         (("--scale", "lab"), beside),
         (("--scale", "lab", "--set", "resident=false"), beside[:2]),
         (("--scale", "lab", "--imagenet", str(tmp_path)), beside[:2]),
-        (("--scale", "tiny", "--set", "resident=false"), beside[:2]),
-        (("--scale", "tiny"), beside),
+        (("--scale", "tiny", "--rows", "deit_t", "--set", "resident=false"), beside[:2]),
+        (("--scale", "tiny", "--rows", "deit_t"), beside),
     ):
         trained = study(*options, "--methods", "all").trained_by("deit_t")
         assert [name for name in trained if name in ("none", "cutmix", "oracle")] == known
     said = " ".join(plan_lines(study("--scale", "tiny", "--set", "resident=false", "--methods", "all"), Assumptions()))
+    assert "tl_align (XCiT-T does not show the attention that it reads)" in said
     assert "oracle (label_rule=oracle needs the object masks that resident=True reads: set both)" in said
-    with pytest.raises(UserError, match="--methods cutmix trains none of the study's rows: add --rows deit_t"):
-        study("--rows", "pvt_t", "--methods", "cutmix")
+    with pytest.raises(UserError, match="--methods tl_align: XCiT-T does not show the attention that it reads: cho"):
+        study("--rows", "xcit_t,pvt_t", "--methods", "tl_align")
+    assert study("--rows", "pvt_t", "--methods", "tl_align").trained_by("pvt_t") == (*PAIR, "tl_align")
     with pytest.raises(UserError, match="--methods oracle needs object masks"):
         study("--scale", "lab", "--imagenet", str(tmp_path), "--methods", "oracle")
 
@@ -204,7 +207,7 @@ def test_a_model_that_the_paper_does_not_have_is_one_file(plugins, tmp_path):
     assert [run.name for run in chosen.plan() if run.row == "swin_t"] == [
         f"{table}.swin_t.baseline.seed0" for table in ("table1", "occlusion", "table5")
     ]
-    assert {run.method for run in chosen.plan() if run.row == "vit_reg"} == set(PAIR)
+    assert {*PAIR, "fmix", "tl_align"} <= {run.method for run in chosen.plan() if run.row == "vit_reg"}
     assert "swin_t" not in {run.row for run in study("--scale", "paper").plan()}
     assert "swin_t" in study("--scale", "smoke", "--rows", "all").rows
     sweeps = [
@@ -339,7 +342,7 @@ def test_a_label_rule_is_changed_for_transmix_alone():
     """Otherwise the baseline of ``SET="label_rule=attention"`` would be the same run again."""
     runs = study("--rows", "deit_t", "--set", "label_rule=attention").shown_in("table2")
     rules = {run.method: run.settings["label_rule"] for run in runs if run.kind == "train"}
-    assert rules == {"baseline": "area", "transmix": "attention", "cutmix": "area"}
+    assert rules == {"baseline": "area", "transmix": "attention"}
 
 
 def test_settings_of_attention_and_of_a_method_change_no_other_runs(plugins, tmp_path):
@@ -429,8 +432,8 @@ def test_data_that_is_not_given_is_asked_for():
 def test_a_run_comes_after_what_it_needs():
     runs = study("--rows", "all", "--seeds", "2").plan()
     dense = sum(run.table in ("table3", "table4") for run in runs)
-    # and one more way to mix, for one row, whose steps are timed once
-    assert len(runs) == len(rows()) * 2 * 7 + 2 * 1 + 1 + dense
+    # and one, for one row, whose steps are timed once
+    assert len(runs) == len(rows()) * 2 * 7 + 1 + dense
     for place, run in enumerate(runs):
         assert all(need in runs[:place] for need in run.needs)
 

@@ -209,7 +209,7 @@ def test_a_difference_is_claimed_only_outside_the_interval(tmp_path):
 
 
 def test_runs_on_different_data_are_not_compared(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     write_train(run_named(study, "table1.deit_t.transmix.seed0"), 51.0, data=OTHER_DATA)
     row = cells(collect(study), "table1")
@@ -249,7 +249,7 @@ def test_no_published_number_is_ever_measured(tmp_path):
     ids=lambda text: repr(text[:30]),
 )
 def test_unreadable_record_is_named_and_the_rest_stands(tmp_path, content):
-    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
     write_study(study, (1.0, 2.0))
     broken = run_named(study, "table1.deit_t.transmix.seed0")
     (broken.folder / "record.json").write_text(content)
@@ -264,7 +264,7 @@ def test_unreadable_record_is_named_and_the_rest_stands(tmp_path, content):
 
 
 def test_unreadable_only_record_says_so_everywhere(tmp_path, capsys, monkeypatch):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     broken = run_named(study, "table1.deit_t.transmix.seed0")
     write_train(broken, 150.0)  # no accuracy
@@ -282,7 +282,7 @@ def test_unreadable_only_record_says_so_everywhere(tmp_path, capsys, monkeypatch
 
 
 def test_a_record_of_another_run_is_not_taken(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     theirs, ours = (run_named(study, f"table1.deit_t.{method}.seed0") for method in ("baseline", "transmix"))
     (ours.folder / "record.json").write_bytes((theirs.folder / "record.json").read_bytes())
@@ -306,7 +306,7 @@ def test_broken_examples_cost_only_the_pictures(tmp_path):
 
 
 def test_data_without_masks_claims_no_error(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny")
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     run = run_named(study, "lambda.deit_t.transmix.seed0")
     write_lambda(run, None)
     row = cells(collect(study), "lambda")

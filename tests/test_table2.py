@@ -216,7 +216,8 @@ def test_runs_on_different_data_are_not_compared(tmp_path):
 
 
 def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
-    study = make_study(tmp_path, "--scale", "tiny", "--seeds", "2", "--set", "epochs=4", "--set", "resident=false")
+    chosen = ("--rows", "deit_t", "--methods", "cutmix", "--seeds", "2", "--set", "epochs=4", "--set", "resident=false")
+    study = make_study(tmp_path, "--scale", "tiny", *chosen)
     for method in ("baseline", "transmix"):
         write_train(study.find(f"table1.deit_t.{method}.seed0"), 50.0)
     table = table2.build(collect(study))
@@ -225,8 +226,11 @@ def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
     assert rows["CutMix"]["top1"] == rows["CutMix"]["difference"] == "not run"
     assert rows["Oracle"]["top1"] == "not in this study"
     assert rows["Oracle"]["labels"] == ""
-    remedy = f"make table2 SCALE=tiny SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 resident=false'"
-    assert f"CutMix: not run; {remedy} runs what is missing." in table.notes
+    remedy = f"SEEDS=2 RESULTS={tmp_path} DATA={tmp_path / 'data'} 'SET=epochs=4 resident=false'"
+    assert (
+        f"CutMix: not run; make table2 SCALE=tiny ROWS=deit_t METHODS=cutmix {remedy} runs what is missing."
+        in table.notes
+    )
     assert any(note.startswith("Oracle: not in this study: label_rule=oracle needs") for note in table.notes)
     others = "METHODS=NAME,... on make’s command line trains by other methods, too: none, oracle, "
     assert table.notes[-2].startswith(others)
@@ -234,10 +238,10 @@ def test_what_the_scale_leaves_out_says_how_to_run_it(tmp_path):
     assert "fmix" in table.notes[-2]
 
 
-def test_a_study_without_its_row_says_so(tmp_path):
-    table = table2.build(collect(make_study(tmp_path, "--scale", "tiny", "--rows", "pvt_t")))
-    assert {row["top1"] for row in texts(table).values()} == {"not in this study"}
-    assert table.notes[0] == "This study has no DeiT-T: make table2 SCALE=tiny runs it."
+def test_where_the_usual_row_is_not_it_is_of_the_first(tmp_path):
+    table = table2.build(collect(make_study(tmp_path, "--scale", "tiny", "--rows", "pvt_t,cait_xxs")))
+    assert "all on PVT-T" in table.caption
+    assert {row["top1"] for name, row in texts(table).items() if name in ("Mixup + CutMix", "TransMix")} == {"not run"}
 
 
 def test_every_format_has_table_2(study):

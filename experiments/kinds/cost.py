@@ -69,7 +69,7 @@ class StepCost:
 
 
 def _plan(study: Study, row: str, seed: int, trained: dict[str, Run]) -> Iterator[Run]:
-    if row != study.scale.mixed_row or seed:
+    if row != study.mixed_row or seed:
         return
     names = [name for name in of_table("table2") if name in trained or name == CUTMIX]
     found = {name: by_content(plain(study.recipe(row, name))) for name in names}

@@ -80,6 +80,7 @@ class Row:
         models: what stands in for the model at smaller scales, by `experiments.scales.Scale.models`; a row without a
             stand-in is not run at that scale.
         attention: whether its class attention can be read; otherwise only methods that label by area train it.
+        self_attention: whether the attention of its patches on each other can be read, too (`tl_align`).
         public: its public weights (`WEIGHTS=`); None where there are none of it.
     """
 
@@ -90,6 +91,7 @@ class Row:
     published: PublishedRow | None = None
     models: dict[str, str] = field(default_factory=dict)
     attention: bool = True
+    self_attention: bool = True
     public: Public | None = None
 
 
@@ -112,10 +114,13 @@ def table1() -> dict[str, PublishedRow]:
     return {line.row: line for line in lines}
 
 
-def of_paper(recipe: Callable[[], Recipe], family: str, public: Public, **models: str) -> Row:
+def of_paper(
+    recipe: Callable[[], Recipe], family: str, public: Public, *, self_attention: bool = True, **models: str
+) -> Row:
     """A row that the paper has: its key is the recipe's name, its title the paper's."""
     published = table1()[recipe.__name__]
-    return Row(published.row, family, published.model, recipe, published, models, public=public)
+    own = (published.row, family, published.model, recipe, published, models)
+    return Row(*own, self_attention=self_attention, public=public)
 
 
 @cache

@@ -31,6 +31,7 @@ ROWS = (
         cait_xxs,
         "cait",
         Public("XXS36_224", 1.0, "cait_xxs36_224.fb_dist_in1k", "distilled"),
+        self_attention=False,
         tiny="cait_micro_xxs_patch8_64",
         lab="cait_xxs36_patch8_64",
     ),

@@ -20,7 +20,7 @@ WHERE = ("table2", CUTMIX, "cost")  # table, method and part of the run
 def measured(collected: Collected) -> Result | None:
     """The study's run that measured it, done or not; None where it plans none."""
     table, method, part = WHERE
-    found = collected.of(table, collected.study.scale.mixed_row, method, part)
+    found = collected.of(table, collected.study.mixed_row, method, part)
     return found[0] if found else None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from experiments.cards import cards
 from experiments.kinds.cost import CUTMIX
-from experiments.rows import PublishedRow, model_name, table1
+from experiments.rows import model_name, rows
 from experiments.scales import PAIR
-from experiments.study import Study
+from experiments.study import why_not
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX
@@ -20,10 +20,10 @@ from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN,
 from reports.records.collect import Collected, Result
 from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
 from reports.tables import Cards, Numbers, Shown, TableSpec, _published_mixes, _step_cost
-from transmix.common.errors import UserError
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
 
+Slides = dict[str, tuple[str, float | None, str]]  # by method: top-1 as printed, difference in points, source
 OWN = "own"  # where a method's own functions decide
 TRAINED = ("table1", "table2")  # Table 1's pair is shown here too
 COLUMNS = (
@@ -76,13 +76,13 @@ class MixRow:
 def mix_rows(collected: Collected) -> list[MixRow]:
     """The ways to mix that the study plans, and the plainest and the oracle in any case, measured or not."""
     shown = {*PAIR, "none", "cutmix", "oracle"}
-    arms = {name: arm(collected, collected.study.scale.mixed_row, name) for name in _declared()}
-    rows = []
+    arms = {name: arm(collected, collected.study.mixed_row, name) for name in _declared()}
+    listed = []
     for name, found in arms.items():
         if name in shown or found.settings is not None:
             over = {other: None if name == other else _over(arms[other], other, found) for other in (BASELINE, CUTMIX)}
-            rows.append(MixRow(name, methods()[name].title, found, over[BASELINE], over[CUTMIX]))
-    return rows
+            listed.append(MixRow(name, methods()[name].title, found, over[BASELINE], over[CUTMIX]))
+    return listed
 
 
 def _over(reference: Arm, name: str, found: Arm) -> Comparison:
@@ -103,35 +103,37 @@ def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
 
 def build(collected: Collected) -> Table:
     """Table 2 for people."""
-    rows = mix_rows(collected)
+    shown = mix_rows(collected)
     steps, paper = _step_cost.measured(collected), _paper(collected)
-    lines, sets = [_cells(row, steps, paper) for row in rows], sets_of(collected, *TRAINED)
+    lines, sets = [_cells(row, steps, paper) for row in shown], sets_of(collected, *TRAINED)
     for place, (_, there) in enumerate(sets):
         for line, found in zip(lines, mix_rows(there), strict=True):
             line[set_key(place, "top1")] = published_mean(found.arm)
     scale, called = collected.study.scale, {name: methods()[name].title for name in (BASELINE, CUTMIX)}
-    caption = CAPTION.format(model=model_name(scale.mixed_row), scale=scale.name, **called)
+    caption = CAPTION.format(model=model_name(collected.study.mixed_row), scale=scale.name, **called)
     named = (replace(column, title=column.title.format(**called)) for column in COLUMNS)
     columns = (*named, *set_columns(sets, {"top1": "Top-1 (%)"}))
-    return Table("table2", caption, columns, tuple(lines), _notes(collected, rows))
+    return Table("table2", caption, columns, tuple(lines), _notes(collected, shown))
 
 
-def _notes(collected: Collected, rows: list[MixRow]) -> tuple[str, ...]:
-    compared = {row.title: row.comparison for row in rows if row.comparison}
+def _notes(collected: Collected, shown: list[MixRow]) -> tuple[str, ...]:
+    compared, paper = {row.title: row.comparison for row in shown if row.comparison}, _paper(collected)
     return (
         *filter(None, [regime(collected)]),
         *verdict_notes(compared),
-        *power_note(compared, {methods()[TRANSMIX].title: _paper(collected).gain}),
+        *power_note(
+            compared, {methods()[name].title: gain for name, (_, gain, _) in paper.items() if gain is not None}
+        ),
         *agreement_notes(collected, TOP1, "table2"),
         *_step_cost.note(_step_cost.measured(collected)),
-        *_remedies(collected, rows),
+        *_remedies(collected, shown),
         _published_mixes.source_note(),
     )
 
 
 def regime(collected: Collected) -> str:
     """A warning where mixing itself lowers the top-1: label rules cannot show their worth there; else empty."""
-    unmixed, mixed = (arm(collected, collected.study.scale.mixed_row, method) for method in ("none", BASELINE))
+    unmixed, mixed = (arm(collected, collected.study.mixed_row, method) for method in ("none", BASELINE))
     loss = Comparison(mixed, unmixed).gain
     if loss is None or loss.mean <= 0:
         return ""
@@ -149,34 +151,22 @@ def regime(collected: Collected) -> str:
     )
 
 
-def _remedies(collected: Collected, rows: list[MixRow]) -> list[str]:
+def _remedies(collected: Collected, shown: list[MixRow]) -> list[str]:
     """How what is missing can be run."""
     study = collected.study
-    if study.scale.mixed_row not in study.rows:
-        return [f"This study has no {model_name(study.scale.mixed_row)}: make table2 SCALE={study.scale.name} runs it."]
-    waiting = [row.title for row in rows if row.status == NOT_RUN]
+    waiting = [row.title for row in shown if row.status == NOT_RUN]
     notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
-    for row in (row for row in rows if row.status == NOT_PLANNED):
-        why = _obstacle(study, row.method)
+    for row in (row for row in shown if row.status == NOT_PLANNED):
+        why = why_not(row.method, study)
         notes.append(f"{row.title}: not in this study{f': {why}' if why else ''}.")
-    planned = {row.method for row in rows if row.status != NOT_PLANNED}
+    planned = {row.method for row in shown if row.status != NOT_PLANNED}
     more = [name for name in _declared() if name not in planned]
     if more:
         notes.append(f"METHODS=NAME,... on make’s command line trains by other methods, too: {', '.join(more)}.")
     return notes
 
 
-def _obstacle(study: Study, method: str) -> str:
-    """Why a study cannot train its row by a method as it is; empty if it can."""
-    try:
-        study.recipe(study.scale.mixed_row, method)
-    except UserError as error:
-        return str(error)
-    masks = methods()[method].settings.get("label_rule") == "oracle"
-    return "" if study.masked or not masks else "its data have no object masks"
-
-
-def _cells(row: MixRow, steps: Result | None, paper: PublishedRow) -> dict[str, Cell]:
+def _cells(row: MixRow, steps: Result | None, paper: Slides) -> dict[str, Cell]:
     settings, count = row.arm.settings, len(row.arm.by_seed)
     cells = {"name": Cell(row.title), **_slides_cells(row.method, paper), **_published_mixes.cells(row.method)}
     cells |= _step_cost.cells(steps, row.method)
@@ -202,17 +192,20 @@ def _recipe_cells(method: Method, settings: dict[str, Any]) -> dict[str, Cell]:
     return {"mixup": Cell(shares[0]), "cutmix": Cell(shares[1]), "labels": Cell(labels)}
 
 
-def _paper(collected: Collected) -> PublishedRow:
-    return table1()[collected.study.scale.mixed_row]
+def _paper(collected: Collected) -> Slides:
+    """What the slides say of the study's row, by method."""
+    paper = rows()[collected.study.mixed_row].published
+    if paper is None:
+        return {}
+    return {BASELINE: (paper.baseline, None, paper.source), TRANSMIX: (paper.transmix, paper.gain, paper.source)}
 
 
-def _slides_cells(method: str, paper: PublishedRow) -> dict[str, Cell]:
-    """What the slides say: top-1 and the difference to the reference."""
-    top1 = {BASELINE: paper.baseline, TRANSMIX: paper.transmix}.get(method)
-    gain = {BASELINE: "–", TRANSMIX: number(paper.gain, 1, sign=True)}.get(method)
-    if top1 is None:
+def _slides_cells(method: str, paper: Slides) -> dict[str, Cell]:
+    if method not in paper:
         return dict.fromkeys(("published_top1", "published_difference"), missing(NOT_IN_SLIDES))
-    return {"published_top1": Cell(top1, "published"), "published_difference": Cell(gain, "published")}
+    top1, gain, _ = paper[method]
+    difference = "–" if gain is None else number(gain, 1, sign=True)
+    return {"published_top1": Cell(top1, "published"), "published_difference": Cell(difference, "published")}
 
 
 def numbers(collected: Collected) -> Numbers:
@@ -226,9 +219,9 @@ def published_numbers(collected: Collected) -> Numbers:
     return _published_mixes.numbers(row.method for row in mix_rows(collected))
 
 
-def _numbers(row: MixRow, slides: PublishedRow) -> dict[str, Any]:
+def _numbers(row: MixRow, paper: Slides) -> dict[str, Any]:
     settings, found, over = row.arm.settings, row.comparison, row.over_cutmix
-    paper = {BASELINE: slides.baseline, TRANSMIX: slides.transmix}.get(row.method)
+    top1, gain, source = paper.get(row.method, (None, None, ""))
     mixup, cutmix = mixed_batches(settings) if settings else (None, None)
     return {
         "method": row.method,
@@ -236,9 +229,9 @@ def _numbers(row: MixRow, slides: PublishedRow) -> dict[str, Any]:
         "mixup_batches": mixup,
         "cutmix_batches": cutmix,
         "label_rule": settings["label_rule"] if settings else None,
-        "published_top1": float(paper) if paper else None,
-        "published_difference": slides.gain if row.method == TRANSMIX else None,
-        "published_source": slides.source if paper else "",
+        "published_top1": float(top1) if top1 else None,
+        "published_difference": gain,
+        "published_source": source,
         "status": row.status,
         "seeds": len(row.arm.by_seed),
         **estimate_numbers("top1", row.arm.mean),

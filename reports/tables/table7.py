@@ -63,11 +63,9 @@ def apart(collected: Collected) -> Apart:
             return Apart(f"{study.grid.home} of Table 6", {})
         shown = [name for name in home.arms if name in BESIDE or "table7" in methods()[name].tables]
         return Apart(f"in the cell “{home.name}” of Table 6", _in_order({name: home.arms[name] for name in shown}))
-    shown = {name: arm(collected, study.scale.mixed_row, name) for name in (*BESIDE, *of_table("table7"))}
+    shown = {name: arm(collected, study.mixed_row, name) for name in (*BESIDE, *of_table("table7"))}
     planned = {name: found for name, found in shown.items() if found.settings is not None or name in REFERENCES}
-    return Apart(
-        f"on {model_name(study.scale.mixed_row)} at scale {study.scale.name}, as in Table 2", _in_order(planned)
-    )
+    return Apart(f"on {model_name(study.mixed_row)} at scale {study.scale.name}, as in Table 2", _in_order(planned))
 
 
 def _at_home(collected: Collected, row: CellRow) -> bool:
