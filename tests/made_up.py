@@ -106,7 +106,8 @@ def write_train(run: Run, top1: float, **changes: Any) -> None:
     right = pack(np.array(answers(top1, VAL_IMAGES), bool))
     extra = {"history": history, "weights": "weights.safetensors", "right": right}
     write_record(run.folder, record_of(run, metrics, **extra))
-    edit(run.folder, lambda content: content.update(changes))
+    if changes:
+        edit(run.folder, lambda content: content.update(changes))
 
 
 def lambda_errors(run: Run, epoch: int, epochs: int) -> dict[str, Any]:
@@ -270,7 +271,8 @@ def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (
         fingerprint=f"{run.kind}-print",
     )
     write_record(run.folder, replace(record_of(run, metrics, **extra), data=data, files=files))
-    edit(run.folder, lambda content: content.update(changes))
+    if changes:
+        edit(run.folder, lambda content: content.update(changes))
 
 
 def write_study(study: Study, gains: tuple[float, ...]) -> None:

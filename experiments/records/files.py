@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +54,17 @@ def _text(path: Path, record: Record) -> str:
 def signed(content: dict[str, Any]) -> str:
     """The text of a record file around its content: with format and digest, each list of numbers in one line."""
     content = {"format": FORMAT} | {key: value for key, value in content.items() if key not in ("format", "digest")}
-    numbers = re.compile(r"\[\n([-+.eE\d,\s]+)\]")  # never within a text, which has no line breaks in JSON
-    text = json.dumps(content | {"digest": digest(content)}, indent=1)
-    return numbers.sub(lambda found: f"[{', '.join(found[1].replace(',', ' ').split())}]", text) + "\n"
+    return _lines(content | {"digest": digest(content)}, "\n ") + "\n"
+
+
+def _lines(value: Any, start: str) -> str:
+    """JSON with a line for each key, and for each item of a list but one of numbers; `start` begins such a line."""
+    if isinstance(value, dict) and value:
+        lines = [f"{json.dumps(key)}: {_lines(item, start + ' ')}" for key, item in value.items()]
+        return "{" + start + f",{start}".join(lines) + start[:-1] + "}"
+    if isinstance(value, list) and not {int, float}.issuperset(map(type, value)):
+        return "[" + start + f",{start}".join(_lines(item, start + " ") for item in value) + start[:-1] + "]"
+    return json.dumps(value)
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -155,8 +155,24 @@ def _without_defaults(part: RunInfo | DataInfo | Environment) -> dict[str, Any]:
     return {name: value for name, value in asdict(part).items() if value is not None}
 
 
-def unsound(value: Any, where: str = "", depth: int = DEPTH) -> str:
+def unsound(value: Any) -> str:
     """The first thing in `value` that a record cannot hold, after its keys; empty if there is none."""
+    return "" if _is_sound(value, DEPTH) else _unsound(value, "", DEPTH)
+
+
+def _is_sound(value: Any, depth: int) -> bool:
+    """Whether `_unsound` surely finds nothing: quick, as records are long and seldom wrong."""
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return True
+    if kind is int or kind is float:
+        return abs(value) < LARGEST
+    if kind is dict:
+        return depth > 0 and all(type(key) is str and _is_sound(item, depth - 1) for key, item in value.items())
+    return kind in (list, tuple) and depth > 0 and (_are_numbers(value) or all(_is_sound(x, depth - 1) for x in value))
+
+
+def _unsound(value: Any, where: str, depth: int) -> str:
     if value is None or isinstance(value, str | bool):
         return ""
     if isinstance(value, int):
@@ -168,20 +184,20 @@ def unsound(value: Any, where: str = "", depth: int = DEPTH) -> str:
     if not depth:
         return f"{where} lies more than {DEPTH} levels deep"
     if not isinstance(value, dict):
-        if _are_numbers(value):
-            return ""
         items = ((f"{where}[{place}]", item) for place, item in enumerate(value))
     elif all(isinstance(key, str) for key in value):
         items = ((f"{where}.{key}" if where else key, item) for key, item in value.items())
     else:
         return f"{where} has a key that is no text"
-    return next(filter(None, (unsound(item, name, depth - 1) for name, item in items)), "")
+    return next(filter(None, (_unsound(item, name, depth - 1) for name, item in items)), "")
 
 
 def _are_numbers(values: list[Any] | tuple[Any, ...]) -> bool:
     """Whether all are numbers that a record can hold: most of a record is lists of them, so this is quick."""
-    known = {int, float}.issuperset(map(type, values)) and max(map(abs, values), default=0) < LARGEST
-    return known and all(map(math.isfinite, values))
+    kinds = set(map(type, values))
+    if not kinds <= {int, float} or (float in kinds and not all(map(math.isfinite, values))):
+        return False
+    return not values or -LARGEST < min(values) <= max(values) < LARGEST
 
 
 def parse(content: dict[str, Any]) -> Record:
@@ -229,6 +245,11 @@ def is_number(value: Any) -> bool:
 def is_count(value: Any) -> bool:
     """Whether it is a whole number, zero or more."""
     return type(value) is int and value >= 0
+
+
+def are_counts(values: list[Any]) -> bool:
+    """Whether all are whole numbers, zero or more."""
+    return {int}.issuperset(map(type, values)) and min(values, default=0) >= 0
 
 
 def _texts(values: Any) -> bool:

@@ -16,6 +16,7 @@ special = Lazy("scipy.special")  # (non-central) Student t, where there are seve
 CONFIDENCE = 0.95
 NORMAL = 1.9599639845400538  # standard deviations on either side of its mean that hold as much of the normal law
 POWER = 0.8
+_NORMAL_POWER = 0.8416212335729143  # standard deviations below which the normal law has that share
 _RESAMPLES, _AT_ONCE = 10_000, 1000
 _MOST = 2**62  # seeds
 _ROUNDING = 1e-9  # relative: values that differ by less are equal, as 52.1 - 51.6 and 50.5 - 50 are
@@ -152,7 +153,13 @@ def seeds_needed(difference: float, deviation: float) -> int:
     """The fewest seeds with which `paired_power` is 80 %, for a difference that is not zero."""
     if deviation == 0:
         return 2
-    return bisect_left(range(_MOST), POWER, lo=2, key=partial(paired_power, difference, deviation))
+    power = partial(paired_power, difference, deviation)
+    # by the normal law, which takes a few seeds less than Student's: the search begins there, in doubling steps
+    errors = (NORMAL + _NORMAL_POWER) * deviation / abs(difference)
+    low, step = max(2, int(min(_MOST, errors * errors))), 1
+    while low + step < _MOST and power(low + step) < POWER:
+        step *= 2
+    return bisect_left(range(_MOST), POWER, lo=low + step // 2, hi=min(_MOST, low + step), key=power)
 
 
 def detectable_difference(deviation: float, count: int) -> float:

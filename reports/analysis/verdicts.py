@@ -100,11 +100,9 @@ def _verdict(evidence: Evidence, test: tuple[str, float] | None, corrected: floa
 
 
 def _seeds(evidence: Evidence) -> int | None:
-    """Seeds for the model that needs most of them."""
-    needed = []
-    for gain in evidence.gains:
-        difference = evidence.expected or max(gain.mean, 0.0)
-        if not gain.deviation or not difference:
-            return None
-        needed.append(seeds_needed(difference, gain.deviation))
-    return max(needed)
+    """Seeds for the model that needs most of them: the one whose difference is least beside its deviation."""
+    differences = [evidence.expected or max(gain.mean, 0.0) for gain in evidence.gains]
+    pairs = [(difference, gain.deviation) for difference, gain in zip(differences, evidence.gains, strict=True)]
+    if not all(difference and deviation for difference, deviation in pairs):
+        return None
+    return seeds_needed(*min(pairs, key=lambda pair: abs(pair[0]) / pair[1]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.correctness import unpack
 from experiments.records import NAME, Record, UnreadableRecord
-from experiments.records.record import is_count, is_number
+from experiments.records.record import are_counts, is_count, is_number
 from transmix.training.log import LAMBDA_BINS
 
 RANDOM = "random"  # the method of fine-tuning without a checkpoint
@@ -119,7 +119,7 @@ def _train(record: Record) -> None:
 def _lambda_counts(counts: dict[str, list[int]]) -> None:
     for name, bins in LAMBDA_BINS.items():
         _need(len(counts[name]) == bins, f"history.lambda.{name}: {len(counts[name])} bins instead of {bins}")
-        _need(all(map(is_count, counts[name])), f"history.lambda.{name}")
+        _need(are_counts(counts[name]), f"history.lambda.{name}")
     images = [sum(counts[name]) for name in LAMBDA_BINS]
     _need(len(set(images)) == 1, f"history.lambda: its histograms count {images} images")
 
