@@ -6,6 +6,7 @@ mmengine looks for mmsegmentation when a configuration says ``mmseg::...``; the 
 
 from __future__ import annotations
 
+import copy
 import importlib
 import io
 import logging
@@ -13,6 +14,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,14 @@ def load_config(name: str | Path) -> Config:
         UserError: there is no such configuration, or it cannot be read, or is of no library or lacks a part.
     """
     allow_library_configs()
-    path = Path(name) if Path(name).suffix == ".py" else CONFIGS / f"{name}.py"
+    theirs = Path(name).suffix == ".py"
+    path = Path(name) if theirs else CONFIGS / f"{name}.py"
     if not os.path.isfile(path):
         raise unknown_name("configuration", str(name), config_names())
+    return _read(path) if theirs else copy.deepcopy(_ours(path))
+
+
+def _read(path: Path) -> Config:
     try:
         config = Config.fromfile(path)
         if config.default_scope == "mmseg":
@@ -112,6 +119,9 @@ def load_config(name: str | Path) -> Config:
             f"configuration {path} cannot be used ({type(error).__name__}: {first_reason(error)}): see to that file"
         ) from error
     return config
+
+
+_ours = cache(_read)  # a check of all rows asks for one several times, and reading it takes half a second
 
 
 def multi_scale(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:

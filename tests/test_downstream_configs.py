@@ -12,6 +12,7 @@ import mmengine.hub
 import pytest
 import torch
 
+from downstream import openmmlab
 from downstream.fine_tune import PUBLISHED_GPUS
 from downstream.openmmlab import config_names, load_config, multi_scale, prepare
 from downstream.precision import check_precision, put_precision
@@ -31,6 +32,12 @@ MICRO = {
 }
 COCO_EPOCH = 7330  # iterations of 16 images
 every_config = pytest.mark.parametrize("name", config_names())
+
+
+@pytest.fixture
+def afresh():
+    """Configurations are read from their files, whatever was read before."""
+    openmmlab._ours.cache_clear()
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_the_brief_is_covered():
 
 
 @every_config
-def test_every_row_loads_offline(name, offline):
+def test_every_row_loads_offline(name, afresh, offline):
     """Channels are compared with the model's in the rehearsal; here, that the right model is in the right place."""
     for row in rows_of(name):
         config = row_config(name, row)
@@ -69,7 +76,7 @@ def test_every_row_loads_offline(name, offline):
         assert config.default_scope == ("mmdet" if name.startswith("coco") else "mmseg")
 
 
-def test_no_configuration_can_start_pip(offline):
+def test_no_configuration_can_start_pip(afresh, offline):
     load_config("ade20k/upernet_deit")
     assert mmengine.hub.get_config("mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py").model.type
     with pytest.raises(UserError, match="mmpretrain, which is not installed: nothing was downloaded"):
@@ -253,6 +260,14 @@ def test_data_and_testing_are_the_sources(name):
     aligned = "ResizeToMultiple" in test  # PVT's way; the others pad
     assert aligned or config.model.data_preprocessor.test_cfg.size_divisor == 32
     assert aligned == ("pvt" in name)
+
+
+def test_what_is_done_to_a_configuration_stays_with_whoever_asked_for_it():
+    changed = load_config("ade20k/upernet_deit")
+    changed.model.backbone.drop_path_rate = 0.77
+    changed.train_dataloader.dataset.pipeline.pop()
+    again, read = load_config("ade20k/upernet_deit"), openmmlab._read(openmmlab.CONFIGS / "ade20k" / "upernet_deit.py")
+    assert again.to_dict() == read.to_dict() != changed.to_dict()
 
 
 def test_rows_differ_where_their_sources_do():
