@@ -43,7 +43,7 @@ MAINS = {
 }
 ODD = ["", " ", "a\nb", "\x1b[2J", "\udcff", "\x00", "x" * 5000, "9" * 5000]
 MORE = "- -- = a=b $(id) ' \" # % : . ~ é nan inf -inf none all true 0x10 1_000 ٣ ²"
-NASTY = st.sampled_from([*ODD, *MORE.split()]) | st.text(st.characters(codec="utf-8"), max_size=8)
+NASTY = st.sampled_from([*ODD, *MORE.split()]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NUMBERS = st.sampled_from(["0", "1", "-1", "2", "0.5", "1e-9", "1e9", "1e400", "64", "1200", "1201", str(2**63)]) | (
     st.integers(-5, 5).map(str) | st.floats(width=16).map(str)
 )

@@ -145,6 +145,19 @@ def test_own_on_the_folder_of_a_study_says_what_to_use(study, monkeypatch):
         main()
 
 
+# one command after the other, each as `python -m` would carry it out
+ALL = """
+import json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"{words} ended with {end.code}")
+"""
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -156,14 +169,15 @@ def test_own_on_the_folder_of_a_study_says_what_to_use(study, monkeypatch):
 )
 def test_any_interpreter_and_any_encoding_will_do(study, changes):
     where = ["--scale", "tiny", "--rows", "deit_t", "--results", str(study.results), "--data", str(study.data)]
-    commands = {
-        "experiments": [["list"]],
-        "reports": [["--table", "table1", *where], ["verify", str(study.results)], ["frame", str(study.results)]],
-    }
-    commands["reports"] += [["show", str(study.plan()[0].folder)], ["--help"]]
-    for package, lines in commands.items():
-        for words in lines:
-            done = subprocess.run(
-                [sys.executable, "-m", package, *words], capture_output=True, cwd=ROOT, env=os.environ | changes
-            )
-            assert done.returncode == 0, (words, done.stderr[-2000:])
+    commands = [
+        ["experiments", "list"],
+        ["reports", "--table", "table1", *where],
+        ["reports", "verify", str(study.results)],
+        ["reports", "frame", str(study.results)],
+        ["reports", "show", str(study.plan()[0].folder)],
+        ["reports", "--help"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", ALL, json.dumps(commands)], capture_output=True, cwd=ROOT, env=os.environ | changes
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
