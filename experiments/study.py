@@ -271,11 +271,11 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser, Study)
 
 
-def usual_study(scale: str) -> Study:
-    """The study of a scale by its name, all else as it is by default."""
+def usual_study(scale: str, *options: str) -> Study:
+    """The study of a scale by its name, all else as it is by default, or as other options say."""
     parser = argparse.ArgumentParser()
     add_study_options(parser)
-    return study_from(parser.parse_args(["--scale", scale]))
+    return study_from(parser.parse_args(["--scale", scale, *options]))
 
 
 def study_from(args: argparse.Namespace) -> Study:

@@ -14,7 +14,7 @@ from experiments.study import Study
 from reports.formats.table import Table
 from reports.page import summary
 from reports.page.report import build, report_folder, write
-from reports.records.collect import collect
+from reports.records.collect import PublishedSet, collect
 from reports.tables import _published_mixes, table2
 from tests.made_up import OTHER_DATA, make_study, write_run, write_study, write_train
 from transmix.mixing import MixPolicy, mix_batch
@@ -242,6 +242,27 @@ def test_where_the_usual_row_is_not_it_is_of_the_first(tmp_path):
     table = table2.build(collect(make_study(tmp_path, "--scale", "tiny", "--rows", "pvt_t,cait_xxs")))
     assert "all on PVT-T" in table.caption
     assert {row["top1"] for name, row in texts(table).items() if name in ("Mixup + CutMix", "TransMix")} == {"not run"}
+
+
+def test_what_a_desk_published_of_all_ways_to_mix_stands_beside(tmp_path, monkeypatch):
+    desk = make_study(tmp_path / "desk", "--scale", "desk", "--methods", "cutmix,fmix", "--seeds", "2")
+    for seed, gain in enumerate((0.8, 1.2)):
+        write_train(desk.find(f"table2.deit_t.cutmix.seed{seed}"), 50.0)
+        write_train(desk.find(f"table2.deit_t.fmix.seed{seed}"), 50.0 + gain)
+    there = PublishedSet("made-up", collect(desk))
+    monkeypatch.setattr("reports.tables.table2.published_study", lambda scale, methods: there)
+    for options in (("--scale", "tiny"), ("--scale", "desk")):
+        table = table2.build(collect(make_study(tmp_path / "ours", *options), tmp_path / "none"))
+        assert "published runs of this suite: scale desk, DeiT-T, CPU (x86_64)" in {
+            column.group for column in table.columns
+        }
+        rows = texts(table)
+        assert (rows["FMix"]["set0_top1"], rows["FMix"]["set0_over_cutmix"]) == ("51.00", "+1.00 ± 2.54")
+        assert rows["FMix"]["top1"] == "not in this study"
+        assert rows["TransMix"]["set0_top1"] == rows["CutMix"]["set0_over_cutmix"] == "none published"
+        assert "FMix" not in " ".join(table.notes)
+    ours = table2.build(collect(desk, tmp_path / "none"))  # which chose its methods itself
+    assert not any(column.key.startswith("set") for column in ours.columns)
 
 
 def test_every_format_has_table_2(study):

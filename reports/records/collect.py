@@ -128,9 +128,15 @@ def collect(study: Study, published: Path | None = None) -> Collected:
 
 
 @cache
-def published_study(scale: str, published: Path | None = None) -> PublishedSet | None:
-    """What `published` (the suite's own folder) has of the usual study of a scale; of several such sets the largest."""
-    study = usual_study(scale)
+def published_study(scale: str, published: Path | None = None, methods: str = "") -> PublishedSet | None:
+    """What `published` (the suite's own folder) has of the usual study of a scale; of several such sets the largest.
+
+    Args:
+        scale: its name.
+        published: the folder.
+        methods: of the study, as ``--methods`` takes them; by default the scale's.
+    """
+    study = usual_study(scale, *(("--methods", methods) if methods else ()))
     sets = published_sets(study, study.plan(), PUBLISHED_RUNS if published is None else published)
     return max(sets, key=lambda there: len(there.collected.records), default=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +18,17 @@ from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
 from reports.analysis.words import interval_text, number
 from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
-from reports.records.collect import Collected, Result
-from reports.records.published_sets import agreement_notes, published_mean, set_columns, set_key, sets_of
+from reports.records.collect import Collected, Result, published_study
+from reports.records.published_sets import (
+    HEADING,
+    NONE,
+    agreement_notes,
+    published_gain,
+    published_mean,
+    set_columns,
+    set_key,
+    sets_of,
+)
 from reports.tables import Cards, Numbers, Shown, TableSpec, _published_mixes, _step_cost
 from transmix.labels import LABEL_RULES
 from transmix.methods import Method, methods
@@ -73,9 +83,9 @@ class MixRow:
         return NOT_PLANNED if self.arm.settings is None else self.arm.status
 
 
-def mix_rows(collected: Collected) -> list[MixRow]:
-    """The ways to mix that the study plans, and the plainest and the oracle in any case, measured or not."""
-    shown = {*PAIR, "none", "cutmix", "oracle"}
+def mix_rows(collected: Collected, also: Collection[str] = ()) -> list[MixRow]:
+    """The ways to mix that the study plans, and others: in any case the plainest and the oracle, measured or not."""
+    shown = {*PAIR, "none", "cutmix", "oracle", *also}
     arms = {name: arm(collected, collected.study.mixed_row, name) for name in _declared()}
     listed = []
     for name, found in arms.items():
@@ -103,17 +113,36 @@ def mixed_batches(settings: dict[str, Any]) -> tuple[float, float]:
 
 def build(collected: Collected) -> Table:
     """Table 2 for people."""
-    shown = mix_rows(collected)
+    sets = _published_sets(collected)
     steps, paper = _step_cost.measured(collected), _paper(collected)
-    lines, sets = [_cells(row, steps, paper) for row in shown], sets_of(collected, *TRAINED)
-    for place, (_, there) in enumerate(sets):
-        for line, found in zip(lines, mix_rows(there), strict=True):
-            line[set_key(place, "top1")] = published_mean(found.arm)
+    shown = mix_rows(collected, {row.method for _, listed in sets for row in listed if row.arm.by_seed})
+    lines = [_cells(row, steps, paper) for row in shown]
+    for place, (_, listed) in enumerate(sets):
+        found = {row.method: row for row in listed}
+        for row, line in zip(shown, lines, strict=True):
+            there = found.get(row.method)
+            line[set_key(place, "top1")] = published_mean(there.arm) if there else missing(NONE)
+            over = there.over_cutmix if there else None
+            line[set_key(place, "over_cutmix")] = published_gain(over) if over else missing(NONE)
     scale, called = collected.study.scale, {name: methods()[name].title for name in (BASELINE, CUTMIX)}
     caption = CAPTION.format(model=model_name(collected.study.mixed_row), scale=scale.name, **called)
     named = (replace(column, title=column.title.format(**called)) for column in COLUMNS)
-    columns = (*named, *set_columns(sets, {"top1": "Top-1 (%)"}))
-    return Table("table2", caption, columns, tuple(lines), _notes(collected, shown))
+    columns = (*named, *set_columns(sets, {"top1": "Top-1 (%)", "over_cutmix": f"Difference to {called[CUTMIX]}"}))
+    return Table("table2", caption, columns, tuple(lines), _notes(collected, mix_rows(collected)))
+
+
+def _published_sets(collected: Collected) -> list[tuple[str, list[MixRow]]]:
+    """Published runs, each set under its heading: this study's, and all ways to mix that ran at scale desk."""
+    study, sets = collected.study, [(heading, mix_rows(there)) for heading, there in sets_of(collected, *TRAINED)]
+    if study.scale.name == "desk":
+        if study.methods is not None:
+            return sets
+        sets = []  # they are among all
+    desk = published_study("desk", methods="all")
+    if desk is None:
+        return sets
+    heading = f"{HEADING}: scale desk, {model_name(desk.collected.study.mixed_row)}, {desk.devices}"
+    return [(heading, mix_rows(desk.collected)), *sets]
 
 
 def _notes(collected: Collected, shown: list[MixRow]) -> tuple[str, ...]:
