@@ -63,7 +63,7 @@ bench: $(VENV)  ## what training, sweeps and reports take beside their peers, ea
 	@$(PY) -m benchmarks $(if $(QUICK),--quick,--json $(call quoted,RESULTS)/bench.json)
 
 test: lint  ## lint and every test
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)  ## ruff: rules and format
 	$(PY) -m ruff check .

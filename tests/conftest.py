@@ -26,6 +26,20 @@ MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "SCALE", "ROWS", "M
 MAKE += ("RESULTS", "DATA", "JOBS")
 
 
+# files that take longest, the longest first: whatever is begun last ends soon, and no process waits for another
+LONG = """
+downstream_fine_tune commands train processes downstream_configs make scenes downstream_processes page_in_browser
+fuzz adding shared sweep downstream_backbone strange_records mix_methods mix_oracles cells class_folders mixing_task
+robustness_command bench
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files go first (`make test` has xdist keep this order)."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG.split())}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty folder to run in: what lies in the checkout's ``data`` and ``results`` is no part of any test."""

@@ -1,4 +1,4 @@
-"""Machines in trouble, for tests: a disk without room, a folder that another process uses."""
+"""Machines for tests: a disk without room, a folder that another process uses, a make that runs are forked for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,3 +49,19 @@ def holder(folder: Path) -> Iterator[subprocess.Popen]:
         os.killpg(owner.pid, signal.SIGKILL)
         owner.wait()
         owner.stdout.close()
+
+
+@contextmanager
+def standing_for_make() -> Iterator[int]:
+    """The id of a process that stands for make: while it lives, so do the servers that runs are forked from."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1200)"])
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+    sockets = Path(tempfile.gettempdir(), f"transmix-{os.getuid()}-{process.pid}")
+    end = time.monotonic() + 60
+    while sockets.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not sockets.exists()  # the servers went with it, and took them along

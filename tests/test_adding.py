@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas
 import pytest
+from machines import standing_for_make
 
+from experiments.shared import OWNER
 from reports.page.report import report_folder
 from tests.made_up import make_study
 
@@ -48,8 +50,8 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def python(folder: Path, *arguments: str) -> str:
-    environment = os.environ | {"PLUGINS": str(folder), "PYTHONPATH": str(ROOT)}
+def python(folder: Path, *arguments: str, **environment: str) -> str:
+    environment = os.environ | {"PLUGINS": str(folder), "PYTHONPATH": str(ROOT)} | environment
     done = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False
     )
@@ -70,8 +72,9 @@ def report(folder) -> Path:
     study = make_study(folder / "results", "--scale", "smoke")
     places = ("--results", str(folder / "results"), "--data", str(folder / "results" / "data"))
     python(folder, "-c", MADE_UP, str(folder / "results"), " ".join(REAL), *options)
-    for run in REAL:
-        python(folder, "-m", "experiments", "run", run, *options, *places)
+    with standing_for_make() as make:  # which runs are forked for, from one process that has loaded the libraries
+        for run in REAL:
+            python(folder, "-m", "experiments", "run", run, *options, *places, **{OWNER: str(make)})
     said = python(folder, "-m", "reports", *options, *places)
     assert "warning" not in said
     assert "Wall time of each training" in python(folder, "-m", "reports", "--table", "hours", *options, *places)

@@ -10,7 +10,7 @@ from frozen_defaults import broken_promises, defaults_now, frozen
 from experiments.kinds import kinds
 from experiments.kinds.cost import StepCost
 from experiments.protocols import FineTuning
-from experiments.runs import run_id
+from experiments.runs import Run, run_id
 from tests.made_up import make_study
 from transmix.common.plain import built, defaults, differing, plain
 
@@ -34,13 +34,19 @@ def test_a_changed_default_is_named_with_what_to_do_instead(monkeypatch):
     assert "now it is gone" in gone
 
 
+@pytest.fixture(scope="module")
+def ids_now(tmp_path_factory) -> list[tuple[Run, str]]:
+    """Every run of every scale with its id."""
+    given, results = {"paper": ("--weights", "timm")}, tmp_path_factory.mktemp("results")
+    studies = [make_study(results, "--scale", scale, *given.get(scale, ())) for scale in SCALES]
+    return [(run, run.id) for study in studies for run in study.plan()]
+
+
 @pytest.mark.parametrize("kind", kinds())
-def test_a_new_setting_changes_no_id_until_it_is_used(tmp_path, monkeypatch, kind):
-    given = {"paper": ("--weights", "timm")}
-    studies = [make_study(tmp_path, "--scale", scale, *given.get(scale, ())) for scale in SCALES]
-    planned = [run for study in studies for run in study.plan() if run.kind == kind]
+def test_a_new_setting_changes_no_id_until_it_is_used(ids_now, monkeypatch, kind):
+    planned = [run for run, _ in ids_now if run.kind == kind]
     assert planned
-    before = [run.id for run in planned]
+    before = [known for run, known in ids_now if run.kind == kind]
     settings = kinds()[kind].settings
     new = [("made_up", dict, field(default_factory=lambda: {"holes": (1, 2)}))]
     extended = make_dataclass(settings.__name__, new, bases=(settings,), frozen=True)

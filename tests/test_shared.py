@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from machines import standing_for_make
 from test_experiments import study
 
 from experiments.shared import OWNER, run_forked
@@ -28,16 +29,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def owner():
-    """A process that stands for make: while it lives, so does the server."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1200)"])
-    yield process.pid
-    process.kill()
-    process.wait()
-    sockets = Path(tempfile.gettempdir(), f"transmix-{os.getuid()}-{process.pid}")
-    end = time.monotonic() + 60
-    while sockets.exists() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not sockets.exists()  # the server went with it, and took them along
+    with standing_for_make() as process:
+        yield process
 
 
 def start(folder: Path, results: str, name: str, *options: str, owner: int | None = None) -> subprocess.Popen:
