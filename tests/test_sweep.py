@@ -70,6 +70,13 @@ def swept(
     return subjects
 
 
+@pytest.fixture(scope="module")
+def whole(shared_folders, tmp_path_factory) -> Subject:
+    """A model's answers in a sweep that nothing interrupts."""
+    (subject,) = swept(tmp_path_factory.mktemp("whole"), shared_folders, [model()])
+    return subject
+
+
 @torch.no_grad()
 def by_hand(trained: TrainedModel, root: Path, sweep: Sweep) -> dict[str, list[bool]]:
     """Every answer, one image and one setting at a time."""
@@ -113,11 +120,11 @@ def test_every_answer_is_that_of_one_image_alone(shared_folders, tmp_path, proto
     assert other["area"] == pytest.approx(np.mean(points))
 
 
-def test_models_that_share_a_pass_answer_as_they_do_alone(shared_folders, tmp_path):
+def test_models_that_share_a_pass_answer_as_they_do_alone(whole, shared_folders, tmp_path):
     together = swept(tmp_path / "both", shared_folders, [model(0), model(1)])
-    for number in range(2):
-        (alone,) = swept(tmp_path / f"alone{number}", shared_folders, [model(number)])
-        assert np.array_equal(alone.answers.right, together[number].answers.right)
+    (other,) = swept(tmp_path / "alone", shared_folders, [model(1)])
+    for alone, one in zip((whole, other), together, strict=True):
+        assert np.array_equal(alone.answers.right, one.answers.right)
     assert not np.array_equal(together[0].answers.right, together[1].answers.right)
 
 
@@ -125,8 +132,7 @@ class Interrupted(Exception):
     pass
 
 
-def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp_path, monkeypatch):
-    (whole,) = swept(tmp_path / "whole", shared_folders, [model()])
+def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(whole, shared_folders, tmp_path, monkeypatch):
     ask, asked = sweep_module.ask, []
 
     def asking_at_most(limit: int):
@@ -150,7 +156,7 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(shared_folders, tmp
     assert asked == [0, 4, 8, 12]
     assert continued.answers.seconds == spent
     assert np.array_equal(continued.answers.right, whole.answers.right)
-    assert (cut / ANSWERS).read_bytes() == (tmp_path / "whole" / "0" / ANSWERS).read_bytes()
+    assert (cut / ANSWERS).read_bytes() == (whole.answers.folder / ANSWERS).read_bytes()
     assert [path.name for path in cut.iterdir()] == [ANSWERS]
 
 
@@ -166,7 +172,7 @@ def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, mon
     assert np.array_equal(more.answers.right, fresh.answers.right)
 
 
-def test_a_signal_keeps_the_answers(shared_folders, tmp_path, monkeypatch):
+def test_a_signal_keeps_the_answers(whole, shared_folders, tmp_path, monkeypatch):
     """A batch under many settings takes a large model long, so a stop does not wait for its end."""
     predict, passes = sweep_module.predict, []
 
@@ -184,7 +190,6 @@ def test_a_signal_keeps_the_answers(shared_folders, tmp_path, monkeypatch):
     assert kept.lacking(range(4, 15)).all()
     (continued,) = swept(tmp_path / "cut", shared_folders, [model()])
     assert len(passes) == 4 * len(kept.keys)
-    (whole,) = swept(tmp_path / "whole", shared_folders, [model()])
     assert np.array_equal(continued.answers.right, whole.answers.right)
 
 
@@ -196,11 +201,10 @@ def member(rank: int, world: int, port: int, root: Path, out: Path) -> None:
         np.save(out / f"{rank}.npy", subject.answers.right)
 
 
-def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
-    (alone,) = swept(tmp_path / "one", shared_folders, [model()])
+def test_two_processes_give_the_same_answers(whole, shared_folders, tmp_path):
     two = tmp_path / "two"
     some = Answers(two / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))  # by a session that was interrupted
-    some.right[:, :6] = alone.answers.right[:, :6]
+    some.right[:, :6] = whole.answers.right[:, :6]
     some.keep_part(ALONE, seconds=1.0)
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -212,8 +216,8 @@ def test_two_processes_give_the_same_answers(shared_folders, tmp_path):
         process.join(120)
     assert [process.exitcode for process in members] == [0, 0]
     for rank in range(2):
-        assert np.array_equal(np.load(two / f"{rank}.npy"), alone.answers.right)
-    assert (two / "0" / ANSWERS).read_bytes() == (tmp_path / "one" / "0" / ANSWERS).read_bytes()
+        assert np.array_equal(np.load(two / f"{rank}.npy"), whole.answers.right)
+    assert (two / "0" / ANSWERS).read_bytes() == (whole.answers.folder / ANSWERS).read_bytes()
 
 
 def test_answers_about_other_images_are_refused(shared_folders, tmp_path):
@@ -337,11 +341,10 @@ def test_objects_need_masks(shared_folders):
         find_saliency(replace(SWEEP, saliency="objects"), model(), FolderImages(shared_folders / "val"), (8, 8))
 
 
-def test_the_sheet_shows_every_setting_of_the_first_draw(shared_folders, tmp_path):
-    (subject,) = swept(tmp_path, shared_folders, [model()])
+def test_the_sheet_shows_every_setting_of_the_first_draw(whole, shared_folders, tmp_path):
     settings = settings_of(SWEEP, (8, 8))
     saliency = OwnAttention((8, 8))
-    write_sheet(tmp_path / "sheet.png", subject, FolderImages(shared_folders / "val"), SWEEP, settings, saliency)
+    write_sheet(tmp_path / "sheet.png", whole, FolderImages(shared_folders / "val"), SWEEP, settings, saliency)
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape[2] == 3
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
