@@ -307,8 +307,11 @@ def test_settings_from_the_command_line_are_typed():
     ("pair", "message"),
     [
         ("lrr=1", "unknown setting 'lrr': did you mean 'lr'"),
+        ("LR=1", "unknown setting 'LR': did you mean 'lr'"),
+        ("resident=yes", "resident='yes': write true or false"),
+        ("crop_scale=0.1", "crop_scale='0.1': write two numbers, LOW,HIGH"),
         ("mixup-switch-prob=0.8", "did you mean 'switch_prob'"),  # what the official configuration got wrong
-        ("epochs=many", "epochs='many' is not a int"),
+        ("epochs=many", "epochs='many': write a whole number"),
         ("epochs", "has no value"),
     ],
 )

@@ -264,6 +264,9 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return parsed
 
 
+_WRITTEN = {"int": "a whole number", "float": "a number", "bool": "true or false", "tuple": "two numbers, LOW,HIGH"}
+
+
 def _parse(name: str, written: str, annotation: str) -> Any:
     if written.lower() == "none" and "None" in annotation:
         return None
@@ -277,7 +280,9 @@ def _parse(name: str, written: str, annotation: str) -> Any:
         return converter(written)
     except (ValueError, KeyError):
         shown = written if len(written) <= 60 else f"{written[:60]}..."
-        raise UserError(f"setting {name}={shown!r} is not a {annotation}") from None
+        kind = annotation.split(" ")[0].partition("[")[0]
+        wanted = _WRITTEN[kind] + " or none" * ("None" in annotation)
+        raise UserError(f"setting {name}={shown!r}: write {wanted}") from None
 
 
 def _literal(text: str) -> Any:

@@ -43,9 +43,11 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest that does; where none is near, all or three."""
     known, name = sorted(set(known)), str(name)
     shown = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
-    near = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.4)
+    alike = {one.lower(): one for one in reversed(known)}
+    near = difflib.get_close_matches(name[:_LONGEST].lower(), alike, n=1, cutoff=0.4)
     if not near and len(", ".join(known)) > _FEW:
-        near = difflib.get_close_matches(name[:_LONGEST], known, n=3, cutoff=0.0)
+        near = difflib.get_close_matches(name[:_LONGEST].lower(), alike, n=3, cutoff=0.0)
+    near = [alike[one] for one in near]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
     return UserError(f"unknown {kind} {shown}: {hint}")
 
