@@ -84,6 +84,43 @@ def test_pipes_and_nonsense_are_no_shards(tmp_path):
 def test_an_image_that_holds_a_program_is_no_image(tmp_path):
     for split in ("train", "val"):
         write_shard(tmp_path / f"{split}.tar", [("k", {"jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n", "cls": b"0"})])
-    images = read_shards(tmp_path, tmp_path).open("val")
-    with pytest.raises(OSError, match="holds no image of the kind that its name says"):
-        images[0]
+    with pytest.raises(UserError, match=r"^sample k of shard .* has an image that holds no image of the kind that its"):
+        read_shards(tmp_path, tmp_path)
+
+
+def twice(path: Path) -> None:
+    path.write_bytes(path.read_bytes() * 2)
+
+
+def gradient() -> bytes:
+    content = io.BytesIO()
+    Image.linear_gradient("L").save(content, "PNG")
+    return content.getvalue()
+
+
+EMPTY = {"png": b"", "cls": b"0"}
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: write_shard(path, [("k", {"png": gradient()[:-99], "cls": b"0"})]), "is damaged or cut off"),
+        (lambda path: write_shard(path, [("k", EMPTY)]), "holds no image"),
+        (lambda path: write_shard(path, [("k", EMPTY), ("l", EMPTY)]), "and 1 more"),
+        (lambda path: write_shard(path, [("k", {"png": picture(), "PNG": b""})]), "has two files .png: leave one out"),
+        (lambda path: twice(write_shard(path, [("k", {"png": picture(), "cls": b"0"})])), "like several .tar files"),
+    ],
+)
+def test_what_would_be_found_in_training_is_found_at_the_start(tmp_path, write, message):
+    write(tmp_path / "train.tar")
+    with pytest.raises(UserError, match=message) as error:
+        index_shard(ShardFile(tmp_path / "train.tar"))
+    assert "\n" not in str(error.value)
+
+
+def test_images_with_holes_are_refused(tmp_path, monkeypatch):
+    """Of which `tarfile` tells another size than is there; GNU's tar writes such with ``--sparse``."""
+    write_shard(tmp_path / "train.tar", [("k", {"png": picture(), "cls": b"0"})])
+    monkeypatch.setattr(tarfile.TarInfo, "issparse", lambda member: member.name == "k.png")
+    with pytest.raises(UserError, match="has an image that tar has written with holes"):
+        index_shard(ShardFile(tmp_path / "train.tar"))

@@ -291,7 +291,8 @@ def test_what_is_wrong_with_shards_is_one_line(tmp_path, spoil, message):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_cannot_be_read_is_named_by_shard_and_member(tmp_path, workers):
     write_tiny(tmp_path)
-    write_shard(tmp_path / "val.tar", [sample("good", 0), ("bad", {"png": b"no picture", "cls": b"1"})])
+    spoiled = picture()[:44] + bytes(8) + picture()[52:]  # its beginning and its end are a picture's
+    write_shard(tmp_path / "val.tar", [sample("good", 0), ("bad", {"png": spoiled, "cls": b"1"})])
     val = read_shards(tmp_path, tmp_path / "index").open("val")
     with pytest.raises(UserError, match=r"val\.tar: bad\.png cannot be read as an image"):
         list(eval_loader(small_recipe().view, val, workers))

@@ -7,9 +7,11 @@ a PNG called ``.JPEG``); a label map or mask called ``.png`` must be one. Pillow
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -140,14 +142,37 @@ def read_header(path: str | os.PathLike[str], formats: tuple[str, ...] | None = 
         raise UnreadableImage("is no regular file")
     with open(number, "rb", buffering=0) as file:
         head, tail = os.pread(number, HEAD, 0), os.pread(number, TAIL, max(0, about.st_size - TAIL))
-        whole = head[:2] in ENDS and ENDS[head[:2]] in tail
-        found = quick_header(head) if whole else None
-        if found is None or found.kind not in (formats or PHOTOS):
-            image = open_image(file, formats, os.fspath(path))
-            found = Header(image.size, image.mode, image.format or "", orientation(image))
-            check_mode(found.mode)
-            if not whole:
-                read_pixels(path, formats)
+        return _header(head, tail, lambda: rewound(file), formats, os.fspath(path))
+
+
+def rewound(file: BinaryIO) -> BinaryIO:
+    """A file at its beginning."""
+    file.seek(0)
+    return file
+
+
+def read_header_within(file: BinaryIO, offset: int, size: int) -> Header:
+    """`read_header` of an image that lies in a file, with others before and behind it."""
+    number = file.fileno()
+    head, tail = (
+        os.pread(number, min(HEAD, size), offset),
+        os.pread(number, min(TAIL, size), offset + max(0, size - TAIL)),
+    )
+    return _header(head, tail, lambda: io.BytesIO(os.pread(number, size, offset)))
+
+
+def _header(
+    head: bytes, tail: bytes, opened: Callable[[], BinaryIO], formats: tuple[str, ...] | None = None, name: str = ""
+) -> Header:
+    """The header of an image that begins and ends so; `opened` gives all of it."""
+    whole = head[:2] in ENDS and ENDS[head[:2]] in tail
+    found = quick_header(head) if whole else None
+    if found is None or found.kind not in (formats or PHOTOS):
+        image = open_image(opened(), formats, name)
+        found = Header(image.size, image.mode, image.format or "", orientation(image))
+        check_mode(found.mode)
+        if not whole:
+            read_pixels(opened(), formats, name)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import tarfile
@@ -18,7 +19,8 @@ import numpy as np
 from transmix.common.errors import UserError
 from transmix.common.progress import progress_bar
 from transmix.data.copies import Pictures, describe_copies
-from transmix.data.opening import check_regular
+from transmix.data.faults import Faults
+from transmix.data.opening import DEEP, UnreadableImage, check_regular, read_header_within, read_pixels, to_rgb
 from transmix.data.sources.source import SPLITS, WORDNET_ID, check_labels, numbered_classes
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
@@ -109,10 +111,10 @@ def read_member(path: str | Path, offset: int, size: int) -> bytes:
 
 def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None]], list[str]]:
     """The entries of one shard, each of its labels with the WordNet id that its key begins with, the images' names."""
-    samples = _samples(shard.path)
+    samples = _samples(shard)
     if shard.samples not in (None, len(samples)):
         raise UserError(f"shard {shard.path} holds {len(samples)} samples, its _info.json says {shard.samples}")
-    entries, ids, names = [], set(), []
+    entries, ids, names, faults = [], set(), [], Faults()
     with open(shard.path, "rb") as file:
         for key, files in samples:
             image = next((files[suffix] for suffix in IMAGE_SUFFIXES if suffix in files), None)
@@ -120,6 +122,8 @@ def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None
                 raise UserError(f"{_named(key, shard)} has no image ({', '.join(IMAGE_SUFFIXES)})")
             if image.size > LARGEST:
                 raise UserError(f"{_named(key, shard)} has an image of {image.size:,} bytes: leave it out")
+            if fault := _image_fault(image, file):
+                faults.add(f"{_named(key, shard)} has an image that {fault}: replace it or leave it out")
             label = _label(shard, key, files, file)
             if label < 0 and shard.label_field:
                 continue
@@ -127,11 +131,25 @@ def index_shard(shard: ShardFile) -> tuple[np.ndarray, set[tuple[int, str | None
             names.append(image.name)
             found = WORDNET_ID.match(key.rpartition("/")[2])
             ids.add((label, found and found[0]))
+    faults.check()
     return np.array(entries, ENTRY), ids, names
 
 
-def _samples(path: Path) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
+def _image_fault(image: tarfile.TarInfo, file: BinaryIO) -> str:
+    """Why an image of a shard cannot be used; empty if it can."""
+    if image.issparse():
+        return "tar has written with holes (--sparse)"
+    try:
+        if read_header_within(file, image.offset_data, image.size).mode in DEEP:
+            to_rgb(read_pixels(io.BytesIO(read_member(file.name, image.offset_data, image.size))))
+    except UnreadableImage as error:
+        return str(error)
+    return ""
+
+
+def _samples(shard: ShardFile) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Each sample's key and its files by suffix."""
+    path = shard.path
     try:
         check_regular(path)
         with tarfile.open(path, "r:") as tar:
@@ -139,16 +157,23 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tarfile.TarInfo]]]:
             tar.fileobj.seek(tar.offset)  # where tarfile stopped; a whole .tar file has blocks of zeros there
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError(f"no end mark at byte {tar.offset}")
+            while block := tar.fileobj.read(1 << 20):
+                if any(block):
+                    raise tarfile.ReadError(f"it goes on behind its end at byte {tar.offset}, like several .tar files")
     except (OSError, tarfile.TarError, ValueError, OverflowError, MemoryError) as error:
         raise UserError(
             f"shard {path} is cut off, damaged or not an uncompressed .tar file ({error}): copy it again"
         ) from error
     files = [member for member in members if member.isreg() and not META.match(member.name)]
     named = [(match, member) for member in files if (match := KEY.fullmatch(member.name))]
-    return [
-        (key, {match[2].lower(): member for match, member in group})
-        for key, group in groupby(named, key=lambda pair: pair[0][1])
-    ]
+    samples = []
+    for key, group in groupby(named, key=lambda pair: pair[0][1]):
+        suffixes: dict[str, tarfile.TarInfo] = {}
+        for match, member in group:
+            if suffixes.setdefault(match[2].lower(), member) is not member:
+                raise UserError(f"{_named(key, shard)} has two files .{match[2].lower()}: leave one out")
+        samples.append((key, suffixes))
+    return samples
 
 
 def _label(shard: ShardFile, key: str, files: dict[str, tarfile.TarInfo], file: BinaryIO) -> int:
