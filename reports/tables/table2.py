@@ -123,7 +123,8 @@ def build(collected: Collected) -> Table:
             there = found.get(row.method)
             line[set_key(place, "top1")] = published_mean(there.arm) if there else missing(NONE)
             over = there.over_cutmix if there else None
-            line[set_key(place, "over_cutmix")] = published_gain(over) if over else missing(NONE)
+            none = Cell("–") if row.method == CUTMIX else missing(NONE)
+            line[set_key(place, "over_cutmix")] = published_gain(over) if over else none
     scale, called = collected.study.scale, {name: methods()[name].title for name in (BASELINE, CUTMIX)}
     caption = CAPTION.format(model=model_name(collected.study.mixed_row), scale=scale.name, **called)
     named = (replace(column, title=column.title.format(**called)) for column in COLUMNS)
