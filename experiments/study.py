@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,22 @@ class Study:
         return "table7" if apart else "table6"
 
     def recipe(self, row: str, method: str, cell: Cell | None = None) -> Recipe:
-        """How a row is trained by a method in this study, and in a cell of its grid."""
+        """How a row is trained by a method in this study, and in a cell of its grid; the same for every seed."""
+        asked = (row, method, cell)
+        if asked not in self._recipes:
+            self._recipes[asked] = self._recipe(row, method, cell)
+        return self._recipes[asked]
+
+    @cached_property
+    def _recipes(self) -> dict[tuple[str, str, Cell | None], Recipe]:
+        return {}
+
+    @cached_property
+    def _usual(self) -> dict[str, Recipe]:
+        """How the scale trains each row, before what a method, a cell or the user changes."""
+        return {row: self.scale.recipe(row, "baseline") for row in self.rows}
+
+    def _recipe(self, row: str, method: str, cell: Cell | None) -> Recipe:
         own, changed = methods()[method].settings, _concerning(method, self.changed)
         changed |= cell.settings(method) if cell else {}
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
@@ -234,7 +249,7 @@ class Study:
             settings.setdefault("teacher", OWN_BASELINE)
         usual = self.scale.mixing.get(method, {})
         settings = usual | settings | {"mix_options": usual.get("mix_options", {}) | settings.get("mix_options", {})}
-        return override(self.scale.recipe(row, "baseline"), **settings)
+        return override(self._usual[row], **settings)
 
     def run(
         self,

@@ -250,7 +250,7 @@ def test_what_a_desk_published_of_all_ways_to_mix_stands_beside(tmp_path, monkey
         write_train(desk.find(f"table2.deit_t.cutmix.seed{seed}"), 50.0)
         write_train(desk.find(f"table2.deit_t.fmix.seed{seed}"), 50.0 + gain)
     there = PublishedSet("made-up", collect(desk))
-    monkeypatch.setattr("reports.tables.table2.published_study", lambda scale, methods: there)
+    monkeypatch.setattr("reports.tables.table2.published_study", lambda scale, methods, table: there)
     for options in (("--scale", "tiny"), ("--scale", "desk")):
         table = table2.build(collect(make_study(tmp_path / "ours", *options), tmp_path / "none"))
         assert "published runs of this suite: scale desk, DeiT-T, CPU (x86_64)" in {

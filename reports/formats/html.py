@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from PIL import Image
 
@@ -37,6 +39,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=_compiled(),
     )
     environment.filters |= {"cell": markdown_text, "code": markdown_code, "markdown": to_markdown}
     environment.filters |= {"data_uri": data_uri, "png": png, "integrity": integrity, "setting": setting_text}
@@ -44,6 +47,15 @@ def _environment() -> Environment:
     environment.filters |= {"data_set": data_set, "machine": machine, "models": partial(listed, name=model_name)}
     environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
     return environment
+
+
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Where compiled templates are kept: beside them, as Python keeps modules; None where it may not."""
+    if sys.dont_write_bytecode or not os.access(TEMPLATES, os.W_OK):
+        return None
+    folder = TEMPLATES / "__pycache__"
+    folder.mkdir(exist_ok=True)
+    return FileSystemBytecodeCache(str(folder))
 
 
 def group_key(run_id: str) -> str:

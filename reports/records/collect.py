@@ -128,26 +128,30 @@ def collect(study: Study, published: Path | None = None) -> Collected:
 
 
 @cache
-def published_study(scale: str, published: Path | None = None, methods: str = "") -> PublishedSet | None:
+def published_study(
+    scale: str, published: Path | None = None, methods: str = "", table: str = ""
+) -> PublishedSet | None:
     """What `published` (the suite's own folder) has of the usual study of a scale; of several such sets the largest.
 
     Args:
         scale: its name.
         published: the folder.
         methods: of the study, as ``--methods`` takes them; by default the scale's.
+        table: whose runs are read; by default all.
     """
     study = usual_study(scale, *(("--methods", methods) if methods else ()))
-    sets = published_sets(study, study.plan(), PUBLISHED_RUNS if published is None else published)
+    runs = study.shown_in(table) if table else study.plan()
+    sets = published_sets(study, runs, PUBLISHED_RUNS if published is None else published)
     return max(sets, key=lambda there: len(there.collected.records), default=None)
 
 
-def published_sets(study: Study, plan: list[Run], folder: Path) -> tuple[PublishedSet, ...]:
-    """The sets of a folder that have records of planned runs. A run's id says what it is, so equal ids are one run."""
+def published_sets(study: Study, runs: list[Run], folder: Path) -> tuple[PublishedSet, ...]:
+    """The sets of a folder that have records of some planned runs. A run's id says what it is, so equal ids are one run."""
     sets = []
     for path in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ():
         there = {entry.name for entry in path.iterdir()}
         results = tuple(
-            read(run, path / run.id) if run.id in there else Result(run, path / run.id, NOT_RUN) for run in plan
+            read(run, path / run.id) if run.id in there else Result(run, path / run.id, NOT_RUN) for run in runs
         )
         if any(result.status != NOT_RUN for result in results):
             sets.append(PublishedSet(path.name, Collected(study, results)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from string import ascii_lowercase
 from typing import Any
 
@@ -51,6 +52,7 @@ def _cell(values: dict[tuple[float, str], list[PublishedMix]]) -> Cell:
     return Cell("; ".join(f"{found[0].top1}{same[1]} {by[same]}" for same, found in values.items()), "published")
 
 
+@cache
 def letters() -> dict[str, str]:
     """A letter for each source of these columns, in the order of the file."""
     ours = {name for method in methods().values() for name in method.published}

@@ -139,7 +139,7 @@ def _published_sets(collected: Collected) -> list[tuple[str, list[MixRow]]]:
         if study.methods is not None:
             return sets
         sets = []  # they are among all
-    desk = published_study("desk", methods="all")
+    desk = published_study("desk", methods="all", table="table2")
     if desk is None:
         return sets
     heading = f"{HEADING}: scale desk, {model_name(desk.collected.study.mixed_row)}, {desk.devices}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from transmix.common.errors import unknown_name
@@ -33,6 +34,7 @@ def built(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**{n: _tuples(v) if types[n].startswith("tuple") else v for n, v in values.items()})
 
 
+@cache
 def defaults(kind: type) -> dict[str, Any]:
     """The plain defaults of a dataclass, by name; fields that must be given are left out."""
     found = {}
