@@ -19,7 +19,8 @@ from experiments.plan import plan_lines
 from experiments.rows import rows
 from experiments.scales import SCALES
 from experiments.shared import OWNER, run_forked
-from experiments.study import Study, add_study_options, study_from
+from experiments.study import Study
+from experiments.study_options import add_study_options, study_from
 from transmix.common.errors import exit_on_user_error, unknown_name
 from transmix.common.files import write_text
 from transmix.common.options import Parser, within

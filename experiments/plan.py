@@ -12,7 +12,8 @@ from experiments.machine import NAME
 from experiments.options import as_variables
 from experiments.protocols import FineTuning
 from experiments.runs import Run
-from experiments.study import Study, why_not
+from experiments.study import Study
+from experiments.study_options import why_not
 from transmix.methods import methods
 
 Costs = list[tuple[Run, Estimate | None]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,7 +11,7 @@ from typing import Any
 from experiments.dense import OPTIONS, DenseSpec, dense
 from experiments.grid import Cell, Grid
 from experiments.kinds import kinds
-from experiments.options import add_options, as_variables, check_choices, option, options_of, spelled
+from experiments.options import as_variables, option
 from experiments.protocols import PROTOCOLS
 from experiments.public import PublicWeights
 from experiments.rows import rows
@@ -25,7 +24,6 @@ from experiments.scales import (
     TABLES,
     Scale,
     needs_masks,
-    readable,
     reads_attention,
     table_of,
     trained_by,
@@ -35,7 +33,7 @@ from transmix.common.ranges import Range
 from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import SourceSpec
 from transmix.methods import methods
-from transmix.recipe import Recipe, override, parse_settings
+from transmix.recipe import Recipe, override
 
 OF_ATTENTION = ("attention_of", "attention_block", "attention_head", "label_warmup_epochs")  # settings
 MOST = 1200  # rows times seeds: at paper scale 23,000 runs, which are planned in seconds
@@ -241,7 +239,7 @@ class Study:
         return {row: self.scale.recipe(row, "baseline") for row in self.rows}
 
     def _recipe(self, row: str, method: str, cell: Cell | None) -> Recipe:
-        own, changed = methods()[method].settings, _concerning(method, self.changed)
+        own, changed = methods()[method].settings, concerning(method, self.changed)
         changed |= cell.settings(method) if cell else {}
         # SET="label_rule=attention" is about TransMix: it is compared with CutMix, not with itself
         settings = own | changed if method == "transmix" else changed | {"label_rule": "area"} | own
@@ -281,93 +279,7 @@ class Study:
         )
 
 
-def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """The options that describe a study."""
-    add_options(parser, Study)
-
-
-def usual_study(scale: str, *options: str) -> Study:
-    """The study of a scale by its name, all else as it is by default, or as other options say."""
-    parser = argparse.ArgumentParser()
-    add_study_options(parser)
-    return study_from(parser.parse_args(["--scale", scale, *options]))
-
-
-def study_from(args: argparse.Namespace) -> Study:
-    """The study that parsed options describe; unknown names are errors that name the nearest."""
-    check_choices(args, Study)
-    scale = SCALES[args.scale]
-    seeds = scale.seeds if args.seeds is None else args.seeds
-    rows = _rows(args.rows, scale)
-    if len(rows) * seeds > MOST:
-        raise UserError(f"--seeds {seeds} of {len(rows)} rows: at most {MOST:,} in all, ask for fewer of either")
-    if args.weights is not None and scale.name != "paper":
-        raise UserError("--weights: public weights are of the paper's own models: add SCALE=paper (--scale paper)")
-    given = {one.name: getattr(args, one.name) for one in options_of(Study) if one.name != "set"}
-    resolved = {"scale": scale, "rows": rows, "seeds": seeds, "methods": None}
-    study = Study(**(given | resolved), changed=parse_settings(args.set), options=spelled(args, Study))
-    if args.methods:
-        study = replace(study, methods=_chosen(args.methods, study))
-    cells = study.grid.cells.values() if study.grid else ()
-    trained = {method for row in study.rows for method in study.trained_by(row)}
-    trained |= {method for row in study.rows for cell in cells for method in study.trained_in(row, cell)}
-    for name in study.changed:
-        if name != "mix_options" and trained and not any(name in _concerning(one, study.changed) for one in trained):
-            raise UserError(f"setting {name}: no method that is trained heeds it, --methods chooses others")
-    known = {name for method in study.trained_by(study.mixed_row) for name in methods()[method].options}
-    for name in study.changed.get("mix_options", {}):
-        if not known:
-            raise UserError(f"mix_options.{name}: no method that is trained has options, --methods chooses others")
-        if name not in known:
-            raise unknown_name("mix_option of the methods that are trained", name, known)
-    for row in study.rows:
-        for method in study.trained_by(row):
-            study.recipe(row, method)  # what is out of range is said before data is looked for
-    return study
-
-
-def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
-    """Rows by name, all that a scale has, or its usual ones."""
-    if not text:
-        return scale.rows
-    names = scale.known_rows if text == "all" else tuple(text.split(","))
-    for name in names:
-        if name not in scale.known_rows:
-            raise unknown_name(f"row at scale {scale.name}", name, scale.known_rows)
-    return names
-
-
-def _chosen(text: str, study: Study) -> tuple[str, ...]:
-    """Methods by name, or all that a study can train."""
-    if text == "all":
-        return tuple(name for name in methods() if not why_not(name, study))
-    for name in text.split(","):
-        if name not in methods():
-            raise unknown_name("method", name, methods())
-        if needs_masks(name) and not study.masked:
-            raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
-        if not any(name in trained_by(row, (name,), study.mixed_row) for row in study.rows):
-            raise UserError(f"--methods {name}: {unreadable(study.mixed_row)}: choose other --rows, or leave it out")
-    return tuple(text.split(","))
-
-
-def why_not(method: str, study: Study) -> str:
-    """Why a study cannot train by a method, in a few words; empty where it can."""
-    try:
-        study.recipe(study.mixed_row, method)
-    except UserError as error:
-        return str(error)
-    if not readable(study.mixed_row, method):
-        return unreadable(study.mixed_row)
-    return "the data have no object masks" if needs_masks(method) and not study.masked else ""
-
-
-def unreadable(row: str) -> str:
-    """Why some methods cannot train a row."""
-    return f"{rows()[row].title} does not show the attention that it reads"
-
-
-def _concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
+def concerning(method: str, changed: dict[str, Any]) -> dict[str, Any]:
     """Of changed settings those that concern a method: the others would make other runs of it, with the same result."""
     declared = methods()[method]
     left_out = set() if reads_attention(method) else {*OF_ATTENTION}

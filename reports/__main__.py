@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from experiments.study import add_study_options, study_from
+from experiments.study_options import add_study_options, study_from
 from reports.formats.render import print_table, warn
 from reports.records.collect import collect
 from reports.tables import tables

@@ -16,7 +16,8 @@ from experiments.correctness import pack
 from experiments.protocols import CORRUPTIONS
 from experiments.records import NAME, DataInfo, Environment, Record, signed, write_record
 from experiments.runs import Run
-from experiments.study import Study, add_study_options, study_from
+from experiments.study import Study
+from experiments.study_options import add_study_options, study_from
 from reports.records.checks import DETECTION_METRICS, SEGMENTATION_METRICS
 from transmix.common.files import sha256
 

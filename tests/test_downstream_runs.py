@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 
 from downstream.runs import config_of, execute, load
 from experiments.dense import DenseSource
-from experiments.study import add_study_options, study_from
+from experiments.study_options import add_study_options, study_from
 from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.training.distributed import Processes

@@ -22,7 +22,8 @@ from experiments.plan import plan_lines
 from experiments.protocols import FineTuning
 from experiments.rows import model_name, rows, table1
 from experiments.scales import PAIR, SCALES
-from experiments.study import Study, add_study_options, study_from
+from experiments.study import Study
+from experiments.study_options import add_study_options, study_from
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.common.plain import built, plain

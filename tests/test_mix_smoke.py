@@ -10,7 +10,8 @@ from experiments.__main__ import main as experiments
 from experiments.estimate import Assumptions
 from experiments.plan import plan_lines
 from experiments.rows import rows
-from experiments.study import Study, why_not
+from experiments.study import Study
+from experiments.study_options import why_not
 from reports.__main__ import main as reports
 from reports.records.collect import collect
 from reports.tables import table2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.study import add_study_options
+from experiments.study_options import add_study_options
 from reports.__main__ import parse as parse_reports
 from reports.records.collect import published_study
 from reports.tables import tables

@@ -9,7 +9,8 @@ from typing import Any
 
 from experiments.records import NAME, Record, RunInfo, UnreadableRecord, read_record
 from experiments.runs import Run
-from experiments.study import Study, usual_study
+from experiments.study import Study
+from experiments.study_options import usual_study
 from reports.formats.table import NOT_RUN, UNREADABLE, Source
 from reports.records.checks import check
 
@@ -146,7 +147,7 @@ def published_study(
 
 
 def published_sets(study: Study, runs: list[Run], folder: Path) -> tuple[PublishedSet, ...]:
-    """The sets of a folder that have records of some planned runs. A run's id says what it is, so equal ids are one run."""
+    """The sets of a folder that have records of some runs. A run's id says what it is, so equal ids are one run."""
     sets = []
     for path in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ():
         there = {entry.name for entry in path.iterdir()}

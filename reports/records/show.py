@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.records import NAME
-from experiments.study import study_from
+from experiments.study_options import study_from
 from reports.analysis.metrics import ORIGINS, metrics_of
 from reports.analysis.statistics import mean_interval
 from reports.analysis.words import number, plural

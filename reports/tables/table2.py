@@ -10,7 +10,7 @@ from experiments.cards import cards
 from experiments.kinds.cost import CUTMIX
 from experiments.rows import model_name, rows
 from experiments.scales import PAIR
-from experiments.study import why_not
+from experiments.study_options import why_not
 from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
 from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX
