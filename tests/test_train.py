@@ -238,6 +238,25 @@ def test_a_diverging_run_stops_in_one_line_and_keeps_its_last_good_state(shared_
     assert torch.isfinite(load_state(tmp_path / STATE)["sums"]).all()
 
 
+def test_it_saves_before_an_evaluation_else_by_the_clock(shared_folders, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(transmix.training.loop, "save_state", lambda path, state: saved.append(state["epoch"]))
+    train(shared_folders, tmp_path / "seldom", evaluate_every=2)
+    assert saved == [1, 2]
+    saved.clear()
+    train(shared_folders, tmp_path / "always", evaluate_every=2, checkpoint_seconds=0)
+    assert saved == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_run_that_diverges_between_evaluations_stops_at_once(shared_folders, tmp_path, monkeypatch):
+    run = trainer(shared_folders, tmp_path, evaluate_every=3)
+    sums = transmix.training.loop.micro_batch_sums
+    monkeypatch.setattr(transmix.training.loop, "micro_batch_sums", lambda *given: sums(*given) * float("inf"))
+    with pytest.raises(UserError, match="not finite in epoch 1"):
+        run.run()
+    assert run.history == []
+
+
 def test_weights_of_another_model_are_refused(tmp_path):
     model = create_model("deit_micro_small_patch8_64", num_classes=3)
     about = {"model": "deit_micro_tiny_patch8_64", "num_classes": 3, "model_args": {}}

@@ -139,7 +139,8 @@ class Trainer:
             self._line = self._bar.add_task(self.out.name, total=total, completed=self.step, note="")
             for epoch in range(self.epoch, recipe.total_epochs):
                 self._train_epoch(epoch)
-                self.save()  # before evaluating: a broken validation image costs no training
+                if recipe.evaluates(epoch):
+                    self.save()  # a broken validation image costs no training
                 self._close_epoch()
         accuracy = Accuracy(**self.history[-1]["accuracy"])
         reported = EMA_WEIGHTS if recipe.report_ema else WEIGHTS
@@ -174,7 +175,12 @@ class Trainer:
             if self.batch % 10 == 0:
                 self._show(f"epoch {epoch + 1}/{self.recipe.total_epochs}")
             where = f"{self.out.name} stopped in epoch {epoch + 1}, step {self.batch} of {self.batches.steps}"
-            self._checkpoint.after_step(where, saved_soon=self.batch == self.batches.steps)
+            self._checkpoint.after_step(where, saved_soon=self._saves_soon)
+
+    @property
+    def _saves_soon(self) -> bool:
+        """Whether this step ends an epoch after which the run saves by itself, before it evaluates."""
+        return self.batch == self.batches.steps and self.recipe.evaluates(self.epoch)
 
     def _train_step(self, micro_batches: Iterator[Batch]) -> None:
         self.optimisation.begin_step(self.epoch, self.step)
@@ -209,7 +215,8 @@ class Trainer:
         self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"], batch.objects)
 
     def _close_epoch(self) -> None:
-        row = {"epoch": self.epoch, "lr": self.optimisation.lr, **summary(self.processes.total(self.sums.clone()))}
+        sums = self._finite(self.processes.total(self.sums.clone()))
+        row = {"epoch": self.epoch, "lr": self.optimisation.lr, **summary(sums)}
         note = ""
         if self.recipe.evaluates(self.epoch):
             accuracy, self.right = self._evaluate()
@@ -222,6 +229,11 @@ class Trainer:
         self._show(note)
         self.processes.lead(lambda: self._log.write(self.history))
 
+    def _finite(self, sums: Tensor) -> Tensor:
+        if not torch.isfinite(sums).all():
+            raise UserError(f"loss of {self.out.name} not finite in epoch {self.epoch + 1}: lower lr={self.recipe.lr}")
+        return sums
+
     def _evaluate(self) -> tuple[Accuracy, Tensor]:
         model = self.task.get_eval_model(ema=self.recipe.report_ema)
         return evaluate(model, self.val_batches, self.normalise, self.processes, self.recipe.precision)
@@ -230,9 +242,7 @@ class Trainer:
         """Write everything that the rest of the run depends on, atomically; all processes together."""
         sums = torch.zeros(self.processes.world, *self.sums.shape).to(self.sums)
         sums[self.processes.rank] = self.sums
-        sums = self.processes.total(sums)
-        if not torch.isfinite(sums).all():
-            raise UserError(f"loss of {self.out.name} not finite in epoch {self.epoch + 1}: lower lr={self.recipe.lr}")
+        sums = self._finite(self.processes.total(sums))
         now = time.monotonic()
         self.seconds += now - self._last_tick
         self._checkpoint.last = self._last_tick = now
