@@ -41,6 +41,10 @@ class OwnAttention:
 
     def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
         """As `Saliency`: where the model itself looks."""
+        return self.with_logits(trained, images)[0]
+
+    def with_logits(self, trained: TrainedModel, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The maps (B, P), and what the pass that they are read from says about the images (B, K)."""
         return attention_maps(trained.model, trained, images, self.grid, None)
 
 
@@ -52,7 +56,7 @@ class DinoAttention:
 
     def __call__(self, trained: TrainedModel, images: Tensor, indices: Sequence[int]) -> Tensor:
         """As `Saliency`: where DINO looks, whatever the model."""
-        return attention_maps(self.dino, trained, images, self.grid, DINO_HEAD)
+        return attention_maps(self.dino, trained, images, self.grid, DINO_HEAD)[0]
 
 
 class Objects:
@@ -107,13 +111,15 @@ def find_saliency(
     return Objects(found, grid)
 
 
-def attention_maps(model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None) -> Tensor:
-    """Class attention (B, P) of `model` on images as `trained` takes them."""
+def attention_maps(
+    model: nn.Module, trained: TrainedModel, images: Tensor, grid: Grid, head: int | None
+) -> tuple[Tensor, Tensor]:
+    """Class attention (B, P) of `model` on images as `trained` takes them, and its output."""
     reader = ClassAttention(model, head)
     with autocast(images.device, trained.view.precision):
-        model(trained.normalise(images))
+        output = model(trained.normalise(images))
     reader.remove()
-    return on_grid(reader.take().unflatten(1, reader.grid), grid)
+    return on_grid(reader.take().unflatten(1, reader.grid), grid), output
 
 
 def check_attention(trained: TrainedModel) -> None:

@@ -20,7 +20,7 @@ from experiments.protocols import OCCLUSION, Sweep
 from experiments.trained import TrainedModel
 from robustness.answers import Answers
 from robustness.patches import Grid, dropped_count
-from robustness.saliency import Saliency
+from robustness.saliency import OwnAttention, Saliency
 from robustness.settings import CLEAN, Setting
 from transmix.attention import token_grid
 from transmix.common.errors import UserError
@@ -175,6 +175,7 @@ def ask(
     ids = torch.from_numpy(owners).to(images.device)
     lacking = [subject.answers.lacking(columns) for subject in subjects]
     maps: list[Tensor | None] = [None] * len(subjects)
+    salient = [row for row, setting in enumerate(settings) if setting.salient]
     found: list[dict[int, Tensor]] = [{} for _ in subjects]
     for row, setting in enumerate(settings):
         if stop.signum:
@@ -182,6 +183,11 @@ def ask(
         perturbed = None
         for number, subject in enumerate(subjects):
             if not lacking[number][row]:
+                continue
+            if setting.curve == CLEAN and isinstance(saliency, OwnAttention) and lacking[number][salient].any():
+                # one pass says both what the model sees in the clean images and where it looks
+                maps[number], logits = saliency.with_logits(subject.trained, images)
+                found[number][row] = classes_of(logits)
                 continue
             if setting.salient:
                 if maps[number] is None:
@@ -201,7 +207,11 @@ def ask(
 def predict(trained: TrainedModel, images: Tensor) -> Tensor:
     """The classes (B,) that a model sees in images in [0, 1]; `NO_ANSWER` where its outputs are not finite."""
     with autocast(images.device, trained.view.precision):
-        logits = trained.model(trained.normalise(images))
+        return classes_of(trained.model(trained.normalise(images)))
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """The classes (B,) by logits (B, K); `NO_ANSWER` where they are not finite."""
     return logits.argmax(1).masked_fill(~logits.isfinite().all(1), NO_ANSWER)
 
 

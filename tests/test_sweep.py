@@ -162,8 +162,8 @@ def test_an_interrupted_sweep_goes_on_and_asks_nothing_twice(whole, shared_folde
 
 def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, monkeypatch):
     swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=1))
-    predict, passes = sweep_module.predict, []
-    monkeypatch.setattr(sweep_module, "predict", lambda *args: (passes.append(1), predict(*args))[1])
+    classes_of, passes = sweep_module.classes_of, []
+    monkeypatch.setattr(sweep_module, "classes_of", lambda *args: (passes.append(1), classes_of(*args))[1])
     swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=1))
     assert not passes
     (more,) = swept(tmp_path, shared_folders, [model()], replace(SWEEP, draws=3))
@@ -172,17 +172,32 @@ def test_settings_that_are_done_are_not_done_again(shared_folders, tmp_path, mon
     assert np.array_equal(more.answers.right, fresh.answers.right)
 
 
+def test_where_a_model_looks_is_read_from_the_pass_over_the_clean_images(whole, shared_folders, tmp_path):
+    watched, passes = model(), []
+    watched.model.register_forward_hook(lambda *_: passes.append(1))
+    (subject,) = swept(tmp_path, shared_folders, [watched])
+    assert len(passes) == 4 * len(subject.answers.keys)  # batches x settings, and none more
+    assert np.array_equal(subject.answers.right, whole.answers.right)
+    images = FolderImages(shared_folders / "val")
+    subject.answers.right[1:] = -1  # all but the clean setting is asked again
+    settings, grid = settings_of(SWEEP, (8, 8)), (8, 8)
+    passes.clear()
+    measure([subject], images, SWEEP, settings, find_saliency(SWEEP, watched, images, grid), ALONE, Runtime(0, False))
+    assert len(passes) == 4 * len(settings)  # one for the attention, one for each setting but the clean one
+    assert np.array_equal(subject.answers.right, whole.answers.right)
+
+
 def test_a_signal_keeps_the_answers(whole, shared_folders, tmp_path, monkeypatch):
     """A batch under many settings takes a large model long, so a stop does not wait for its end."""
-    predict, passes = sweep_module.predict, []
+    classes_of, passes = sweep_module.classes_of, []
 
-    def predict_and_signal(*args):
+    def answer_and_signal(*args):
         passes.append(1)
         if len(passes) == 3:
             os.kill(os.getpid(), signal.SIGUSR1)
-        return predict(*args)
+        return classes_of(*args)
 
-    monkeypatch.setattr(sweep_module, "predict", predict_and_signal)
+    monkeypatch.setattr(sweep_module, "classes_of", answer_and_signal)
     with pytest.raises(Stopped, match="run the same command again to continue"):
         swept(tmp_path / "cut", shared_folders, [model()])
     kept = Answers(tmp_path / "cut" / "0", settings_of(SWEEP, (8, 8)), choose_images(SWEEP, 15))

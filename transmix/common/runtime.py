@@ -11,7 +11,7 @@ class Runtime:
 
     Attributes:
         workers: loader processes.
-        checkpoint_seconds: time between checkpoints within an epoch (there is one at every epoch's end).
+        checkpoint_seconds: time between checkpoints (there is one before every evaluation, too).
         compile: `torch.compile` the model.
         channels_last: keep images and convolutions in that memory format.
         progress: a progress bar, where there is a terminal.
