@@ -139,6 +139,22 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     assert "224 px" in claim["here"].text
 
 
+def test_without_a_bench_of_ones_own_the_published_one_is_shown_as_published(monkeypatch, tmp_path):
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: ROWS)
+    monkeypatch.setattr("reports.records.collect.PUBLISHED_RUNS", tmp_path / "published")
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
+    assert tables()["speed"].build(collect(study)).rows == ()
+    run(monkeypatch, "steps", "--device", "cpu", "--json", str(tmp_path / "published" / NAME))
+    table = tables()["speed"].build(collect(study))
+    assert table.caption.startswith("Published with this suite. ")
+    assert [row["value"].text for row in table.rows] == ["0.999", "12.0 s"]
+    assert {row["value"].kind for row in table.rows} == {"published"}
+    assert "make bench measures it" in table.notes[0]
+    run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
+    table = tables()["speed"].build(collect(study))
+    assert ({row["value"].kind for row in table.rows}, table.notes) == ({"measured"}, ())
+
+
 def test_a_damaged_record_is_a_note_and_an_unknown_part_an_error(monkeypatch, tmp_path):
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
     write_text(study.results / NAME, '{"format": 1, "rows": [{}]}')

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.study import Study
 from reports.analysis.cells import cell_rows
+from reports.figures.cells import in_spans
 from reports.records.collect import PublishedSet, collect
 from reports.tables import claims, table6, table7
 from tests.made_up import make_study, write_train
@@ -182,3 +186,12 @@ def test_the_registered_design_is_what_is_run():
     assert (scale.seeds, scale.scenes.train, scale.scenes.val) == (5, 500, 4000)
     assert [*scale.grid.cells] == [f"{size}-{epochs}" for size in ("large", "small") for epochs in (40, 120, 240)]
     assert scale.grid.home == "small-120"
+
+
+@pytest.mark.parametrize(("epochs", "width", "points"), [(5, 1, 5), (30, 1, 30), (31, 2, 16), (240, 8, 30)])
+def test_a_long_trainings_errors_are_drawn_as_means_of_spans(epochs, width, points):
+    middles, means, found = in_spans(np.arange(1.0, epochs + 1))
+    assert (found, len(means)) == (width, points)
+    assert means.tolist() == pytest.approx(middles.tolist())  # the mean of a straight line is its middle
+    assert middles[0] == (width + 1) / 2
+    assert epochs - width < middles[-1] <= epochs

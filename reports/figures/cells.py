@@ -26,6 +26,7 @@ ERRORS = (
     "Mean distance of the labels’ λ from the visible share of the pasted object, over the CutMix images of each epoch "
     "of TransMix’s longest training, mean over seeds; grey: the same images labelled by area."
 )
+_SPANS = 30
 
 
 def gain_gallery(rows: Sequence[CellRow]) -> Gallery | None:
@@ -91,8 +92,25 @@ def error_gallery(rows: Sequence[CellRow]) -> Gallery | None:
     return Gallery(ERRORS, (pictures,)) if pictures else None
 
 
+def in_spans(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Means over spans of epochs, at most 30 of them, as few CutMix batches an epoch make a line of noise.
+
+    Args:
+        values: (epochs,) from epoch 1 on.
+
+    Returns:
+        The middle of each span, its mean, and how many epochs a span has; the last may have fewer.
+    """
+    width = -(-len(values) // _SPANS)
+    starts = np.arange(0, len(values), width)
+    counts = np.diff(np.append(starts, len(values)))
+    return starts + (counts + 1) / 2, np.add.reduceat(values, starts) / counts, width
+
+
 def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Picture:
-    lines = {"area": errors.area.mean(0), TRANSMIX: errors.label.mean(0)}
+    spans = {"area": in_spans(errors.area.mean(0)), TRANSMIX: in_spans(errors.label.mean(0))}
+    lines = {name: line for name, (_, line, _) in spans.items()}
+    middles, _, width = spans["area"]
     texts = {name: f"{'area' if name == 'area' else 'label'} {number(line[-1], 3)}" for name, line in lines.items()}
     colours = {"area": MUTED, TRANSMIX: colour_of(TRANSMIX)}
     title = f"{model_name(row.row)}, {row.cell.size}: error of λ"
@@ -100,13 +118,13 @@ def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Pic
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for name, line in lines.items():
-            axes.plot(np.arange(1, len(line) + 1), line, color=colours[name])
+            axes.plot(middles, line, color=colours[name])
         axes.set_title(title)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("epoch" if width == 1 else f"epoch, means of {width}")
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.margins(y=0.08)
-        ends = {name: (len(line), float(line[-1])) for name, line in lines.items()}
+        ends = {name: (middles[-1], float(line[-1])) for name, line in lines.items()}
         label_ends(axes, ends, texts, colours)
 
     alt = f"{title} by epoch, {row.cell.epochs} epochs; at the end {', '.join(texts.values())}."

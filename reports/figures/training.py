@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ACCURACY = "Top-1 on the validation images after each epoch."
+ACCURACY = "Top-1 on the validation images, after each epoch that was evaluated."
 LOSS = (
     "Mean training loss of each epoch, against mixed and smoothed targets. The methods mix their targets differently, "
     "so the levels of their losses do not compare."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records.record import is_count, is_number
+from reports.records import collect
 
 NAME = "bench.json"  # in the folder of all results
 FORMAT = 1
@@ -63,6 +64,11 @@ def read_bench(results: Path) -> tuple[Bench | None, str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         return None, f"{path} is not as make bench writes it ({reason}): run make bench again"
+
+
+def published_bench() -> Bench | None:
+    """The bench that was published with the suite's own runs; None where there is none."""
+    return read_bench(collect.PUBLISHED_RUNS)[0]
 
 
 def _check(row: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reports.analysis.words import number
 from reports.formats.table import Cell, Column, Table
-from reports.records.bench import read_bench
+from reports.records.bench import published_bench, read_bench
 from reports.records.collect import Collected
 from reports.tables import Numbers, TableSpec
 
@@ -24,23 +24,27 @@ CAPTION = (
 
 
 def build(collected: Collected) -> Table:
-    """A line for each ratio or rate; without a bench, how to run one."""
+    """A line for each ratio or rate; without a bench, the published one, and how to run one's own."""
     bench, problem = read_bench(collected.study.results)
+    kind, notes = "measured", ()
     if bench is None:
-        note = problem or "No bench has been run here: make bench measures it in ten minutes, and keeps a record."
-        return Table("speed", "", COLUMNS, (), (note,))
+        bench, kind = published_bench(), "published"
+        notes = (problem or "No bench has been run here: make bench measures it in ten minutes, and keeps a record.",)
+    if bench is None:
+        return Table("speed", "", COLUMNS, (), notes)
     caption = CAPTION.format(where=bench.where, commit=bench.commit[:7])
-    return Table("speed", caption, COLUMNS, tuple(map(_cells, bench.rows)))
+    caption = caption if kind == "measured" else f"Published with this suite. {caption}"
+    return Table("speed", caption, COLUMNS, tuple(_cells(row, kind) for row in bench.rows), notes)
 
 
-def _cells(row: dict[str, Any]) -> dict[str, Cell]:
+def _cells(row: dict[str, Any], kind: str) -> dict[str, Cell]:
     ends = row["low"], row["high"]
     goal = "" if row["goal"] is None else f"{'at most' if row['most'] else 'at least'} {row['goal']:g}"
     return {
         "name": Cell(row["name"]),
         "where": Cell(row["where"]),
-        "value": Cell(f"{_text(row['value'])} {row['unit']}".strip(), "measured"),
-        "rounds": Cell("" if None in ends else " to ".join(map(_text, ends)), "measured"),
+        "value": Cell(f"{_text(row['value'])} {row['unit']}".strip(), kind),
+        "rounds": Cell("" if None in ends else " to ".join(map(_text, ends)), kind),
         "goal": Cell(goal),
     }
 
