@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,7 +114,18 @@ def test_noise_is_bounded_and_without_a_ceiling_there_is_no_share(tmp_path):
     (note,) = [note for note in table.notes if note.startswith("TransMix: ")]
     # the wobble is added to the noise: mean .1, deviation .9975
     assert note.startswith("TransMix: no difference is shown in 6 cells, where it is between −1.14 and +1.34 points")
-    assert any(note.startswith("Not run: ") and "make table6" in note for note in table.notes)
+    (note,) = [note for note in table.notes if note.startswith("Not run: ")]
+    assert note.startswith("Not run: DeiT-T, large objects, 120 epochs (TransMix, attention alone, Mixup + CutMix); ")
+    assert "make table6" in note
+
+
+def test_a_cell_without_any_run_waits_as_a_whole(tmp_path):
+    study = written(desk(tmp_path), lambda run: 0.0 if run.part.startswith("large") else None)
+    for run in study.plan():
+        if run.part.startswith("small") and run.folder.exists():
+            shutil.rmtree(run.folder)
+    (note,) = [note for note in table6.build(collect(study)).notes if note.startswith("Not run: ")]
+    assert note.startswith("Not run: DeiT-T, small objects, 40 epochs; DeiT-T, small objects, 120 epochs; ")
 
 
 def test_a_loss_is_called_one_and_one_seed_decides_nothing(tmp_path):

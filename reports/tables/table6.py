@@ -97,10 +97,18 @@ def _notes(collected: Collected, rows: list[CellRow]) -> tuple[str, ...]:
     notes += [_mixing_note(row) for row in rows if "none" in row.gains]
     notes += [_trend_note(rows, size) for size in dict.fromkeys(row.cell.size for row in rows)]
     notes += [_overtaking_note(rows)]
-    waiting = [row.name for row in rows if any(arm.status == NOT_RUN for arm in row.arms.values())]
+    waiting = list(filter(None, map(_waiting, rows)))
     if waiting:
         notes.append(f"Not run: {'; '.join(waiting)}; {collected.study.make('table6')} runs what is missing.")
     return tuple(filter(None, notes))
+
+
+def _waiting(row: CellRow) -> str:
+    """A cell that has no run yet, or one with its methods that have none; empty where all have one."""
+    lacking = [method_title(name) for name, arm in row.arms.items() if arm.status == NOT_RUN]
+    if len(lacking) == len(row.arms):
+        return row.name
+    return f"{row.name} ({', '.join(lacking)})" if lacking else ""
 
 
 def _verdict_note(rows: list[CellRow], method: str) -> str:
