@@ -13,6 +13,11 @@ $(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(findstring $(newline),$(value $(
 $(foreach name,$(VARIABLES) PLUGINS JOBS,$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))))
 $(if $(word 2,$(PLUGINS))$(findstring \,$(PLUGINS)),$(error PLUGINS=$(PLUGINS): make finds no tables in a folder with a space or a backslash in its name: rename it))
 
+# A misspelt name would leave a setting as it is by default, without a word.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(filter-out $(VARIABLES) LAUNCH JOBS PYTHON PLUGINS QUICK ONLY MAKEFLAGS MAKEOVERRIDES -%,$(given))
+$(if $(unknown),$(error unknown variable $(unknown): make help lists those there are, in capitals))
+
 SCALE ?= tiny
 PYTHON ?= python3
 VENV := .venv/requirements.lock

@@ -209,6 +209,7 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:
     """Take on the arguments, folder, environment and streams of a command."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until `main` can say what an interrupt means
     for signum in _SIGNALS:
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     for place, stream in enumerate(streams):
@@ -236,6 +237,7 @@ def _alive(process: int) -> bool:
 
 def main() -> None:
     """What a forked process does: the command that asked for it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from experiments.__main__ import main as command
 
     command()

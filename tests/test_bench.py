@@ -126,6 +126,7 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     write_study(study, (0.5, 0.9))
     claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
     assert "make bench" in claim["here"].text
+    assert claim["verdict"].text == "shown of parameters"
     run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
     out = capsys.readouterr().out
     assert "TransMix step / CutMix step" in out
@@ -136,6 +137,7 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     assert record["date"][:10] in page
     claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
     assert claim["effect"].text == "+0 parameters; time × 0.999 (0.990 to 1.010 over rounds)"
+    assert claim["verdict"].text == "shown"
     assert "224 px" in claim["here"].text
 
 

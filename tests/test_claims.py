@@ -40,7 +40,7 @@ def test_a_clear_gain_of_five_seeds_is_shown(tmp_path):
     assert found["b"]["verdict"] == found["c"]["verdict"] == "shown"
     assert found["b"]["effect"] == "+4.10 ± 0.28 points"
     assert found["b"]["here"] == "DeiT-T; 5 seeds"
-    assert found["d"]["verdict"] == "shown"
+    assert found["d"]["verdict"] == "shown of parameters"  # no bench has measured a step's time
     assert found["d"]["effect"] == "+0 parameters"
     assert found["e"]["verdict"] == "not tested"  # no row of this study is fine-tuned
     assert found["e"]["effect"] == "not run"
@@ -57,8 +57,8 @@ def test_one_seed_shows_nothing_and_says_so(tmp_path):
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (9.0,))
     table = claims.build(collect(study))
-    assert {row["verdict"].text for row in table.rows} == {"not shown", "shown", "not tested"}
-    (exact,) = [row for row in table.rows if row["verdict"].text == "shown"]
+    assert {row["verdict"].text for row in table.rows} == {"not shown", "shown of parameters", "not tested"}
+    (exact,) = [row for row in table.rows if row["verdict"].text == "shown of parameters"]
     assert exact["effect"].text == "+0 parameters"
     assert any("SEEDS=5" in note for note in table.notes)
 

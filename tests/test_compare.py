@@ -260,6 +260,16 @@ def test_show_says_what_a_record_says(sides, monkeypatch, capsys):
         assert show(monkeypatch, capsys, place, *sides[0].options) == out
 
 
+def test_show_tells_of_a_run_that_another_scale_has(tmp_path, monkeypatch, capsys):
+    smoke = make_study(tmp_path, "--scale", "smoke")
+    run = next(run for run in smoke.plan() if run.name == "table1.deit_t.baseline.seed0")
+    write_train(run, 50.0)
+    with pytest.raises(UserError, match=rf"no run {run.name} at scale tiny, but elsewhere: add --scale smoke$"):
+        show(monkeypatch, capsys, run.name, "--results", str(tmp_path))
+    with pytest.raises(UserError, match="unknown run at scale tiny"):
+        show(monkeypatch, capsys, "table1.deit_t.baseline.seed7", "--results", str(tmp_path))
+
+
 def test_show_of_a_sweep_and_of_a_long_history(copies, monkeypatch, capsys):
     out = show(monkeypatch, capsys, "occlusion.deit_t.baseline.seed0", *copies[0].options)
     assert re.search(r"Area, random patches dropped \(%\) +27.95", out)

@@ -38,6 +38,14 @@ def make(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["make", "-C", ROOT, "--no-print-directory", *arguments], capture_output=True, text=True)
 
 
+@pytest.mark.parametrize("given", ["SEED=3", "METHOD=fmix", "scale=smoke"])
+def test_a_variable_that_there_is_not_is_refused(given):
+    out = make("-n", "table1", "SCALE=smoke", given)
+    assert out.returncode == 2
+    assert f"unknown variable {given.partition('=')[0]}: make help lists those there are" in out.stderr
+    assert len(out.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_folders_go_through_make_as_they_are(tmp_path, name):
     folders = {variable: tmp_path / variable / name for variable in ("RESULTS", "DATA", "IMAGENET")}

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.records import NAME
+from experiments.runs import Run
 from experiments.study_options import study_from
 from reports.analysis.metrics import ORIGINS, metrics_of
 from reports.analysis.statistics import mean_interval
@@ -39,13 +40,28 @@ def show(args: argparse.Namespace) -> None:
             return print_record(console, _at(path))
     if "/" in args.run:
         raise UserError(f"no such folder or record: {args.run}")
-    run = study_from(args).find(args.run)
+    run = _planned(args)
     if run.status() in ("not run", "started"):
         _print_pairs(console, run.name, {"Id": run.id, "Status": run.status(), "Command": run.command})
         return None
     if run.status() == "unreadable":
         run.record()  # raises with the remedy
     return print_record(console, read_found(run.folder / NAME))
+
+
+def _planned(args: argparse.Namespace) -> Run:
+    """The run of that name in the study that is asked for; one that another scale has a record of is told of."""
+    study = study_from(args)
+    try:
+        return study.find(args.run)
+    except UserError:
+        folders = [path.parent for path in args.results.glob(f"*/*/{NAME}")]  # RESULTS/SCALE/NAME-HASH
+        scales = sorted({one.parent.name for one in folders if one.name.rpartition("-")[0] == args.run})
+        if not scales:
+            raise
+        raise UserError(
+            f"no run {args.run} at scale {study.scale.name}, but elsewhere: add --scale {' or '.join(scales)}"
+        ) from None
 
 
 def _at(path: Path) -> Found:

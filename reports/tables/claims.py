@@ -240,21 +240,28 @@ def _add_time(cells: dict[str, Cell], collected: Collected) -> None:
     step = bench.step if bench else None
     if step is None:
         cells["here"] = replace(cells["here"], text=f"{cells['here'].text} (time: make bench)")
+        cells["verdict"] = replace(cells["verdict"], text=_of_parameters(cells["verdict"].text))
         return
     ends = "" if step["low"] is None else f" ({number(step['low'], 3)} to {number(step['high'], 3)} over rounds)"
     cells["effect"] = replace(cells["effect"], text=f"{cells['effect'].text}; time × {number(step['value'], 3)}{ends}")
     cells["here"] = replace(cells["here"], text=f"{cells['here'].text}; a step of {step['where']}, on {bench.where}")
 
 
+def _of_parameters(verdict: str) -> str:
+    """The verdict on claim (d) where nothing has measured a step's time."""
+    return verdict if verdict == NOT_TESTED else f"{verdict} of parameters"
+
+
 def _published(there: Collected) -> list[dict[str, Cell]]:
     """The verdict and effect of every claim by published runs alone."""
-    return [
-        {
-            "verdict": Cell(verdict.text, "published") if finding.gains else missing(NONE),
-            "effect": Cell(_effect(finding), "published") if finding.gains else missing(NONE),
-        }
-        for finding, verdict in verdicts(there).values()
-    ]
+    found = []
+    for finding, verdict in verdicts(there).values():
+        if not finding.gains:
+            found.append({"verdict": missing(NONE), "effect": missing(NONE)})
+            continue
+        word = _of_parameters(verdict.text) if finding.exact else verdict.text
+        found.append({"verdict": Cell(word, "published"), "effect": Cell(_effect(finding), "published")})
+    return found
 
 
 def _cells(claim: Claim, paper: list[GainRow], finding: Finding, verdict: Verdict, key: str) -> dict[str, Cell]:
