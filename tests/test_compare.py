@@ -220,7 +220,7 @@ def test_curves_of_both_sides_are_in_one_figure(sides):
 
 
 def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):
-    a, b = (side.results for side in sides)
+    a = sides[0].results
     with pytest.raises(UserError, match=r"^A and B are the same folder, .*: give two$"):
         build(a, a / "tiny" / "..")
     with pytest.raises(UserError, match=r"^no such folder: "):
@@ -231,8 +231,27 @@ def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):
         build(a, other.results)
     changed = make_study(copies[0].results, "--scale", "tiny", "--rows", "deit_t", "--set", "lr=3e-3")
     write_train(changed.find("table1.deit_t.baseline.seed0"), 50.0)
-    with pytest.raises(UserError, match=r"has two runs called table1.deit_t.baseline.seed0, .*: move one of them"):
-        build(copies[0].results, b)
+    third = make_study(tmp_path / "third", "--scale", "tiny", "--rows", "deit_t", "--set", "lr=4e-3")
+    write_study(third, (1.0,))
+    with pytest.raises(UserError, match=r"has two runs called table1.deit_t.baseline.seed0, .* neither: move one"):
+        build(copies[0].results, third.results)
+
+
+def test_of_several_runs_of_one_name_those_are_paired_that_both_have(copies, tmp_path):
+    first = copies[0].results
+    changed = make_study(first, "--scale", "tiny", "--rows", "deit_t", "--set", "lr=3e-3")
+    one, two = copies[0].find("table1.deit_t.baseline.seed0"), changed.find("table1.deit_t.baseline.seed0")
+    write_train(two, 40.0)
+    shutil.copytree(first, tmp_path / "same")
+    pairing = build(first, tmp_path / "same").pairing
+    names = [pair.name for pair in pairing.pairs]
+    hashes = {run.id.rpartition("-")[2] for run in (one, two)}
+    assert {name.rpartition(".")[2] for name in names if name.startswith("table1.deit_t.baseline.")} == hashes
+    assert (pairing.only_a, pairing.only_b) == ({}, {})
+    assert all(comparison.equal for _, comparison in pairing.comparisons)
+    shutil.rmtree(tmp_path / "same" / "tiny" / two.id)
+    pairing = build(first, tmp_path / "same").pairing
+    assert pairing.only_a == {f"table1.deit_t.baseline.{two.id.rpartition('-')[2]}": [0]}
 
 
 def test_the_default_folder_names_both():

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from experiments.records import RunInfo
+from experiments.runs import Run
 from experiments.scales import TABLES
 from reports.analysis.arms import Arm, Comparison
 from reports.analysis.metrics import metrics_of
@@ -76,11 +78,15 @@ class Pairing:
 def pair_up(a: list[Result], b: list[Result], folders: tuple[Path, Path]) -> Pairing:
     """Pair the runs of two folders by name and seed; by scale too, where a folder has several.
 
+    Of several runs of one name in a folder, as other recipes and data leave them, those are paired that both have.
+
     Raises:
-        UserError: a folder has two runs of one name, or they have no run in common.
+        UserError: a folder has two runs of one name and the other neither, or they have no run in common.
     """
     by_scale = any(len({result.run.scale for result in results}) > 1 for results in (a, b))
-    first, second = (_by_key(results, folder, by_scale) for results, folder in zip((a, b), folders, strict=True))
+    shared = {result.run.id for result in a} & {result.run.id for result in b}
+    twins = set().union(*(_twins(*given, by_scale, shared) for given in zip((a, b), folders, strict=True)))
+    first, second = (_by_key(results, by_scale, twins) for results in (a, b))
     pairs = []
     for key in sorted(first.keys() & second.keys(), key=_order):
         seeds = sorted(first[key].keys() & second[key].keys())
@@ -94,17 +100,32 @@ def pair_up(a: list[Result], b: list[Result], folders: tuple[Path, Path]) -> Pai
     return Pairing(pairs, _rest(first, second), _rest(second, first))
 
 
-def _by_key(results: list[Result], folder: Path, by_scale: bool) -> dict[Key, Seeds]:
+def _key(run: Run | RunInfo, by_scale: bool) -> Key:
+    return run.scale if by_scale else "", run.table, run.row, run.part, run.method
+
+
+def _twins(results: list[Result], folder: Path, by_scale: bool, shared: set[str]) -> set[tuple[Key, int]]:
+    """Key and seed of the runs that a folder has several of; one of them must be among those that both have."""
+    found: dict[tuple[Key, int], list[str]] = {}
+    for result in results:
+        found.setdefault((_key(result.run, by_scale), result.run.seed), []).append(result.run.id)
+    twins = {place: ids for place, ids in found.items() if len(ids) > 1}
+    for one, other, *_ in (ids for ids in twins.values() if shared.isdisjoint(ids)):
+        raise UserError(
+            f"{folder} has two runs called {one.rpartition('-')[0]}, {one} and {other}, and the other folder has "
+            "neither: move one of them into a folder of its own"
+        )
+    return twins.keys()
+
+
+def _by_key(results: list[Result], by_scale: bool, twins: set[tuple[Key, int]]) -> dict[Key, Seeds]:
+    """Runs by what they have in common, and by seed; twins by their hash, too."""
     found: dict[Key, Seeds] = {}
     for result in results:
-        run = result.run
-        key = (run.scale if by_scale else "", run.table, run.row, run.part, run.method)
-        other = found.setdefault(key, {}).setdefault(run.seed, result)
-        if other is not result:
-            raise UserError(
-                f"{folder} has two runs called {run.name}, {other.run.id} and {run.id}: "
-                "move one of them into a folder of its own"
-            )
+        key = _key(result.run, by_scale)
+        if (key, result.run.seed) in twins:
+            key = (*key, result.run.id.rpartition("-")[2])
+        found.setdefault(key, {})[result.run.seed] = result
     return found
 
 
