@@ -115,7 +115,7 @@ def _twins(results: list[Result], folder: Path, by_scale: bool, shared: set[str]
             f"{folder} has two runs called {one.rpartition('-')[0]}, {one} and {other}, and the other folder has "
             "neither: move one of them into a folder of its own"
         )
-    return twins.keys()
+    return set(twins)
 
 
 def _by_key(results: list[Result], by_scale: bool, twins: set[tuple[Key, int]]) -> dict[Key, Seeds]:

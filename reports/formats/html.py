@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,19 @@ def _environment() -> Environment:
 
 
 def _compiled() -> FileSystemBytecodeCache | None:
-    """Where compiled templates are kept: beside them, as Python keeps modules; None where it may not."""
-    if sys.dont_write_bytecode or not os.access(TEMPLATES, os.W_OK):
+    """Where compiled templates are kept: beside them, as Python keeps modules; None where it may not.
+
+    Jinja knows by itself which template has changed, but not with which options or version it compiled it.
+    """
+    if sys.dont_write_bytecode:
         return None
-    folder = TEMPLATES / "__pycache__"
-    folder.mkdir(exist_ok=True)
-    return FileSystemBytecodeCache(str(folder))
+    made_by = hashlib.sha256(Path(__file__).read_bytes() + version("jinja2").encode()).hexdigest()
+    folder = TEMPLATES / "__pycache__" / made_by[:12]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
 
 
 def group_key(run_id: str) -> str:
