@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -234,9 +235,9 @@ class Study:
         return {}
 
     @cached_property
-    def _usual(self) -> dict[str, Recipe]:
-        """How the scale trains each row, before what a method, a cell or the user changes."""
-        return {row: self.scale.recipe(row, "baseline") for row in self.rows}
+    def _usual(self) -> Callable[[str], Recipe]:
+        """How the scale trains a row, before what a method, a cell or the user changes."""
+        return cache(partial(self.scale.recipe, method="baseline"))
 
     def _recipe(self, row: str, method: str, cell: Cell | None) -> Recipe:
         own, changed = methods()[method].settings, concerning(method, self.changed)
@@ -247,7 +248,7 @@ class Study:
             settings.setdefault("teacher", OWN_BASELINE)
         usual = self.scale.mixing.get(method, {})
         settings = usual | settings | {"mix_options": usual.get("mix_options", {}) | settings.get("mix_options", {})}
-        return override(self._usual[row], **settings)
+        return override(self._usual(row), **settings)
 
     def run(
         self,
