@@ -123,14 +123,17 @@ class Spans(NamedTuple):
         """(b, size, source) what each pixel of the source counts for in each of the crop's output pixels.
 
         Pillow's antialiased resampling (src/libImaging/Resample.c): the filter is as wide as an output pixel where
-        that is wider than one of the source, and does not look beyond the crop.
+        that is wider than one of the source, and does not look beyond the crop. It is computed where it can reach only.
         """
-        pixels = torch.arange(source, device=self.first.device)
-        distance = (pixels + 0.5 - self.centres(size)[..., None]).abs_()
-        shape = FILTERS[filter_](distance.div_((self.length / size).clamp_(min=1)[:, None, None]))
+        shape, reach = FILTERS[filter_]
+        centres, scale = self.centres(size)[..., None], (self.length / size).clamp_(min=1)[:, None, None]
+        taps = torch.arange(math.ceil(2 * reach * max(1, source / size)), device=self.first.device)
+        pixels = (centres - reach * scale + 0.5).floor_().long() + taps  # from the first one that is in reach
+        weights = shape((pixels + 0.5 - centres).abs_().div_(scale))
         first, last = self.first[:, None, None], (self.first + self.length)[:, None, None]
-        shape = shape.mul_((pixels >= first) & (pixels < last))
-        return shape.div_(shape.sum(-1, keepdim=True))
+        weights = weights.mul_((pixels >= first) & (pixels < last))
+        weights = weights.div_(weights.sum(-1, keepdim=True))
+        return weights.new_zeros(*weights.shape[:2], source).scatter_add_(2, pixels.clamp_(0, source - 1), weights)
 
 
 def resample(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str = "bilinear") -> Tensor:
@@ -178,7 +181,7 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
 
 
-FILTERS = {"bilinear": _triangle, "bicubic": _cubic}
+FILTERS = {"bilinear": (_triangle, 1), "bicubic": (_cubic, 2)}  # and how far they reach, in pixels
 
 
 class KeptBatches(EvalBatches):
