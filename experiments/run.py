@@ -24,6 +24,7 @@ from experiments.estimate import Assumptions, estimate
 from experiments.kinds import kinds
 from experiments.machine import read_machine
 from experiments.records import (
+    NAME,
     DataInfo,
     Environment,
     Record,
@@ -79,7 +80,12 @@ def run(study: Study, args: argparse.Namespace) -> None:
         with processes.holding(task.folder):
             if args.restart:
                 processes.lead(lambda: clear(task.folder))
-            carry_out(task, source, processes, runtime)
+            record = carry_out(task, source, processes, runtime)
+        if record is not None:
+            planned = study.made(study.plan())
+            done = sum((run.folder / NAME).exists() for run in planned)
+            took = f"{record.wall_seconds:.0f} s; {done} of {len(planned)} runs done"
+            print(f"{task.name}: {headline(record.metrics)} ({took})")
 
 
 def check(task: Run) -> None:
@@ -89,15 +95,15 @@ def check(task: Run) -> None:
         module.check(task)
 
 
-def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> None:
-    """Run it and write its record, which is rehearsed before anything takes time."""
+def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes, runtime: Runtime) -> Record | None:
+    """Run it and write its record, which is rehearsed before anything takes time; the leading process returns it."""
     clock, used, record = time.monotonic(), cpu_seconds(), blank_record(task, source, processes)
     processes.lead(lambda: rehearse(task.folder, record))
     if processes.leads:
         print(f"{task.name}: {task.folder}", file=sys.stderr)
     outcome = importlib.import_module(kinds()[task.kind].execute).execute(task, source, processes, runtime)
     if not processes.leads:
-        return
+        return None
     session = time.monotonic() - clock
     seconds = session if outcome.wall_seconds is None else outcome.wall_seconds
     packages = record.environment.packages | outcome.packages
@@ -110,7 +116,7 @@ def carry_out(task: Run, source: ImageSource | DenseSource, processes: Processes
         extra=record.extra | outcome.extra | cost_of(task, processes, cpu_seconds() - used, seconds - session),
     )
     write_record(task.folder, record)
-    print(f"{task.name}: {headline(outcome.metrics)} ({seconds:.0f} s)")
+    return record
 
 
 def cost_of(task: Run, processes: Processes, used: float, before: float) -> dict[str, Any]:

@@ -225,14 +225,11 @@ class Study:
 
     def recipe(self, row: str, method: str, cell: Cell | None = None) -> Recipe:
         """How a row is trained by a method in this study, and in a cell of its grid; the same for every seed."""
-        asked = (row, method, cell)
-        if asked not in self._recipes:
-            self._recipes[asked] = self._recipe(row, method, cell)
-        return self._recipes[asked]
+        return self._recipes(row, method, cell)
 
     @cached_property
-    def _recipes(self) -> dict[tuple[str, str, Cell | None], Recipe]:
-        return {}
+    def _recipes(self) -> Callable[[str, str, Cell | None], Recipe]:
+        return cache(self._recipe)
 
     @cached_property
     def _usual(self) -> Callable[[str], Recipe]:

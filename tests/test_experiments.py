@@ -121,7 +121,7 @@ def test_all_methods_are_those_that_a_study_can_train(tmp_path):
         assert [name for name in trained if name in ("none", "cutmix", "oracle")] == known
     said = " ".join(plan_lines(study("--scale", "tiny", "--set", "resident=false", "--methods", "all"), Assumptions()))
     assert "tl_align (XCiT-T does not show the attention that it reads)" in said
-    assert "oracle (label_rule=oracle needs the object masks that resident=True reads: set both)" in said
+    assert "oracle (label_rule=oracle needs the object masks that resident=True reads: add that)" in said
     with pytest.raises(UserError, match="--methods tl_align: XCiT-T does not show the attention that it reads: cho"):
         study("--rows", "xcit_t,pvt_t", "--methods", "tl_align")
     assert study("--rows", "pvt_t", "--methods", "tl_align").trained_by("pvt_t") == (*PAIR, "tl_align")

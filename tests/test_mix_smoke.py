@@ -69,7 +69,7 @@ def test_every_method_is_trained_timed_and_shown(study, monkeypatch, capsys):
 
 def test_what_cannot_be_trained_is_named_with_its_reason(study):
     said = " ".join(plan_lines(study, Assumptions()))
-    assert "oracle (label_rule=oracle needs the object masks that resident=True reads: set both)" in said
+    assert "oracle (label_rule=oracle needs the object masks that resident=True reads: add that)" in said
     assert any(
         note.startswith("Oracle: not in this study: label_rule=oracle needs")
         for note in table2.build(collect(study)).notes

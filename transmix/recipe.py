@@ -167,7 +167,7 @@ class Recipe(Mixing):
                 "has no effect"
             )
         if self.label_rule == "oracle" and not self.resident:
-            raise UserError("label_rule=oracle needs the object masks that resident=True reads: set both")
+            raise UserError("label_rule=oracle needs the object masks that resident=True reads: add that")
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise UserError(f"micro_batch={self.micro_batch} does not divide batch_size={self.batch_size}")
         for name in ("min_lr", "warmup_lr"):
