@@ -16,6 +16,7 @@ from reports.records.collect import collect
 from reports.tables import tables
 from transmix.common.errors import exit_on_user_error, unknown_name
 from transmix.common.options import Parser
+from transmix.common.text import printable
 
 ACTS = {  # the module of each command but ``page``; its function has the command's name
     "show": "reports.records.show",
@@ -101,7 +102,8 @@ def page(args: argparse.Namespace) -> None:
     collected = collect(study_from(args))
     if args.table is not None:
         warn(collected.problems)
-        return print_table(tables()[args.table].build(collected))
+        print_table(tables()[args.table].build(collected))
+        return print(f"This table: {printable(collected.study.make(args.table))}")
     from reports.page.report import build, report_folder, write
 
     report = build(collected)

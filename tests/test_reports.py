@@ -348,6 +348,8 @@ def test_one_table_is_printed_and_nothing_written(three, texts, capsys, monkeypa
     main()
     output = capsys.readouterr()
     assert number in output.out
+    made_by = f"This table: make {table} SCALE=tiny ROWS=deit_t SEEDS=3 "  # on whose data, with what SET
+    assert output.out.splitlines()[-1].startswith(made_by)
     assert "\x1b" not in output.out
     assert output.err == ""
     assert {path: path.stat().st_mtime_ns for path in Path(three.results).rglob("*")} == before
