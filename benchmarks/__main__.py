@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gpu, loop, operators, reports, steps, sweep
+from benchmarks import gpu, loading, loop, operators, reports, steps, sweep
 from benchmarks.rows import Row
 from experiments.machine import processor
 from experiments.run import commit, environment, now
@@ -39,6 +39,10 @@ def _steps(processes: Processes, quick: bool) -> list[Row]:
 
 def _loop(processes: Processes, quick: bool) -> list[Row]:
     return loop.loop_rows("deit_t", 64 if quick else 512, 1 if quick else 4, processes)
+
+
+def _loading(processes: Processes, quick: bool) -> list[Row]:
+    return loading.rows("deit_s", *((16, 1) if quick else (128, 4)), processes)
 
 
 def _sweep(processes: Processes, quick: bool) -> list[Row]:
@@ -74,6 +78,7 @@ def _gpu(processes: Processes, quick: bool) -> list[Row]:
 PARTS: dict[str, Part] = {
     "steps": _steps,
     "loop": _loop,
+    "loading": _loading,
     "sweep": _sweep,
     "operators": _operators,
     "processes": _processes,

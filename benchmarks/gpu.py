@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.rows import Row, clock_for, ratio, turns
+from benchmarks.rows import Row, clock_for, rate, ratio, turns
 from benchmarks.steps import CLASSES, batch_of, recipe_of
 from experiments.rows import rows, table1
 from transmix.models.build import build_model
@@ -68,10 +68,8 @@ def rates(batch: int, steps: int, device: torch.device) -> list[Row]:
         recipe = rows()[row].recipe()
         take = step_with(recipe.model, recipe.image_size, batch, device, "bf16", False, False)
         seconds = turns({"step": take}, steps, clock_for(device))["step"]
-        rate = batch / seconds
-        ends = float(rate.min()), float(rate.max())
         where = f"{recipe.model}, {recipe.image_size} px, batch {batch}, bf16"
-        found.append(Row("TransMix training", where, float(rate.mean()), *ends, unit="images/s"))
+        found.append(rate("TransMix training", where, batch, seconds))
         del take
         torch.cuda.empty_cache()
     return found

@@ -78,3 +78,9 @@ def ratio(name: str, where: str, over: np.ndarray, under: np.ndarray, goal: floa
     """A ratio of two contenders' times: the median over rounds, and its ends."""
     ratios = over / under
     return Row(name, where, float(np.median(ratios)), float(ratios.min()), float(ratios.max()), goal, most)
+
+
+def rate(name: str, where: str, images: int, seconds: np.ndarray) -> Row:
+    """Images a second: the median over rounds, and its ends."""
+    rates = images / seconds
+    return Row(name, where, float(np.median(rates)), float(rates.min()), float(rates.max()), unit="images/s")

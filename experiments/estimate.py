@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 
 from experiments.costs import ModelCost, known_costs
 from experiments.kinds import kinds
@@ -120,9 +121,20 @@ def estimate(run: Run, given: Assumptions) -> Estimate | None:
         images = work.trained * rate.train + work.evaluated * rate.evaluate
         seconds = given.machine.start + HEADS.get(run.kind, 1) * work.relative_size * images
         return Estimate(0.0, work.disk, seconds)
+    return Estimate(work.passes * gpu_seconds(run, work, given) / 3600, work.disk)
+
+
+def gpu_seconds(run: Run, work: Work, given: Assumptions) -> float:
+    """What a GPU takes to train on one image."""
     measured = given.images_per_second.get(run.row)
-    seconds = 1 / measured if measured else PASSES * FLOPS_PER_MAC * work.macs / given.rate(work.precision)
-    return Estimate(work.passes * seconds / 3600, work.disk)
+    return 1 / measured if measured else PASSES * FLOPS_PER_MAC * work.macs / given.rate(work.precision)
+
+
+def fastest(runs: Iterable[Run], given: Assumptions) -> tuple[str, float]:
+    """The row whose training takes most images a second on all GPUs, and how many; of runs whose cost is known."""
+    works = [(run, kinds()[run.kind].work(run, given)) for run in runs if run.kind == "train"]
+    rates = {run.row: given.gpus / gpu_seconds(run, work, given) for run, work in works if work}
+    return max(rates.items(), key=itemgetter(1), default=("", 0.0))
 
 
 def total(estimates: Iterable[Estimate | None]) -> Estimate:

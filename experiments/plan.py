@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Iterator
 
-from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, total
+from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, Estimate, estimate, fastest, total
 from experiments.kinds import kinds
 from experiments.machine import NAME
 from experiments.options import as_variables
@@ -99,8 +99,14 @@ def _assumptions(costs: Costs, given: Assumptions) -> Iterator[str]:
     yield (
         "GPU-hours: images × multiply-accumulates of a forward pass × 2 FLOPs, × 3 in training (forward and backward), "
         "over a rate. The multiply-accumulates are measured (make check-paper). Each epoch, of the cool-down too, ends "
-        "with an evaluation. Reading images is taken to keep up."
+        "with an evaluation."
     )
+    row, rate = fastest((run for run, cost in costs if cost is not None), given)
+    if row:
+        yield (
+            f"Reading is taken to keep up: {_gpus(given)} train {row} on {rate:,.0f} images a second. make bench says "
+            "how many a core reads (loading); each process has 12 loaders where there are cores for them (--workers)."
+        )
     rows = dict.fromkeys(run.row for run, _ in costs)
     measured = {row: rate for row, rate in given.images_per_second.items() if row in rows}
     if measured:

@@ -11,18 +11,24 @@ import torch
 from made_up import make_study, write_study
 
 from benchmarks import __main__ as bench
-from benchmarks import gpu, loop, operators, reports, steps, sweep
+from benchmarks import gpu, loading, loop, operators, reports, steps, sweep
 from benchmarks.memory import peak_bytes
 from benchmarks.official import OfficialStep
 from benchmarks.rows import Row, ratio, turns
 from benchmarks.steps import batch_of, recipe_of
+from benchmarks.sweep import write_images
+from experiments.scales import SCALES
 from reports.page.report import build, report_folder, write
 from reports.records.bench import NAME
 from reports.records.collect import collect
 from reports.tables import tables
 from transmix.common.errors import UserError
 from transmix.common.files import write_text
+from transmix.common.seeding import seed_python_numpy_torch
+from transmix.data.loaders import TrainLoader
+from transmix.data.sources.folders import FolderImages
 from transmix.models.build import build_model
+from transmix.recipe import override
 from transmix.task import MixingTask
 from transmix.training.distributed import join_processes
 
@@ -82,6 +88,7 @@ def test_the_small_parts_measure_what_they_say():
     with join_processes("cpu") as processes:
         found = steps.rows(bench.MICRO, 64, 8, 2, 1, CPU)
         found += loop.loop_rows("deit_t", 64, 1, processes)
+        found += loading.rows("deit_s", 8, 1, processes)
         found += operators.rows(32, 2, CPU)
         found += sweep.rows(
             bench.MICRO, {"patch_size": 32}, 4, sweep.Sweep(curves=("random",), tenths=(5,), draws=2), 1, 5.0, processes
@@ -93,11 +100,27 @@ def test_the_small_parts_measure_what_they_say():
         "our step / official code's",
     ]
     assert "training loop / bare loop, rate" in names
+    assert "our loader / timm's, time" in names
     assert "stand-in / torchvision, roi_align" in names
     assert "2 passes / sweep of 2 settings" in names
     memory = found[1]
     assert 1 <= memory.value < 1.1
-    assert all(0 < row.value < 100 for row in found)
+    assert all(0 < row.value < 100 for row in found if not row.unit)
+    read = next(row for row in found if row.unit == "images/s")
+    assert 1 < read.value < 10_000
+
+
+def test_timms_loader_does_the_work_of_ours(tmp_path):
+    plain = {"batch_size": 16, "micro_batch": 16, "rand_augment": None, "repeated_augmentation": 1}
+    recipe = override(SCALES["paper"].recipe("deit_s", "transmix"), **plain)
+    folder = write_images(tmp_path / "images", 16, 300)
+    (ours,) = TrainLoader(recipe, FolderImages(folder), 0).epoch(0)
+    seed_python_numpy_torch(0, "timm")
+    ((images, labels),) = loading.timm_loader(recipe, folder)
+    assert (images.shape, images.dtype) == (ours.images.shape, ours.images.dtype) == ((16, 3, 224, 224), torch.uint8)
+    assert labels.bincount().tolist() == ours.labels.bincount().tolist() == [2] * 6 + [1] * 4
+    for measure in (torch.mean, torch.std):  # smooth noise: the same, wherever it is cropped
+        assert measure(images.float()).item() == pytest.approx(measure(ours.images.float()).item(), rel=0.05)
 
 
 def test_a_report_is_timed_whatever_a_library_says_on_stderr(monkeypatch):
