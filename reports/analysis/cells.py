@@ -12,6 +12,7 @@ from experiments.grid import Cell
 from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of
 from reports.analysis.names import TRANSMIX, method_title
+from reports.analysis.words import plural
 from reports.records.collect import Collected
 
 REFERENCE, CEILING = "cutmix", "oracle"  # what labels by area are called here, and what no label rule can pass
@@ -34,7 +35,7 @@ class CellRow:
     @property
     def name(self) -> str:
         """For people: ``DeiT-T, small objects, 60 epochs``."""
-        return f"{model_name(self.row)}, {self.cell.size} objects, {self.cell.epochs} epochs"
+        return f"{model_name(self.row)}, {self.cell.size} objects, {plural(self.cell.epochs, 'epoch')}"
 
     @cached_property
     def gains(self) -> dict[str, Comparison]:

@@ -11,7 +11,7 @@ from experiments.rows import model_name
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, LabelErrors
 from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import Estimate
-from reports.analysis.words import gain_text, number
+from reports.analysis.words import gain_text, number, plural
 from reports.figures.colours import INK, MUTED, colour_of
 from reports.figures.style import LARGE, SMALL, Gallery, Picture, label_ends, mpl
 
@@ -127,5 +127,5 @@ def _errors(row: CellRow, errors: LabelErrors, size: tuple[float, float]) -> Pic
         ends = {name: (middles[-1], float(line[-1])) for name, line in lines.items()}
         label_ends(axes, ends, texts, colours)
 
-    alt = f"{title} by epoch, {row.cell.epochs} epochs; at the end {', '.join(texts.values())}."
+    alt = f"{title} by epoch, {plural(row.cell.epochs, 'epoch')}; at the end {', '.join(texts.values())}."
     return Picture(f"error_{row.row}_{row.cell.size}", alt, "", size, paint)

@@ -174,8 +174,8 @@ def _overtaking_note(rows: list[CellRow]) -> str:
         errors = row.label_errors(TRANSMIX)
         if errors is not None:
             first = errors.overtakes
-            parts.append(f"{row.name}, {'never' if first is None else f'epoch {first}'}")
-    return f"TransMix’s labels are nearer to the truth than the area from then on: {'; '.join(parts)}." if parts else ""
+            parts.append(f"{row.name}: {'at no time' if first is None else f'from epoch {first} on'}")
+    return f"When TransMix’s labels are nearer to the truth than the area: {'; '.join(parts)}." if parts else ""
 
 
 def numbers(collected: Collected) -> Numbers:
