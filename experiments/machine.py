@@ -20,6 +20,7 @@ from transmix.common.files import write_text
 NAME = "rates.json"  # in the folder of all results
 FORMAT = 1
 PYTHON = Path(".venv", "bin", "python")
+COMPLETE = Path(".venv", "requirements.lock")  # written last, when the environment is made
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def write_machine(results: Path, machine: Machine) -> None:
 def measured_machine(results: Path, wanted: set[tuple[str, int]], options: tuple[str, ...]) -> Machine | None:
     """The same, measured now where a model's rate is not kept and the environment is there (half a minute)."""
     machine = read_machine(results)
-    if not wanted - (machine.rates.keys() if machine else set()) or not PYTHON.is_file():
+    if not wanted - (machine.rates.keys() if machine else set()) or not COMPLETE.is_file():
         return machine
     print(f"measuring how fast this machine is: half a minute, kept in {results / NAME}", file=sys.stderr)
     command = [str(PYTHON), "-m", "experiments", "rates", *options]

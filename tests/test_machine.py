@@ -10,7 +10,7 @@ from made_up import edit, make_study, write_study
 from experiments.__main__ import main
 from experiments.costs import ModelCost
 from experiments.estimate import Assumptions, estimate, unmeasured
-from experiments.machine import NAME, Machine, Rate, processor, read_machine, write_machine
+from experiments.machine import NAME, PYTHON, Machine, Rate, measured_machine, processor, read_machine, write_machine
 from experiments.plan import plan_lines
 from experiments.records import read_record
 from reports.records.collect import collect
@@ -61,6 +61,15 @@ def test_a_rate_is_kept_and_one_of_another_machine_is_not_taken(tmp_path):
     (tmp_path / NAME).write_text(text[:-20])
     assert read_machine(tmp_path) is None
     assert read_machine(tmp_path / "nowhere") is None
+
+
+def test_nothing_is_measured_while_the_environment_is_being_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / PYTHON
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("packages may still be missing"))
+    assert measured_machine(tmp_path / "results", {(MODEL, 64)}, ()) is None
 
 
 def run_main(monkeypatch, *words: str) -> None:
