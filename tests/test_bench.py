@@ -164,6 +164,17 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     assert "224 px" in claim["here"].text
 
 
+@pytest.mark.parametrize(("ends", "verdict"), [((0.99, 1.02), "shown"), ((0.99, 1.03), "shown of parameters")])
+def test_no_cost_in_time_is_shown_where_no_round_took_longer(monkeypatch, tmp_path, ends, verdict):
+    row = Row("TransMix step / CutMix step, time", f"{bench.DEIT}, 224 px, batch 16", 1.01, *ends, goal=1.02)
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: [row])
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
+    claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
+    assert claim["verdict"].text == verdict
+
+
 def test_without_a_bench_of_ones_own_the_published_one_is_shown_as_published(monkeypatch, tmp_path):
     monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: ROWS)
     monkeypatch.setattr("reports.records.collect.PUBLISHED_RUNS", tmp_path / "published")

@@ -235,20 +235,26 @@ def build(collected: Collected) -> Table:
 
 
 def _add_time(cells: dict[str, Cell], collected: Collected) -> None:
-    """What a step takes beside CutMix's, where a bench has measured it, or how to measure it."""
+    """What a step takes beside CutMix's, where a bench has measured it, or how to measure it.
+
+    No cost in time is shown where no round of the bench went beyond its goal.
+    """
     bench, _ = read_bench(collected.study.results)
     step = bench.step if bench else None
     if step is None:
         cells["here"] = replace(cells["here"], text=f"{cells['here'].text} (time: make bench)")
         cells["verdict"] = replace(cells["verdict"], text=_of_parameters(cells["verdict"].text))
         return
+    most = step["value"] if step["high"] is None else step["high"]
+    if step["goal"] is None or most > step["goal"]:
+        cells["verdict"] = replace(cells["verdict"], text=_of_parameters(cells["verdict"].text))
     ends = "" if step["low"] is None else f" ({number(step['low'], 3)} to {number(step['high'], 3)} over rounds)"
     cells["effect"] = replace(cells["effect"], text=f"{cells['effect'].text}; time × {number(step['value'], 3)}{ends}")
     cells["here"] = replace(cells["here"], text=f"{cells['here'].text}; a step of {step['where']}, on {bench.where}")
 
 
 def _of_parameters(verdict: str) -> str:
-    """The verdict on claim (d) where nothing has measured a step's time."""
+    """The verdict on claim (d) where no bench shows what it says of time."""
     return verdict if verdict == NOT_TESTED else f"{verdict} of parameters"
 
 
