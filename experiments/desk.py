@@ -22,7 +22,8 @@ named.
 interval; of so many intervals one may miss zero by chance.
 
 **Added** when the first runs of 40 epochs were done, before any run that it concerns and with the analysis unchanged:
-the rivals, and the oracle's labels where Tables 1, 5 and occlusion compare.
+the rivals, and the oracle's labels where Tables 1, 5 and occlusion compare. Later, before any of its runs: in the cell
+large-120, Mixup + CutMix is the baseline of Table 1, the same training, so it is run once.
 
 **Analysis.** Top-1 of the last weights, paired by seed: mean difference to CutMix with Student's 95 % interval; for
 two trained models also the bootstrap over images. A gain is called shown where the two-sided paired t-test is below

@@ -189,7 +189,7 @@ class Study:
         return self.classification_data.scenes is not None
 
     def shown_in(self, table: str) -> list[Run]:
-        """The runs that a table shows; Table 2 shares some with Table 1. ``report`` is all that `make report` runs."""
+        """The runs that a table shows; Tables 2 and 6 share some with Table 1; ``report``: all of `make report`."""
         runs = self.made(self.plan())
         if table == "report":
             left_out = {*TABLES} - {*self.scale.tables}
@@ -204,6 +204,9 @@ class Study:
         """Whether a table shows a run that belongs to another."""
         if table == "table7" and self.grid:
             return run.table == "table6" and (run.row, run.part) == (self.grid.row, self.grid.home)
+        if table == "table6" and self.grid:
+            cells = [cell for cell in self.grid.cells.values() if run.method in self.trained_in(run.row, cell)]
+            return run.table == "table1" and any(self.table_in(run.row, run.method, cell) == "table1" for cell in cells)
         return table == "table2" and run.table == "table1" and run.row == self.mixed_row
 
     def make(self, target: str) -> str:
@@ -218,10 +221,15 @@ class Study:
             raise unknown_name(f"run at scale {self.scale.name}", name, runs)
         return found
 
-    def table_in(self, method: str, cell: Cell) -> str:
-        """The table that a run in a cell belongs to: Table 7 for the variants that it takes TransMix apart into."""
-        apart = cell.name == self.grid.home and table_of(method) == "table7"
-        return "table7" if apart else "table6"
+    def table_in(self, row: str, method: str, cell: Cell) -> str:
+        """The table that a run in a cell belongs to: Table 7 for the variants that it takes TransMix apart into.
+
+        Table 1 where it trains the row in the same way, on the same images: nothing is trained twice.
+        """
+        if cell.name == self.grid.home and table_of(method) == "table7":
+            return "table7"
+        twice = table_of(method) == "table1" and self.data_of(cell) == self.classification_data
+        return "table1" if twice and self.recipe(row, method, cell) == self.recipe(row, method) else "table6"
 
     def recipe(self, row: str, method: str, cell: Cell | None = None) -> Recipe:
         """How a row is trained by a method in this study, and in a cell of its grid; the same for every seed."""

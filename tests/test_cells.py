@@ -31,8 +31,8 @@ def desk(results: Path, *options: str) -> Study:
 
 def written(study: Study, gain: Callable[[Run], float | None]) -> Study:
     """Records of the runs in cells: CutMix at 50 % top-1, others by what they gain; None leaves one out."""
-    for run in study.plan():
-        if run.part and run.kind == "train":
+    for run in study.shown_in("table6") + study.shown_in("table7"):
+        if run.kind == "train":
             gained = 0.0 if run.method == "cutmix" else gain(run)
             if gained is not None:
                 wobble = 0.0 if run.method == "cutmix" else WOBBLE[run.seed]
@@ -50,13 +50,27 @@ def test_methods_of_a_cell_differ_in_their_labels_and_cells_in_data_and_length(t
     assert [found.pop("label_rule", "area") for found in settings] == ["area", "mean", "oracle"]
     assert settings[0] == settings[1] == settings[2]
     assert (settings[0]["mixup_alpha"], settings[0]["epochs"], settings[0]["warmup_epochs"]) == (0.0, 120, 6)
-    assert runs["table6.deit_t.large-120.baseline.seed0"].settings["mixup_alpha"] == 0.8
+    assert runs["table6.deit_t.small-120.baseline.seed0"].settings["mixup_alpha"] == 0.8
     small, long = (runs[f"table6.deit_t.{cell}.cutmix.seed0"] for cell in ("small-120", "large-240"))
     assert small.settings == cutmix.settings
     assert (small.data.scenes.min_share, small.data.scenes.max_share) == (0.03, 0.15)
     assert small.data.name != cutmix.data.name == long.data.name
     assert long.settings | {"epochs": 120, "warmup_epochs": 6} == cutmix.settings
     assert len({run.id for run in runs.values()}) == len(runs)
+    trained = [(run.settings, run.data.name, run.seed) for run in runs.values() if run.kind == "train"]
+    assert not [one for place, one in enumerate(trained) if one in trained[:place]], "nothing is trained twice"
+
+
+def test_a_cell_shows_the_run_of_table_1_that_is_trained_as_in_it(tmp_path):
+    study = written(desk(tmp_path, "--seeds", "2"), lambda run: -1.5 if run.method == "baseline" else 0.0)
+    shared = study.find("table1.deit_t.baseline.seed0")
+    assert shared in study.shown_in("table6")
+    assert shared not in study.shown_in("table7")
+    large = next(row for row in cell_rows(collect(study)) if row.cell.name == "large-120")
+    assert [source.id for source in large.arms["baseline"].sources][:1] == [shared.id]
+    assert large.gains["baseline"].gain.mean == pytest.approx(-1.4)  # and half the wobble
+    other = desk(tmp_path, "--seeds", "2", "--set", "mixup_alpha=0.5")
+    assert other.find("table1.deit_t.baseline.seed0") in other.shown_in("table6")
 
 
 def test_a_teacher_is_the_cells_own_cutmix_and_variants_are_table_7s(tmp_path):
@@ -120,7 +134,7 @@ def test_noise_is_bounded_and_without_a_ceiling_there_is_no_share(tmp_path):
 
 
 def test_a_cell_without_any_run_waits_as_a_whole(tmp_path):
-    study = written(desk(tmp_path), lambda run: 0.0 if run.part.startswith("large") else None)
+    study = written(desk(tmp_path), lambda run: None if run.part.startswith("small") else 0.0)
     for run in study.plan():
         if run.part.startswith("small") and run.folder.exists():
             shutil.rmtree(run.folder)

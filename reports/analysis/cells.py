@@ -110,4 +110,5 @@ def _cell_rows(collected: Collected) -> Iterator[CellRow]:
 
 
 def _arm(collected: Collected, row: str, method: str, cell: Cell) -> Arm:
-    return arm_of(collected, collected.study.table_in(method, cell), row, method, cell.name)
+    table = collected.study.table_in(row, method, cell)
+    return arm_of(collected, table, row, method, "" if table == "table1" else cell.name)
