@@ -47,13 +47,18 @@ def fragment(study: Study) -> str:
     for name in sorted(embedded):
         # order-only everywhere: a data folder's name is a hash of its content, so newer never means other
         write = command(["experiments", "data", name, *study.options])
-        lines += ["", f"{made(embedded[name] / MANIFEST)}: | $(VENV)", f"\t$(PY) -m {write}"]
+        lines += _rule(embedded[name] / MANIFEST, "| $(VENV)", f"$(PY) -m {write}")
     for run in runs:
         needs = " ".join(needed(need.folder / NAME) for need in run.needs)
         first = " ".join(["$(VENV)"] + ([needed(run.data.folder / MANIFEST)] if run.data.scenes else []))
         carry_out = command(["experiments", "run", run.id, *run.options])
-        lines += ["", f"{made(run.folder / NAME)}: {needs} | {first}", f"\t$(LAUNCH) -m {carry_out}"]
+        lines += _rule(run.folder / NAME, f"{needs} | {first}", f"$(LAUNCH) -m {carry_out}")
     return "\n".join(lines) + "\n"
+
+
+def _rule(path: Path, prerequisites: str, recipe: str) -> list[str]:
+    """What makes a file. It is there whole or not at all, so make removes none: another make may have written it."""
+    return ["", f".PRECIOUS: {needed(path)}", f"{made(path)}: {prerequisites}", f"\t{recipe}"]
 
 
 def needed(path: Path) -> str:

@@ -69,9 +69,7 @@ def run(study: Study, args: argparse.Namespace) -> None:
     with join_processes(args.device) as processes:
         workers = default_workers(processes) if args.workers is None else args.workers
         runtime = Runtime(workers, args.checkpoint_seconds, args.compile, args.channels_last)
-        if not args.restart and is_done(task):
-            if processes.leads:
-                print(f"{task.name}: done, {task.folder}")
+        if not args.restart and is_done(task, processes):
             return
         for need in task.needs:
             need.record()
@@ -80,6 +78,8 @@ def run(study: Study, args: argparse.Namespace) -> None:
         with processes.holding(task.folder):
             if args.restart:
                 processes.lead(lambda: clear(task.folder))
+            elif is_done(task, processes):  # by another command, between that look and the lock
+                return
             record = carry_out(task, source, processes, runtime)
         if record is not None:
             planned = study.made(study.plan())
@@ -158,13 +158,21 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def is_done(task: Run) -> bool:
-    """Whether the run has a record; an unreadable one is an error that says how to redo it."""
-    try:
-        return read_record(task.folder) is not None
-    except UnreadableRecord:
-        task.record()  # raises with the remedy
-        raise
+def is_done(task: Run, processes: Processes) -> bool:
+    """Whether the run has a record, which is said; an unreadable one is an error that says how to redo it."""
+    done = []
+
+    def look() -> None:
+        try:
+            done.append(read_record(task.folder) is not None)
+        except UnreadableRecord:
+            task.record()  # raises with the remedy
+            raise
+        if done[0]:
+            print(f"{task.name}: done, {task.folder}")
+
+    processes.lead(look)
+    return bool(processes.largest(int(any(done))))
 
 
 def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:

@@ -15,6 +15,7 @@ from test_experiments import study
 
 from experiments import __main__ as experiments_command
 from experiments import estimate
+from experiments import run as run_module
 from experiments.correctness import unpack
 from experiments.costs import ModelCost
 from experiments.records import read_record
@@ -140,6 +141,18 @@ def test_a_finished_run_is_left_alone(done, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")}
     assert run(monkeypatch, capsys, "run", "table1.deit_t.baseline.seed0", *options(done)) == (0, "")
     assert {path: path.stat().st_mtime_ns for path in done["RESULTS"].rglob("*")} == before
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_left_alone(copy, monkeypatch, capsys):
+    """It had no record when this command looked, and has one when its folder is free."""
+    planned = study(*options(copy)).find("table1.deit_t.baseline.seed0")
+    record, aside = planned.folder / "record.json", copy["RESULTS"] / "aside"
+    before = {path: path.stat().st_mtime_ns for path in planned.folder.iterdir()}
+    record.rename(aside)
+    prepare = run_module.prepare
+    monkeypatch.setattr(run_module, "prepare", lambda *given: (prepare(*given), aside.rename(record))[0])
+    assert run(monkeypatch, capsys, "run", planned.name, *options(copy)) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in planned.folder.iterdir()} == before
 
 
 def test_a_second_start_beside_a_run_is_refused_in_one_line(done, tmp_path, monkeypatch, capsys):

@@ -111,6 +111,22 @@ def test_one_record_is_a_target(tmp_path):
     assert out.stdout.count(" run ") == 1
 
 
+@pytest.mark.parametrize("results", ["results", "my 100% #1: a$b"])
+@pytest.mark.parametrize("ending", ["exit 2", "kill -INT $PPID; sleep 5"])
+def test_a_record_that_another_make_wrote_stays_where_this_one_fails_or_is_interrupted(tmp_path, results, ending):
+    """Two makes on one folder: the second one's run ends as the first one holds it, and finishes meanwhile."""
+    record = study("--scale", "smoke", "--results", str(tmp_path / results)).plan()[0].folder / "record.json"
+    record.parent.mkdir(parents=True)
+    other = tmp_path / "launch"
+    other.write_text(f"#!/bin/sh\necho whole > {shlex.quote(str(record))}\n{ending}\n")
+    other.chmod(0o755)
+    out = make(
+        "table1", "SCALE=smoke", f"RESULTS={tmp_path / results}", f"DATA={tmp_path}", f"LAUNCH={other}", "JOBS=1"
+    )
+    assert out.returncode
+    assert record.exists(), out.stdout + out.stderr
+
+
 STRANGE = ["a b", "q'uote", 'd"quote', "dollar$x", "hash#tag", "per%cent", "co:lon", "Ünïcode", "semi;colon", "$(id)"]
 
 
