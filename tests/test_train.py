@@ -31,6 +31,7 @@ spawn = multiprocessing.get_context("forkserver")
 spawn.set_forkserver_preload(["transmix.training.loop"])
 
 ALONE = Processes(0, 1, torch.device("cpu"))
+RESIDENT = {"resident": True, "rand_augment": None, "crop_scale": (0.3, 1.0), "hflip": 0.5}
 RIGHT = "right"  # written by `train`: which images the run reports to be right about
 
 
@@ -45,7 +46,7 @@ def train(root: Path, out: Path, **kwargs) -> None:
     (out / RIGHT).write_text(str(trained.right.tolist()))
 
 
-def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
+def train_and_die(root: Path, out: Path, moment: str, at: int, seconds: float = 0.0, resident: bool = False) -> None:
     """Run until the `at`-th time that `moment` comes, then die as by `kill -9`."""
     torch.set_num_threads(1)
     count = 0
@@ -56,7 +57,10 @@ def train_and_die(root: Path, out: Path, moment: str, at: int) -> None:
         if count == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run = trainer(root, out, checkpoint_seconds=0.0)
+    if moment == "loading":  # of what stays in memory
+        keep = transmix.training.loop.ResidentLoader.epoch
+        transmix.training.loop.ResidentLoader.epoch = lambda *about: (maybe_die(), keep(*about))[1]
+    run = trainer(root, out, checkpoint_seconds=seconds, **(RESIDENT if resident else {}))
     if moment == "step":
         step = run._train_step
         run._train_step = lambda *batch: (step(*batch), maybe_die())
@@ -104,6 +108,39 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, un
     assert in_child(train, shared_folders, tmp_path) == 0
     for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def train_resident(root: Path, out: Path) -> None:
+    train(root, out, **RESIDENT)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_resident(shared_folders, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted_resident")
+    assert in_child(train_resident, shared_folders, out) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("moment", "at", "seconds"),
+    [
+        ("loading", 1, 60.0),  # nothing is written yet
+        ("step", 2, 60.0),  # nothing is saved yet
+        ("step", 5, 60.0),  # between the saves before two evaluations
+        ("step", 5, 0.0),
+        ("half a checkpoint", 2, 60.0),
+        ("evaluation", 3, 60.0),
+    ],
+)
+def test_so_does_a_run_whose_images_stay_in_memory(
+    shared_folders, uninterrupted_resident, tmp_path, moment, at, seconds
+):
+    """Also where it was killed twice at that moment, and images are cropped and mirrored."""
+    first, _ = (in_child(train_and_die, shared_folders, tmp_path, moment, at, seconds, True) for _ in range(2))
+    assert first == -signal.SIGKILL
+    assert in_child(train_resident, shared_folders, tmp_path) == 0
+    for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
+        assert (tmp_path / name).read_bytes() == (uninterrupted_resident / name).read_bytes(), name
 
 
 def test_a_log_that_was_lost_or_changed_is_written_again(shared_folders, uninterrupted, tmp_path):
