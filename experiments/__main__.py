@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -18,7 +17,7 @@ from experiments.makefile import write_plan
 from experiments.plan import plan_lines
 from experiments.rows import rows
 from experiments.scales import SCALES
-from experiments.shared import OWNER, run_forked
+from experiments.shared import owner_of_this, run_forked
 from experiments.study import Study
 from experiments.study_options import add_study_options, study_from
 from transmix.common.errors import exit_on_user_error, unknown_name
@@ -98,12 +97,12 @@ def main() -> None:
         return print(write_plan(study))
     if args.command == "data":
         return write_data(study, args.names)
-    if OWNER in os.environ and sys.platform == "linux":  # elsewhere libraries do not survive a fork
-        return run_forked(study.find(args.name).kind)
+    stop_when_asked()
+    if (owner := owner_of_this()) is not None:
+        return run_forked(study.find(args.name).kind, owner)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    stop_when_asked()
     from experiments.run import run as carry_out
 
     return carry_out(study, args)

@@ -20,22 +20,33 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from experiments.kinds import kinds
 from transmix.common.errors import CommandEnd, UserError, exit_on_user_error
+from transmix.common.files import Unwritable
 
 OWNER = "MAKE_PID"
 GROUPS = {"classified": ("experiments", "robustness"), "dense": ("downstream",)}  # packages of what a server loads
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS, _GRACE_SECONDS = 0.1, 30.0  # between looks; for a run without a server to write its state
+_PREFIX = f"transmix-{os.getuid()}-"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+def owner_of_this() -> int | None:
+    """The make that this command belongs to; None for one started by hand, or where sharing is not possible."""
+    owner = os.environ.get(OWNER, "")
+    shared = sys.platform == "linux" and owner.isdecimal() and _alive(int(owner))  # elsewhere libraries survive no fork
+    return int(owner) if shared else None
 
 
 class Ended(CommandEnd):
@@ -46,23 +57,26 @@ class Ended(CommandEnd):
         self.status = status
 
 
-def run_forked(kind: str) -> None:
+def run_forked(kind: str, owner: int) -> None:
     """Carry out this very command in a process forked from the make's server; returns where it succeeded.
 
     Args:
         kind: of the run.
+        owner: process id of the make.
 
     Raises:
         Ended: the run ended with another status than 0.
+        UserError: the server is gone, or there is no place for its socket.
     """
     package = kinds()[kind].execute.partition(".")[0]
     group = "dense" if package in GROUPS["dense"] else "classified"
-    folder = _folder(int(os.environ[OWNER]))
-    with _connected(folder, group) as connection:
+    folder = _folder(owner)
+    with _connected(folder, group, owner) as connection:
         request = {"argv": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}
         text = json.dumps(request).encode()
-        socket.send_fds(connection, [len(text).to_bytes(4, "big")], [0, 1, 2])
-        connection.sendall(text)
+        with suppress(ConnectionError):  # of a server that was killed: no answer will come, either
+            socket.send_fds(connection, [len(text).to_bytes(4, "big")], [0, 1, 2])
+            connection.sendall(text)
         status = _wait(connection, folder / f"{group}.log")
     if status:
         raise Ended(status)
@@ -81,36 +95,66 @@ def _wait(connection: socket.socket, log: Path) -> int:
     for signum in _SIGNALS:
         signal.signal(signum, pass_on)
     answers = connection.makefile("r")
-    process = int(answers.readline() or 0)
+
+    def answer() -> str:
+        try:
+            return answers.readline()
+        except ConnectionError:
+            return ""
+
+    process = int(answer() or 0)
     with suppress(ProcessLookupError):
         while process and early:
             os.kill(process, early.pop(0))
-    status = answers.readline()
+    status = answer()
     if not status:
         if process:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)  # it writes a checkpoint
+            _stop(process)
         with suppress(OSError):
             sys.stderr.write(log.read_text(errors="replace"))
         raise UserError("the process that this make's runs are started from has ended: run make again")
     return int(status)
 
 
+def _stop(process: int) -> None:
+    """Have a run that lost its server write its state, and wait for it: the next command finds its folder free."""
+    end = time.monotonic() + _GRACE_SECONDS
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+    while _alive(process) and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+
+
 def _folder(owner: int) -> Path:
     """Of the sockets of a make: this user's, and closed to others."""
-    folder = Path(tempfile.gettempdir(), f"transmix-{os.getuid()}-{owner}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+    folder = Path(tempfile.gettempdir(), f"{_PREFIX}{owner}")
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError as error:
+        raise Unwritable(folder, error) from error
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode):
         raise UserError(f"{folder} is not a folder of yours alone: remove it, then run make again")
     return folder
 
 
+def _clear_leftovers(folder: Path) -> None:
+    """Remove the folders beside this one of makes that are over, whose servers were killed."""
+    for path in folder.parent.glob(f"{_PREFIX}*"):
+        owner = path.name.removeprefix(_PREFIX)
+        if owner.isdecimal() and not _alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
-def _connected(folder: Path, group: str) -> Iterator[socket.socket]:
+def _connected(folder: Path, group: str, owner: int) -> Iterator[socket.socket]:
     """A connection to the server, which is started where there is none."""
-    address = str(folder / group)
-    with socket.socket(socket.AF_UNIX) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, opened)
+        address = f"/proc/self/fd/{opened}/{group}"  # a socket's path may have 107 bytes, and TMPDIR more
         with (folder / f"{group}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
@@ -118,16 +162,20 @@ def _connected(folder: Path, group: str) -> Iterator[socket.socket]:
             except (FileNotFoundError, ConnectionRefusedError):
                 Path(address).unlink(missing_ok=True)
                 with socket.socket(socket.AF_UNIX) as listening:
-                    listening.bind(address)
+                    try:
+                        listening.bind(address)
+                    except OSError as error:
+                        raise Unwritable(folder / group, error) from error
                     listening.listen(1024)
-                    _start(folder, group, listening.fileno())
-                connection.connect(address)
+                    _start(folder, group, listening.fileno(), owner)
+                    connection.connect(address)  # while this process listens, too: the other may be gone
         yield connection
 
 
-def _start(folder: Path, group: str, listening: int) -> None:
+def _start(folder: Path, group: str, listening: int, owner: int) -> None:
     """Start a server; what it has to say is kept, as whoever reads a command's output waits for no one else."""
-    command = [sys.executable, "-m", "experiments.shared", group, str(listening), os.environ[OWNER]]
+    _clear_leftovers(folder)
+    command = [sys.executable, "-m", "experiments.shared", group, str(listening), str(owner)]
     with (folder / f"{group}.log").open("wb") as log:
         subprocess.Popen(
             command,
@@ -171,7 +219,8 @@ def serve(group: str, listening: socket.socket, owner: int) -> None:
                 return _become(*request)
             for stream in request[1]:
                 os.close(stream)
-            connection.sendall(f"{process}\n".encode())
+            with suppress(OSError):  # the command was killed: the next look finds that
+                connection.sendall(f"{process}\n".encode())
             waiting[process] = connection
         _report(waiting)
     shutil.rmtree(_folder(owner), ignore_errors=True)
@@ -221,18 +270,16 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    del os.environ[OWNER]
+    os.environ.pop(OWNER, None)
     sys.argv = request["argv"]
 
 
 def _alive(process: int) -> bool:
+    """Whether it is there and has not ended; one that nobody has waited for is over."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
         return False
-    except PermissionError:
-        return True
-    return True
 
 
 def main() -> None:

@@ -52,16 +52,23 @@ def holder(folder: Path) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def standing_for_make() -> Iterator[int]:
-    """The id of a process that stands for make: while it lives, so do the servers that runs are forked from."""
+def standing_for_make(temporary: Path | None = None, leaves: bool = False) -> Iterator[int]:
+    """The id of a process that stands for make: while it lives, so do the servers that runs are forked from.
+
+    Args:
+        temporary: where the sockets lie, made here, if it is not the usual place.
+        leaves: whether sockets are left over, as a server was killed.
+    """
+    if temporary is not None:
+        temporary.mkdir()
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1200)"])
     try:
         yield process.pid
     finally:
         process.kill()
         process.wait()
-    sockets = Path(tempfile.gettempdir(), f"transmix-{os.getuid()}-{process.pid}")
+    sockets = Path(temporary or tempfile.gettempdir(), f"transmix-{os.getuid()}-{process.pid}")
     end = time.monotonic() + 60
-    while sockets.exists() and time.monotonic() < end:
+    while not leaves and sockets.exists() and time.monotonic() < end:
         time.sleep(0.1)
-    assert not sockets.exists()  # the servers went with it, and took them along
+    assert leaves or not sockets.exists()  # the servers went with it, and took them along

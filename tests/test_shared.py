@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,16 @@ def owner():
         yield process
 
 
-def start(folder: Path, results: str, name: str, *options: str, owner: int | None = None) -> subprocess.Popen:
+def start(
+    folder: Path,
+    results: str,
+    name: str,
+    *options: str,
+    owner: int | str | None = None,
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen:
     given = ("--scale", "smoke", "--results", str(folder / results), "--data", str(folder / "data"), *options)
-    environment = {key: value for key, value in os.environ.items() if key != OWNER}
+    environment = {key: value for key, value in os.environ.items() if key != OWNER} | (environment or {})
     if owner is not None:
         environment[OWNER] = str(owner)
     return subprocess.Popen(
@@ -112,7 +120,89 @@ def wait_for(results: Path, process: subprocess.Popen) -> None:
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setenv(OWNER, "1")
     (tmp_path / f"transmix-{os.getuid()}-1").mkdir(mode=0o755)
     with pytest.raises(UserError, match="is not a folder of yours alone"):
-        run_forked("train")
+        run_forked("train", 1)
+    (tmp_path / f"transmix-{os.getuid()}-2").touch()
+    with pytest.raises(UserError, match="is not a folder of yours alone"):
+        run_forked("train", 2)
+
+
+# without the trainings that it is about, which it says
+REFUSED = "occlusion.deit_t.transmix.seed0"
+
+
+def test_a_temporary_folder_may_have_a_long_name(folder, tmp_path):
+    """A socket's path may have 107 bytes."""
+    place = tmp_path / ("long" * 30)
+    with standing_for_make(place) as owner:
+        process = start(folder, "long", REFUSED, owner=owner, environment={"TMPDIR": str(place)})
+        status, _, err = finish(process)
+        assert (place / f"transmix-{os.getuid()}-{owner}" / "classified").is_socket()
+    assert (status, "has no record yet" in err, err.count("\n")) == (2, True, 1)
+
+
+def servers(owner: int) -> list[int]:
+    """The ids of the servers of a make, which lead sessions; their runs look the same."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            named = b"experiments.shared" in words and str(owner).encode() in words
+            found += [leader] if named and (leader := int(process.name)) == os.getsid(leader) else []
+    return found
+
+
+def kill_server(owner: int) -> None:
+    end = time.monotonic() + 60
+    while not (found := servers(owner)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for process in found:
+        os.kill(process, signal.SIGKILL)
+
+
+def test_a_server_that_is_killed_while_it_loads_is_one_line_and_the_next_command_starts_another(folder):
+    with standing_for_make() as owner:
+        asking = [start(folder, f"loading{number}", REFUSED, owner=owner) for number in range(2)]
+        kill_server(owner)
+        ended = [finish(process) for process in asking]
+        line = "error: the process that this make's runs are started from has ended: run make again\n"
+        assert (2, "", line) in ended
+        assert "has no record yet" in finish(start(folder, "loading", REFUSED, owner=owner))[2]
+
+
+def test_a_server_that_is_killed_during_a_run_lets_it_write_its_state(folder):
+    """And leaves a folder, which the next make's server removes."""
+    sockets = Path(tempfile.gettempdir())
+    with standing_for_make(leaves=True) as owner:
+        process = start(folder, "lost", "table1.deit_t.baseline.seed0", *LONG, owner=owner)
+        wait_for(folder / "lost", process)
+        (lock,) = (folder / "lost").rglob(".lock")
+        kill_server(owner)
+        status, _, err = finish(process)
+        assert (status, "run make again" in err) == (2, True)
+        assert not lock.exists(), "the run has ended, too"
+        assert list((folder / "lost").rglob("state.pt"))
+    left = sockets / f"transmix-{os.getuid()}-{owner}"
+    assert left.is_dir()
+    with standing_for_make() as other:
+        finish(start(folder, "lost", REFUSED, owner=other))
+        assert not left.exists()
+
+
+def test_a_command_that_is_killed_while_the_server_loads_does_not_take_the_server_along(folder):
+    with standing_for_make() as owner:
+        first = start(folder, "gone", REFUSED, owner=owner)
+        while not servers(owner):
+            time.sleep(0.05)
+        second = start(folder, "stays", REFUSED, owner=owner)
+        time.sleep(1)
+        first.kill()
+        finish(first)
+        assert "has no record yet" in finish(second)[2]
+
+
+@pytest.mark.parametrize("owner", ["", "make", "-1", "999999999"])
+def test_a_run_that_no_living_make_asked_for_is_not_shared(folder, owner):
+    status, _, err = finish(start(folder, "none", REFUSED, owner=owner))
+    assert (status, "has no record yet" in err, err.count("\n")) == (2, True, 1)
