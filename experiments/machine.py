@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from transmix.common.files import write_text
 
 NAME = "rates.json"  # in the folder of all results
 FORMAT = 1
+_MOST = 10**18  # multiply-accumulates of an image
+_MOST_SECONDS = 3600.0  # for an image, or to load libraries: a core that is as slow measures nothing
 PYTHON = Path(".venv", "bin", "python")
 COMPLETE = Path(".venv", "requirements.lock")  # written last, when the environment is made
 
@@ -74,12 +77,29 @@ def read_machine(results: Path) -> Machine | None:
         if content["format"] != FORMAT or content["processor"] != processor():
             return None
         rates = [
-            Rate(ModelCost(**one["cost"]), float(one["train"]), float(one["evaluate"])) for one in content["rates"]
+            Rate(_cost(one["cost"]), _seconds(one["train"]), _seconds(one["evaluate"])) for one in content["rates"]
         ]
         by_model = {(rate.cost.model, rate.cost.image_size): rate for rate in rates}
-        return Machine(content["processor"], str(content["date"]), float(content["start"]), by_model)
-    except (OSError, ValueError, KeyError, TypeError):
+        date = datetime.fromisoformat(content["date"]).isoformat()
+        return Machine(content["processor"], date, _seconds(content["start"]), by_model)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # it is measured anew
+
+
+def _cost(given: dict[str, Any]) -> ModelCost:
+    cost = ModelCost(**given)
+    numbers = (cost.image_size, cost.parameters, cost.macs)
+    if not isinstance(cost.model, str) or not all(type(number) is int and 0 < number < _MOST for number in numbers):
+        raise ValueError(f"no cost of a model: {given}")
+    if type(cost.reading_macs) is not int or not 0 <= cost.reading_macs < _MOST:
+        raise ValueError(f"reading_macs is {cost.reading_macs}")
+    return cost
+
+
+def _seconds(given: Any) -> float:
+    if type(given) not in (int, float) or not 0 < given < _MOST_SECONDS:  # nor is NaN
+        raise ValueError(f"no time that was measured: {given}")
+    return float(given)
 
 
 def write_machine(results: Path, machine: Machine) -> None:

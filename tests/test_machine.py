@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from dataclasses import asdict
 
 import pytest
 from made_up import edit, make_study, write_study
@@ -61,6 +64,54 @@ def test_a_rate_is_kept_and_one_of_another_machine_is_not_taken(tmp_path):
     (tmp_path / NAME).write_text(text[:-20])
     assert read_machine(tmp_path) is None
     assert read_machine(tmp_path / "nowhere") is None
+
+
+def spoilt(change) -> str:
+    """A file of rates after `change` of its content, or of that of its only rate."""
+    content = {"format": 1, "processor": processor(), "date": machine().date, "start": 5.0}
+    content["rates"] = [asdict(rate) for rate in machine().rates.values()]
+    change(content, content["rates"][0])
+    return json.dumps(content)
+
+
+NUMBERS = (math.nan, math.inf, -math.inf, 0, -0.003, 1e300, 10**400, "0.003", "fast", None, True, [0.003], {})
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: str(number)[:9])
+@pytest.mark.parametrize("name", ["start", "train", "evaluate", "macs", "parameters", "image_size", "reading_macs"])
+def test_a_rate_that_is_none_is_not_taken(tmp_path, name, number):
+    def change(content, rate):
+        part = content if name == "start" else rate if name in rate else rate["cost"]
+        part[name] = number
+
+    (tmp_path / NAME).write_text(spoilt(change))
+    fits = name == "reading_macs" and type(number) is int and number == 0
+    assert (read_machine(tmp_path) is not None) == fits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "[" * 100_000,
+        "\x00\xff",
+        spoilt(lambda content, _: content.update(rates=[7])),
+        spoilt(lambda content, _: content.update(rates=7)),
+        spoilt(lambda content, _: content.update(date=7)),
+        spoilt(lambda content, _: content.update(date="yesterday")),
+        spoilt(lambda content, _: content.pop("start")),
+        spoilt(lambda _, rate: rate.pop("train")),
+        spoilt(lambda _, rate: rate.update(cost=None)),
+        spoilt(lambda _, rate: rate["cost"].update(model=["deit"])),
+        spoilt(lambda _, rate: rate["cost"].update(more=1)),
+    ],
+    ids=lambda text: text[:9],
+)
+def test_a_file_of_rates_that_is_none_is_not_taken(tmp_path, text):
+    (tmp_path / NAME).write_bytes(text.encode("latin-1"))
+    assert read_machine(tmp_path) is None
 
 
 def test_nothing_is_measured_while_the_environment_is_being_made(tmp_path, monkeypatch):
