@@ -17,6 +17,9 @@ from transmix.common.errors import UserError, unknown_name
 TIMM = "timm"  # the word that allows a download
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 _SAMPLE = 2**20  # bytes at each end of a file
+# words of a file's name; the same letters within a hash, a date or another word mean nothing
+_LARGE = re.compile(r"(?<![a-z0-9])(?:r|res)?384(?:px|x384)?(?![a-z0-9])", re.IGNORECASE)
+_DISTILLED = re.compile(r"(?<![a-z])dist(?:ill(?:ed|ation)?)?(?![a-z])", re.IGNORECASE)
 _PAIRS = re.compile(r"\w+=")
 
 
@@ -83,9 +86,12 @@ class PublicWeights:
             return None
         if not path.is_file():
             raise UserError(f"no such weights file: {path} (--weights, {row})")
-        if "384" in path.stem:
-            raise UserError(f"weights file {path}: is named as weights for 384 px, {row} is evaluated at 224 px")
-        distilled = "distilled" if "dist" in path.stem.lower() else ""
+        if _LARGE.search(path.stem):  # where there is a table of positions, its size is looked at when it is read
+            raise UserError(
+                f"weights file {path}: is named as weights for 384 px, {row} is evaluated at 224 px: give others, or "
+                "rename it if 384 is something else"
+            )
+        distilled = "distilled" if _DISTILLED.search(path.stem) else ""
         return Weights(f"{path.name}:{_fingerprint(path)}", distilled or (public.variant if public else ""), path)
 
     def _found(self, row: str) -> Path | None:

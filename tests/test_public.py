@@ -118,6 +118,36 @@ def test_files_are_found_by_their_rows_models_and_authors_names_and_distilled_on
     assert given.variant == "distilled", "asked for by name, and then said"
 
 
+@pytest.mark.parametrize(
+    ("name", "large", "distilled"),
+    [
+        ("deit_base_patch16_384-8de9b5d1.pth", True, False),
+        ("deit_base_distilled_patch16_384-d0272ac0.pth", True, True),
+        ("XXS36_384.pth", True, False),
+        ("deit_s.384px.pth", True, False),
+        ("deit-s-384x384.pth", True, False),
+        ("DEIT_S_R384.PTH", True, False),
+        ("deit_small_patch16_224-cd384a55.pth", False, False),
+        ("deit_small_patch16_224-38493841.pth", False, False),
+        ("deit_s-20240384.pth", False, False),
+        ("deit_s_dim384.pth", False, False),
+        ("deit_s-run1384.pth", False, False),
+        ("deit_s_distributed.pth", False, False),
+        ("redistributed_deit_s.pth", False, False),
+        ("deit_small_distilled_patch16_224-649709d9.pth", False, True),
+        ("deit_s.fb_dist_in1k.safetensors", False, True),
+    ],
+)
+def test_only_a_word_of_a_files_name_says_that_it_is_for_384_px_or_distilled(tmp_path, name, large, distilled):
+    folder = touch(tmp_path / "for_384_distilled", name)
+    given = PublicWeights.parse(f"deit_s={folder / name}")
+    if large:
+        with pytest.raises(UserError, match="is named as weights for 384 px"):
+            given.of("deit_s")
+    else:
+        assert given.of("deit_s").variant == ("distilled" if distilled else "")
+
+
 def test_another_file_of_the_same_name_is_another_run(tmp_path):
     folder = touch(tmp_path / "w", "deit_t.pth")
     first = study(tmp_path, str(folder), "--rows", "deit_t").shown_in("table1")[0].id
@@ -164,6 +194,9 @@ def test_weights_of_ours_of_other_classes_and_without_network_end_in_a_line(tmp_
     torch.save(create_model(MODEL, num_classes=5).state_dict(), tmp_path / "five.pth")
     with pytest.raises(UserError, match="tell 5 classes apart, the data have 3"):
         carry_out(study(tmp_path, f"deit_t={tmp_path}/five.pth", *given))
+    torch.save(create_model(MODEL, num_classes=3, img_size=384).state_dict(), tmp_path / "large.pth")
+    with pytest.raises(UserError, match=r"large\.pth does not fit deit_tiny_patch16_224: .*577"):
+        carry_out(study(tmp_path, f"deit_t={tmp_path}/large.pth", *given))
 
     def offline(name: str, pretrained: bool):
         assert (name, pretrained) == (f"{MODEL}.fb_in1k", True)
