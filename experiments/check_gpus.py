@@ -48,6 +48,13 @@ def losses(scratch: Path, processes: int, device: torch.device) -> list[float]:
     command = [*launch, "-m", "experiments", "run", RUN, *options, "--device", device.type]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"a run with {processes} processes failed: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"a run with {processes} processes failed: {_reason(done)}")
     (record,) = results.glob(f"smoke/{RUN}-*/{NAME}")
     return [epoch["loss"] for epoch in read_record(record.parent).history]
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The run's own line, which torchrun's report follows; else the last that was said, and how it ended."""
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    own = [line for line in said if line.startswith(UserError.prefix)]
+    return (own or said or ["it said nothing"])[-1] + f" (exit status {done.returncode})"

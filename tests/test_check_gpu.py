@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
 
-from experiments import check_gpu
+from experiments import check_gpu, check_gpus
 from robustness import check_gpu as sweep_check
 from transmix.common.errors import UserError
 
@@ -54,6 +55,23 @@ def test_a_recipe_that_learns_nothing_is_reported(monkeypatch, capsys):
     monkeypatch.setattr(check_gpu, "training_step", lambda *about: lambda step: (0, torch.tensor(2.0)))
     with pytest.raises(UserError, match=r"the loss goes from 2\.000 to 2\.000 in 3 steps on one batch"):
         run("lab.deit_t.transmix")
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", "it said nothing"),
+        ("  \n\n", "it said nothing"),
+        ("Traceback\nKeyError: 1\n", "KeyError: 1"),
+        ("error: no room: make some\nFailures:\n=====\n", "error: no room: make some"),
+    ],
+)
+def test_a_run_of_two_processes_that_fails_is_one_line_whatever_it_said(tmp_path, monkeypatch, said, line):
+    failed = subprocess.CompletedProcess([], 9, stdout="", stderr=said)
+    monkeypatch.setattr(check_gpus.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(UserError) as caught:
+        check_gpus.losses(tmp_path, 2, torch.device("cpu"))
+    assert str(caught.value) == f"a run with 2 processes failed: {line} (exit status 9)"
 
 
 def test_without_a_gpu_it_is_one_line(monkeypatch):
