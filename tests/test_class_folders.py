@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,20 @@ def test_training_on_names_that_sort_alike_is_the_same_in_every_process(tmp_path
     )
     assert first == second
     assert len(first[1]) == 64
+
+
+@pytest.mark.parametrize(("kind", "transparency"), [("PNG", bytes(range(256))), ("PNG", 3), ("GIF", 3), ("PNG", None)])
+def test_an_image_with_a_transparent_palette_is_read_as_by_torchvision_and_without_a_word(tmp_path, kind, transparency):
+    """Colours as they are stored, whatever shines through."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{kind.lower()}"
+    given = {} if transparency is None else {"transparency": transparency}
+    Image.fromarray(noise).quantize(256).save(path, kind, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = to_rgb(read_pixels(path))
+    with warnings.catch_warnings(), Image.open(path) as image:
+        warnings.simplefilter("ignore")
+        expected = image.convert("RGB")
+    assert found.mode == "RGB"
+    assert np.array_equal(np.asarray(found), np.asarray(expected))

@@ -123,6 +123,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
             )
         image = Image.fromarray((values >> 8).astype(np.uint8))
     check_mode(image.mode)
+    if isinstance(image.info.get("transparency"), bytes):  # a palette's: it is dropped in any case, Pillow warns of it
+        del image.info["transparency"]
     return image.convert("RGB")
 
 
