@@ -32,6 +32,10 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
         yield _line(status[run.id], *([_numbers(cost, cpu)] if known else []), f"{run.name:{width}}", run.command)
     done = sum(state == "done" for state in status.values())
     yield f"{done} of {len(costs)} runs done at scale {study.scale.name} ({study.scale.purpose})"
+    lacking = [run for run, _ in costs if run.data.source is None and status[run.id] != "done"]
+    if lacking:
+        data = " and ".join(dict.fromkeys(run.data.remedy for run in lacking))
+        yield f"note: {len(lacking)} runs lack their data and cannot start: give {data}"
     if "METHODS=all" in as_variables(study.options):
         left_out = {name: why_not(name, study) for name in methods()}
         reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items() if reason)

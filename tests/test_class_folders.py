@@ -331,7 +331,7 @@ def test_an_image_with_a_transparent_palette_is_read_as_by_torchvision_and_witho
     given = {} if transparency is None else {"transparency": transparency}
     Image.fromarray(noise).quantize(256).save(path, kind, **given)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         found = to_rgb(read_pixels(path))
     with warnings.catch_warnings(), Image.open(path) as image:
         warnings.simplefilter("ignore")

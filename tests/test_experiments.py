@@ -38,6 +38,20 @@ def study(*options: str) -> Study:
     return study_from(parser.parse_args(options))
 
 
+def test_a_plan_says_which_data_are_lacking():
+    def notes(*options: str) -> list[str]:
+        return [line for line in plan_lines(study(*options), Assumptions()) if line.startswith("note: ")]
+
+    (note,) = notes("--scale", "paper", "--rows", "deit_s")
+    assert note.startswith(
+        "note: 29 runs lack their data and cannot start: give IMAGENET=/path/to/imagenet (--imagenet"
+    )
+    assert all(f"{name}=" in note for name in ("ADE20K", "PASCAL_CONTEXT", "COCO"))
+    (note,) = notes("--scale", "paper", "--rows", "deit_s", "--imagenet", "/data/imagenet")
+    assert "IMAGENET=" not in note
+    assert notes("--scale", "tiny") == []
+
+
 PLANNED = [(scale.name, row) for scale in SCALES.values() for row in scale.known_rows]
 
 

@@ -36,6 +36,8 @@ def test_one_card_with_its_options(monkeypatch, capsys):
     assert "options: variant=('openmixup', 'official')" in printed
     with pytest.raises(UserError, match="unknown method 'gridmx': did you mean 'gridmix'"):
         command(monkeypatch, "gridmx")
+    with pytest.raises(UserError, match=r"unknown method 'nosuch': known: attentivemix, baseline, .*, none, oracle, "):
+        command(monkeypatch, "nosuch")
 
 
 def test_the_sheet_has_a_row_a_method_whose_mask_says_what_is_mixed(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from experiments.options import FRAGMENT, add_options, as_variables, check_choices, fragment, option, spelled
 from experiments.study import Study
 from tests.made_up import make_study
-from transmix.common.errors import UserError
+from transmix.common.errors import UserError, unknown_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +44,10 @@ def test_what_is_not_at_its_default_is_said_again_and_the_first_always():
 
 def test_a_choice_that_there_is_not_is_named_with_the_nearest():
     check_choices(parsed("--size", "m"), Example)
+    names = [f"table{number}.deit_{size}" for number in range(1, 30) for size in "tsb"]
+    line = str(unknown_name("run", "nosuch", names))
+    assert line.startswith("unknown run 'nosuch': the nearest of 87 known: table")
+    assert len(line) < 120
     with pytest.raises(UserError, match="unknown size 'mm': did you mean 'm'"):
         check_choices(parsed("--size", "mm"), Example)
 

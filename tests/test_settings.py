@@ -352,7 +352,7 @@ runpy.run_module("{module}", run_name="__main__")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "nope"}, "unknown model 'nope': did you mean"),
+        ({"model": "nope"}, "unknown model 'nope': the nearest of "),
         ({"model": "vit_tiny_patch16_224.nope"}, "unknown pretrained tag of vit_tiny_patch16_224 'nope'"),
         ({"model": "resnet18"}, "model=resnet18: ResNet has no class attention to mix labels by"),
         ({"image_size": 100}, "for image_size=100: the size must be a multiple of 8 px"),

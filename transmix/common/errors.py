@@ -12,6 +12,7 @@ from transmix.common.text import printable
 
 _LONGEST = 80  # characters of a name that are shown
 _FEW = 400  # characters of names, all of which are shown
+_NEAR = 0.6  # of difflib's ratio, from which a name is taken for another, misspelt
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # a file that went while it was read, or whose rights or drive did
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ELOOP)
@@ -40,15 +41,20 @@ class UserError(CommandEnd):
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist, with the nearest that does; where none is near, all or three."""
+    """The error for a name that does not exist: the one that is near is meant; where none is, all, or the nearest."""
     known, name = sorted(set(known)), str(name)
     shown = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
     alike = {one.lower(): one for one in reversed(known)}
-    near = difflib.get_close_matches(name[:_LONGEST].lower(), alike, n=1, cutoff=0.4)
-    if not near and len(", ".join(known)) > _FEW:
-        near = difflib.get_close_matches(name[:_LONGEST].lower(), alike, n=3, cutoff=0.0)
-    near = [alike[one] for one in near]
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+
+    def nearest(count: int, cutoff: float) -> list[str]:
+        return [alike[one] for one in difflib.get_close_matches(name[:_LONGEST].lower(), alike, count, cutoff)]
+
+    if near := nearest(1, _NEAR):
+        hint = f"did you mean {near[0]!r}?"
+    elif len(", ".join(known)) <= _FEW:
+        hint = f"known: {', '.join(known)}"
+    else:
+        hint = f"the nearest of {len(known):,} known: {', '.join(nearest(3, 0.0))}"
     return UserError(f"unknown {kind} {shown}: {hint}")
 
 
