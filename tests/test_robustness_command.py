@@ -197,7 +197,7 @@ def broken(root: Path, spoil: str) -> Path:
         ({"--weights": "none.pth"}, "none.pth holds no state dict: save model.state_dict()"),
         ({"--weights": "headless.pth"}, "headless.pth has no classifier head.weight"),
         ({"--weights": "other.pth"}, f"other.pth does not fit {MODEL}"),
-        ({"model": "deit_mikro"}, "unknown model 'deit_mikro': did you mean"),
+        ({"model": "deit_mikro"}, "unknown model 'deit_mikro': the nearest of "),
         ({"--data": "nowhere"}, "no such data folder: nowhere"),
         ({"--data": "empty"}, "class1 holds no images"),
         ({"--data": "unreadable"}, "class1/0.png holds no image of the kind that its name says"),
