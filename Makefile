@@ -18,15 +18,19 @@ given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin
 unknown := $(filter-out $(VARIABLES) LAUNCH JOBS PYTHON PLUGINS QUICK ONLY MAKEFLAGS MAKEOVERRIDES -%,$(given))
 $(if $(unknown),$(error unknown variable $(unknown): make help lists those there are, in capitals))
 
-SCALE ?= tiny
-PYTHON ?= python3
+# What is given empty is as if it were not given: a recipe that began with an empty LAUNCH would begin with "-".
+default = $(if $(strip $(value $1)),,$(eval override $1 := $2))
+$(call default,SCALE,tiny)
+$(call default,PYTHON,python3)
 VENV := .venv/requirements.lock
 PY := .venv/bin/python
-LAUNCH ?= $(PY)
-RESULTS ?= results
-DATA ?= data
+$(call default,LAUNCH,$(PY))
+$(call default,RESULTS,results)
+$(call default,DATA,data)
 # A run on the CPU has one thread, so several run at once; a GPU, or all that LAUNCH starts, takes one run at a time.
-JOBS ?= $(if $(and $(filter smoke tiny desk,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1)
+$(call default,JOBS,$(if $(and $(filter smoke tiny desk,$(SCALE)),$(filter $(PY),$(LAUNCH))),$(shell getconf _NPROCESSORS_ONLN),1))
+without = $(if $1,$(call without,$(wordlist 2,10,$1),$(subst $(firstword $1),,$2)),$2)
+$(if $(call without,0 1 2 3 4 5 6 7 8 9,$(JOBS))$(filter 0,$(JOBS)),$(error JOBS=$(JOBS): must be a whole number from 1))
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
 endif

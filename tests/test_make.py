@@ -46,6 +46,30 @@ def test_a_variable_that_there_is_not_is_refused(given):
     assert len(out.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("variable", ["SCALE", "LAUNCH", "PYTHON", "RESULTS", "DATA", "JOBS"])
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_a_variable_that_is_given_empty_is_as_if_it_were_not_given(monkeypatch, variable, way):
+    """An empty LAUNCH would have make run "m experiments" and pass over that there is no such command."""
+    expected = make("-n", "table1", "--print-data-base")
+    if way == "environment":
+        monkeypatch.setenv(variable, "")
+    found = make("-n", "table1", "--print-data-base", *([f"{variable}="] if way == "argument" else []))
+    assert expected.returncode == found.returncode == 0
+    said, wanted = (
+        [line for line in out.stdout.splitlines() if " -m " in line[:90] or line.startswith("MAKEFLAGS =")]
+        for out in (found, expected)
+    )
+    assert [line.partition(" -- ")[0] for line in said] == [line.partition(" -- ")[0] for line in wanted]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "abc", "1.5", "2 3x"])
+def test_jobs_are_a_number(jobs):
+    out = make("-n", "table1", "SCALE=smoke", f"JOBS={jobs}")
+    assert (out.returncode, out.stdout) == (2, "")
+    assert f"JOBS={jobs}: must be a whole number from 1" in out.stderr
+    assert len(out.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_folders_go_through_make_as_they_are(tmp_path, name):
     folders = {variable: tmp_path / variable / name for variable in ("RESULTS", "DATA", "IMAGENET")}

@@ -18,12 +18,12 @@ import pytest
 import torch
 from recipes import small_recipe
 
-from transmix.common.errors import exit_on_user_error
+from transmix.common.errors import UserError, exit_on_user_error
 from transmix.common.runtime import Runtime
 from transmix.common.stopping import stop_when_asked
 from transmix.data.sources.folders import read_folders
 from transmix.training.checkpoints import load_state
-from transmix.training.distributed import join_processes, slurm_step
+from transmix.training.distributed import join_processes, slurm_step, world_size
 from transmix.training.log import NAME as LOG
 from transmix.training.loop import EMA_WEIGHTS, STATE, WEIGHTS, Trainer
 
@@ -290,6 +290,7 @@ def test_a_run_may_continue_on_fewer_processes(shared_folders, uninterrupted, tm
     assert counted(tmp_path) == counted(uninterrupted)
 
 
+TORCHRUN = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 SRUN = {
     "SLURM_JOB_ID": "123456",
     "SLURM_STEP_ID": "2",
@@ -314,3 +315,32 @@ def test_sruns_environment_is_read_as_torchruns():
 def test_outside_srun_and_under_torchrun_slurm_is_left_alone():
     batch_script = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "16", "SLURM_PROCID": "0"}
     assert slurm_step({}) == slurm_step(batch_script) == slurm_step(SRUN | {"WORLD_SIZE": "8"}) == {}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"WORLD_SIZE": "2"},
+        {"WORLD_SIZE": "many"},
+        {"WORLD_SIZE": ""},
+        {"WORLD_SIZE": "-1"},
+        TORCHRUN | {"RANK": "2"},
+        TORCHRUN | {"MASTER_PORT": "http"},
+        TORCHRUN | {"MASTER_ADDR": ""},
+    ],
+)
+def test_variables_of_a_launcher_that_are_left_over_are_one_line(monkeypatch, left):
+    for name in (*TORCHRUN, "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(UserError, match=r"is set, RANK, .* do not go with it: .* or unset WORLD_SIZE"),
+        join_processes("cpu"),
+    ):
+        pass
+
+
+def test_torchruns_variables_are_read_and_a_world_of_one_needs_none():
+    assert world_size(TORCHRUN) == 2
+    assert world_size({}) == world_size({"WORLD_SIZE": "1"}) == 1

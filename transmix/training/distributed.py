@@ -98,7 +98,7 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
         device: ``auto`` (CUDA if there is any), ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: there is no GPU.
+        UserError: there is no GPU, or the environment describes no process among several.
         LostProcess: when a process that this one talks to is gone.
     """
     if device == "auto":
@@ -106,7 +106,7 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU here: give --device cpu, or leave it out")
     os.environ.update(slurm_step(os.environ))
-    world = int(os.environ.get("WORLD_SIZE", 1))
+    world = world_size(os.environ)
     if "WORLD_SIZE" in os.environ:
         end_with_the_launcher()
     if device == "cuda":
@@ -151,6 +151,25 @@ def end_with_the_launcher() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def world_size(environment: Mapping[str, str]) -> int:
+    """How many processes torchrun's variables describe; 1 where there are none.
+
+    Raises:
+        UserError: they are not all there, or no numbers: left over from something else.
+    """
+    world = environment.get("WORLD_SIZE", "1")
+    if world == "1":
+        return 1
+    numbers = [environment.get(name, "") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
+    known = environment.get("MASTER_ADDR") and all(number.isdecimal() for number in numbers)
+    if not known or not int(numbers[0]) < int(world):
+        raise UserError(
+            f"WORLD_SIZE={world} is set, RANK, MASTER_ADDR and MASTER_PORT do not go with it: start the run by "
+            "torchrun or srun, or unset WORLD_SIZE"
+        )
+    return int(world)
 
 
 def slurm_step(environment: Mapping[str, str]) -> dict[str, str]:
