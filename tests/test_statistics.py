@@ -53,6 +53,14 @@ def test_equal_values_have_no_interval_either():
     assert (same.low, same.high) == (-math.inf, math.inf)
 
 
+def test_differences_of_rounding_alone_have_no_interval():
+    # equal top-1 whose means over parts were summed in another order; some differ in the last bits
+    noise = paired_difference({0: 52.1, 1: 50.3, 2: 51.7}, {0: 52.1 + 7.2e-15, 1: 50.3 + 7.2e-15, 2: 51.7 + 1.5e-14})
+    assert (noise.half_width, noise.count, noise.deviation) == (None, 3, 0.0)
+    assert noise.mean == pytest.approx(0, abs=1e-12)
+    assert mean_interval([1e-6, 2e-6, 4e-6]).half_width > 1e-6  # small, but no rounding
+
+
 def test_difference_is_paired_by_seed():
     # unpaired, seed 2 would pull the mean to 4
     gain = paired_difference({0: 10.0, 1: 50.0}, {1: 52.0, 0: 11.0, 2: 90.0})

@@ -7,7 +7,17 @@ import pytest
 from scipy import stats
 
 from reports.analysis.statistics import Estimate, mean_interval
-from reports.analysis.verdicts import NOT_SHOWN, NOT_TESTED, OPPOSITE, SHOWN, Evidence, holm, judge, p_value
+from reports.analysis.verdicts import (
+    NOT_SHOWN,
+    NOT_TESTED,
+    OPPOSITE,
+    SHOWN,
+    Evidence,
+    correction_text,
+    holm,
+    judge,
+    p_value,
+)
 
 CLAIMS = tuple("abcdefgh")
 
@@ -42,6 +52,38 @@ def test_without_any_effect_a_page_of_eight_claims_shows_one_in_five_percent_of_
         assert words <= {SHOWN, NOT_SHOWN, OPPOSITE}
     assert shown / studies <= 0.05
     assert (shown + opposite) / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+
+
+def test_a_page_that_is_tested_one_by_one_shows_no_more_and_takes_nothing_back():
+    """Looked at after each of its claims, a page without any effect still shows one in five percent of studies."""
+    rng, wrong, studies = np.random.default_rng(2), 0, 1000
+    for _ in range(studies):
+        whole, shown = study(rng, dict.fromkeys(CLAIMS, 0.0)), set()
+        for there in range(1, len(CLAIMS) + 1):
+            looked = judge({name: whole[name] if name in CLAIMS[:there] else Evidence(()) for name in CLAIMS})
+            now = {name for name, verdict in looked.items() if verdict.word in (SHOWN, OPPOSITE)}
+            assert shown <= now, "what was shown stays so when others are tested"
+            shown = now
+        wrong += bool(shown)
+    assert wrong / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+
+
+def test_claims_still_to_be_tested_are_corrected_for():
+    gain = Estimate(1.0, 0.9, 5)  # its p is .037: below 5 % alone, not as one of two
+    assert judge({"alone": Evidence((gain,))})["alone"].word == SHOWN
+    two = judge({"tested": Evidence((gain,)), "waiting": Evidence(())})
+    assert (two["tested"].word, two["waiting"].word, two["waiting"].p) == (NOT_SHOWN, NOT_TESTED, None)
+    assert two["tested"].p == pytest.approx(2 * p_value(gain))
+    assert correction_text(two) == "corrected for 2 comparisons (Holm), 1 of them tested"
+
+
+def test_a_verdict_says_of_how_much_it_is():
+    verdict = judge({"a": Evidence((Estimate(2.0, 0.5, 3),), so_far="3 of 5 seeds")})["a"]
+    assert verdict.words == verdict.text == "shown (3 of 5 seeds)"
+    gain = mean_interval([0.5, -0.4, 1.2])
+    verdict = judge({"a": Evidence((gain,), expected=0.7, so_far="3 of 5 seeds")})["a"]
+    assert verdict.words == "not shown (3 of 5 seeds)"
+    assert verdict.text == f"not shown (3 of 5 seeds; {verdict.seeds} seeds would be needed)"
 
 
 def test_a_true_effect_is_shown_and_its_opposite_is():

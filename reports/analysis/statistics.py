@@ -19,7 +19,7 @@ POWER = 0.8
 _NORMAL_POWER = 0.8416212335729143  # standard deviations below which the normal law has that share
 _RESAMPLES, _AT_ONCE = 10_000, 1000
 _MOST = 2**62  # seeds
-_ROUNDING = 1e-9  # relative: values that differ by less are equal, as 52.1 - 51.6 and 50.5 - 50 are
+_ROUNDING = 1e-9  # relative, below 1 absolute: values that differ by less are equal, as 52.1 - 51.6 and 50.5 - 50 are
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def t_quantile(count: int) -> float:
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Mean and 95 % Student t-interval of at least one value."""
     sample = np.asarray(values, dtype=float)
-    if np.ptp(sample) <= _ROUNDING * np.abs(sample).max():
+    if np.ptp(sample) <= _ROUNDING * max(1.0, np.abs(sample).max()):
         return Estimate(float(sample.mean()), None, len(sample))
     half_width = t_quantile(len(sample)) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Estimate(float(sample.mean()), half_width, len(sample))

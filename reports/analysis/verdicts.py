@@ -2,9 +2,10 @@
 
 A claim is tested by the two-sided paired t-test over seeds at 5 %. A page that tests several claims would show one by
 chance more often than that, so their p-values are corrected by Holm's method (Scandinavian Journal of Statistics 6,
-1979): of all claims on a page of which none is true, one is shown in at most 5 % of studies. A claim about every one of
-several models is as weak as its weakest (intersection-union test), and its opposite is shown where one model shows it
-after Bonferroni's correction for their number.
+1979): of all claims on a page of which none is true, one is shown in at most 5 % of studies. The correction is for all
+claims that are planned: one without a test as yet counts as p = 1, so that tests of others that come later take back no claim that is shown. A
+claim about every one of several models is as weak as its weakest (intersection-union test), and its opposite is shown
+where one model shows it after Bonferroni's correction for their number.
 
 One seed shows nothing about other trainings, nor do seeds that all differ by the same: without a spread there is no
 test.
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.analysis.statistics import CONFIDENCE, Estimate, seeds_needed, special
+from reports.analysis.words import plural
 
 SHOWN, NOT_SHOWN, OPPOSITE, NOT_TESTED = "shown", "not shown", "opposite shown", "not tested"
 
@@ -29,10 +31,12 @@ class Evidence:
         gains: differences over seeds, one for each model that the claim is about, above zero where the claim holds;
             empty where nothing was measured.
         expected: the difference that the claim's source gives, in the unit of the gains; None where it gives none.
+        so_far: of how much of what is planned, or claimed, the gains are: ``3 of 5 seeds``; empty for all of it.
     """
 
     gains: tuple[Estimate, ...]
     expected: float | None = None
+    so_far: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,25 @@ class Verdict:
         p: of the test, corrected for the number of claims; None without a test.
         seeds: how many seeds would show the expected difference (else the one that was seen) in 80 % of studies, for
             a claim that is not shown; None where nothing says.
+        so_far: as `Evidence.so_far`; no verdict is told without it.
     """
 
     word: str
     p: float | None = None
     seeds: int | None = None
+    so_far: str = ""
+
+    @property
+    def words(self) -> str:
+        """What programs and lists say: ``shown``, ``shown (3 of 5 seeds)``."""
+        return f"{self.word} ({self.so_far})" if self.so_far else self.word
 
     @property
     def text(self) -> str:
-        """``not shown (12 seeds would be needed)``."""
-        return self.word if self.seeds is None else f"{self.word} ({self.seeds:,} seeds would be needed)"
+        """``not shown (3 of 5 seeds; 12 seeds would be needed)``."""
+        needed = "" if self.seeds is None else f"{self.seeds:,} seeds would be needed"
+        aside = "; ".join(filter(None, (self.so_far, needed)))
+        return f"{self.word} ({aside})" if aside else self.word
 
 
 def p_value(gain: Estimate) -> float | None:
@@ -65,10 +78,20 @@ def p_value(gain: Estimate) -> float | None:
 
 
 def judge(claims: Mapping[str, Evidence]) -> dict[str, Verdict]:
-    """The verdict on each claim of a page, corrected for all that are tested on it."""
-    tests = {name: found for name, evidence in claims.items() if (found := _test(evidence)) is not None}
-    corrected = holm({name: p for name, (_, p) in tests.items()})
-    return {name: _verdict(evidence, tests.get(name), corrected.get(name)) for name, evidence in claims.items()}
+    """The verdict on each claim of a page, corrected for all that are planned for it.
+
+    Args:
+        claims: every planned one; those that cannot be tested yet count as p = 1.
+    """
+    tests = {name: _test(evidence) for name, evidence in claims.items()}
+    corrected = holm({name: 1.0 if test is None else test[1] for name, test in tests.items()})
+    return {name: _verdict(evidence, tests[name], corrected[name]) for name, evidence in claims.items()}
+
+
+def correction_text(verdicts: Mapping[str, Verdict], noun: str = "comparison") -> str:
+    """``corrected for 7 comparisons (Holm), 5 of them tested``."""
+    tested = sum(verdict.p is not None for verdict in verdicts.values())
+    return f"corrected for {plural(len(verdicts), noun)} (Holm), {tested} of them tested"
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -91,12 +114,14 @@ def _test(evidence: Evidence) -> tuple[str, float] | None:
     return OPPOSITE, min(1.0, len(found) * min(against))
 
 
-def _verdict(evidence: Evidence, test: tuple[str, float] | None, corrected: float | None) -> Verdict:
+def _verdict(evidence: Evidence, test: tuple[str, float] | None, corrected: float) -> Verdict:
     if not evidence.gains:
         return Verdict(NOT_TESTED)
-    if test is not None and corrected < 1 - CONFIDENCE:
-        return Verdict(test[0], corrected)
-    return Verdict(NOT_SHOWN, corrected, _seeds(evidence))
+    if test is None:
+        return Verdict(NOT_SHOWN, None, _seeds(evidence), evidence.so_far)
+    if corrected < 1 - CONFIDENCE:
+        return Verdict(test[0], corrected, None, evidence.so_far)
+    return Verdict(NOT_SHOWN, corrected, _seeds(evidence), evidence.so_far)
 
 
 def _seeds(evidence: Evidence) -> int | None:
