@@ -13,10 +13,12 @@ from experiments.runs import Run
 from experiments.scales import SCALES
 from experiments.study import Study
 from reports.analysis.cells import cell_rows
+from reports.analysis.statistics import mean_interval
+from reports.analysis.verdicts import p_value
 from reports.figures.cells import in_spans
-from reports.records.collect import PublishedSet, collect
+from reports.records.collect import Collected, PublishedSet, collect
 from reports.tables import claims, table6, table7
-from tests.made_up import make_study, write_train
+from tests.made_up import edit, make_study, write_train
 from transmix.common.plain import differing
 from transmix.recipe import Recipe
 
@@ -112,7 +114,8 @@ def test_a_gain_that_every_cell_has_is_shown_with_its_share_of_the_ceiling(tmp_p
     assert "transmix_block" not in cells["DeiT-T, small objects, 120 epochs"]  # Table 7's
     notes = " ".join(table.notes)
     assert "TransMix: shown above CutMix for DeiT-T, large objects, 40 epochs; " in notes
-    assert "verdicts corrected for 6 cells by Holm’s method" in notes
+    assert "verdicts corrected for 6 comparisons (Holm), 6 of them tested" in notes
+    assert "Oracle and TransMix, each for itself, corrected for 6 comparisons (Holm), 6 of them tested" in table.caption
     assert "DeiT-T, small objects, 240 epochs: CutMix is +3.00 points from no mixing: mixing helps" in notes
     assert "Large objects: from 40 to 240 epochs TransMix’s gain changes by +0.00 points" in notes
     numbers = table6.numbers(collect(study))
@@ -129,7 +132,7 @@ def test_noise_is_bounded_and_without_a_ceiling_there_is_no_share(tmp_path):
     # the wobble is added to the noise: mean .1, deviation .9975
     assert note.startswith("TransMix: no difference is shown in 6 cells, where it is between −1.14 and +1.34 points")
     (note,) = [note for note in table.notes if note.startswith("Not run: ")]
-    assert note.startswith("Not run: DeiT-T, large objects, 120 epochs (TransMix, attention alone, Mixup + CutMix); ")
+    assert note.startswith("Not run: DeiT-T, large objects, 120 epochs (“TransMix, attention alone”, Mixup + CutMix); ")
     assert "make table6" in note
 
 
@@ -140,6 +143,152 @@ def test_a_cell_without_any_run_waits_as_a_whole(tmp_path):
             shutil.rmtree(run.folder)
     (note,) = [note for note in table6.build(collect(study)).notes if note.startswith("Not run: ")]
     assert note.startswith("Not run: DeiT-T, small objects, 40 epochs; DeiT-T, small objects, 120 epochs; ")
+
+
+def without_published(study: Study, folder: Path) -> Collected:
+    """The records alone: those that the suite publishes are left out."""
+    return collect(study, folder / "nothing published")
+
+
+def test_cells_still_to_be_run_count_and_missing_seeds_are_named(tmp_path):
+    """A gain of p = .02 is shown in the only cell there is, but not as one of six."""
+    strong = (0.0, 1.2, 2.4, 0.6, 1.8)  # over CutMix: mean 1.2, p = .022 to begin with
+
+    def gain(run: Run) -> float | None:
+        first = run.method == "transmix" and run.part == "small-40"
+        return strong[run.seed] + 0.3 - WOBBLE[run.seed] if first else None
+
+    study = written(desk(tmp_path), gain)
+    (line,) = [line for line in table6.numbers(without_published(study, tmp_path)) if line["p_holm"] is not None]
+    assert (line["verdict"], line["epochs"], line["method"]) == ("not shown", 40, "transmix")
+    alone = p_value(mean_interval([value + 0.3 for value in strong]))
+    assert alone < 0.05 < line["p_holm"] == pytest.approx(6 * alone, rel=1e-6)
+    table = table6.build(without_published(study, tmp_path))
+    assert "Oracle, each for itself, corrected for 6 comparisons (Holm), 0 of them tested" in table.caption
+    assert "TransMix, each for itself, corrected for 6 comparisons (Holm), 1 of them tested" in table.caption
+    shutil.rmtree(study.find("table6.deit_t.small-40.transmix.seed4").folder)
+    (line,) = [line for line in table6.numbers(without_published(study, tmp_path)) if line["p_holm"] is not None]
+    assert line["verdict"] == "not shown (4 of 5 seeds)"
+    (note,) = [note for note in table6.build(collect(study)).notes if note.startswith("TransMix: ")]
+    assert note.startswith("TransMix: no difference is shown in 1 cell (1 of them with seeds still to be run), where")
+    (note,) = [note for note in table6.build(collect(study)).notes if note.startswith("Not run: ")]
+    assert "DeiT-T, small objects, 40 epochs (TransMix in 1 of 5 seeds, Oracle); " in note
+
+
+def test_a_share_of_the_ceiling_is_over_the_seeds_that_both_have(tmp_path):
+    """TransMix's gain falls with the seed; only the first three have the ceiling."""
+
+    def gain(run: Run) -> float | None:
+        if run.part != "small-40" or (run.method == "oracle" and run.seed > 2):
+            return None
+        return {"transmix": 2.0 - 0.5 * run.seed, "oracle": 3.0}.get(run.method)
+
+    study = written(desk(tmp_path), gain)
+    row = next(row for row in cell_rows(collect(study)) if row.cell.name == "small-40")
+    assert row.gains["transmix"].gain.mean == pytest.approx(1.0)  # over all five
+    assert row.share == pytest.approx(0.5)  # 1.5 of 3.0, over seeds 0 to 2
+    assert {source.seed for source in row.share_sources} == {0, 1, 2}
+    for seed in range(3):
+        shutil.rmtree(study.find(f"table6.deit_t.small-40.transmix.seed{seed}").folder)
+    row = next(row for row in cell_rows(collect(study)) if row.cell.name == "small-40")
+    assert (row.share, row.share_lack) == (None, "not paired")
+
+
+def test_epochs_without_a_cutmix_image_are_no_error_of_labels(tmp_path):
+    study = written(desk(tmp_path, "--seeds", "2"), lambda run: 1.0 if run.method == "transmix" else None)
+    edit(
+        study.find("table6.deit_t.large-40.transmix.seed0").folder,
+        lambda content: content["history"][7].pop("lambda_error"),
+    )
+    row = cell_rows(collect(study))[0]
+    assert row.label_errors("transmix").label.shape == (1, 40)
+    assert table6.numbers(collect(study))
+
+
+def test_rounding_alone_is_neither_a_gain_nor_a_loss(tmp_path):
+    study = written(desk(tmp_path, "--seeds", "3"), lambda run: 0.0 if run.method == "transmix" else None)
+    for run in study.shown_in("table6"):
+        if run.kind == "train" and run.method in ("cutmix", "transmix"):
+            write_train(run, 50.0)
+            if run.method == "transmix":  # as a mean that was summed in another order
+                noise = 50.0 + (1 + (run.seed == 2)) * 7.2e-15
+                edit(run.folder, lambda content, noise=noise: content["metrics"].update(top1=noise))
+    found = [line for line in table6.numbers(collect(study)) if line["method"] == "transmix" and line["seeds"]]
+    assert {line["verdict"] for line in found if not line["published"]} == {"not shown"}
+    assert "TransMix: seeds that all differ by the same test nothing." in table6.build(collect(study)).notes
+
+
+def test_length_is_not_compared_across_data(tmp_path):
+    study = written(desk(tmp_path), lambda run: 1.0 if run.method == "transmix" else None)
+    assert any("from 40 to 240 epochs" in note for note in table6.build(collect(study)).notes)
+    for size in ("large", "small"):
+        for seed in range(SEEDS):
+            folder = study.find(f"table6.deit_t.{size}-240.transmix.seed{seed}").folder
+            edit(folder, lambda content: content["data"].update(fingerprint="other"))
+    assert not any("from 40 to 240 epochs" in note for note in table6.build(collect(study)).notes)
+
+
+def published_desk(tmp_path: Path) -> Path:
+    """A folder of published runs of scale desk: TransMix a point ahead, the ceiling four, a variant two."""
+    gains = {"transmix": 1.0, "oracle": 4.0, "transmix_ema": 2.0, "none": -3.0}
+    written(desk(tmp_path / "published"), lambda run: gains.get(run.method))
+    return tmp_path / "published"  # with one set in it, called desk
+
+
+def test_what_a_reader_has_not_run_is_shown_as_published_and_never_mixed(tmp_path):
+    published, study = published_desk(tmp_path), desk(tmp_path / "ours")
+    for method, top1 in {"cutmix": 30.0, "transmix": 20.0}.items():  # far from what was published
+        write_train(study.find(f"table6.deit_t.small-120.{method}.seed0"), top1)
+    collected = collect(study, published)
+    table = table6.build(collected)
+    cells = {row["name"].text: row for row in table.rows}
+    assert [*cells] == [
+        "DeiT-T, large objects, 40 epochs (published)",
+        "DeiT-T, large objects, 120 epochs (published)",
+        "DeiT-T, large objects, 240 epochs (published)",
+        "DeiT-T, small objects, 40 epochs (published)",
+        "DeiT-T, small objects, 120 epochs",
+        "DeiT-T, small objects, 120 epochs (published)",
+        "DeiT-T, small objects, 240 epochs (published)",
+    ]
+    ours, theirs = (cells[f"DeiT-T, small objects, 120 epochs{which}"] for which in ("", " (published)"))
+    assert (ours["transmix"].text, ours["oracle"].text, ours["transmix"].kind) == ("−10.00", "not run", "measured")
+    assert (theirs["transmix"].text, theirs["cutmix"].text, theirs["transmix"].kind) == (
+        "+1.00 ± 0.20",
+        "50.00",
+        "published",
+    )
+    assert not any(cell.sources for name, row in cells.items() if "published" in name for cell in row.values())
+    assert "Lines marked “published” are published runs of this suite" in table.caption
+    assert any(
+        note.startswith("Published runs of this suite, CPU (x86_64). TransMix: shown above") for note in table.notes
+    )
+    lines = table6.numbers(collected)
+    assert {line["published"] for line in lines if line["epochs"] == 40} == {True}
+    mine = [line for line in lines if not line["published"] and line["method"] == "transmix"]
+    assert [(line["difference"], line["seeds"]) for line in mine] == [(-10.0, 1)]
+
+
+def test_variants_that_a_reader_has_not_run_are_shown_as_published(tmp_path):
+    published, study = published_desk(tmp_path), desk(tmp_path / "ours")
+    write_train(study.find("table6.deit_t.small-120.transmix.seed0"), 20.0)
+    collected = collect(study, published)
+    table = table7.build(collected)
+    cells = {row["name"].text: {key: cell.text for key, cell in row.items()} for row in table.rows}
+    assert cells["TransMix"]["top1"] == "20.00"
+    assert cells["TransMix, attention of the average (published)"]["over_transmix"] == "+1.00"
+    assert cells["TransMix, one head"]["top1"] == "not run"
+    assert "Lines marked “published”" in table.caption
+    assert {line["method"]: line["published"] for line in table7.numbers(collected)}["transmix_ema"]
+
+
+def test_every_own_run_leaves_nothing_published(tmp_path):
+    published = published_desk(tmp_path)
+    gains = {"transmix": 0.0, "oracle": 0.0, "transmix_ema": 0.0, "none": 0.0}
+    collected = collect(written(desk(tmp_path / "ours"), lambda run: gains.get(run.method)), published)
+    for table in (table6, table7):
+        assert not any(line["published"] for line in table.numbers(collected))
+        assert "published)" not in str(table.build(collected))
 
 
 def test_a_loss_is_called_one_and_one_seed_decides_nothing(tmp_path):

@@ -8,14 +8,16 @@ import sys
 import numpy as np
 import pytest
 
+from reports.analysis.arms import Arm, seeds_text
 from reports.analysis.statistics import Estimate
-from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural
+from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural, title_list
 from reports.figures.colours import BLUE
 from reports.figures.examples import Example
 from reports.figures.style import Picture
 from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.page.provenance import duration
+from reports.records.collect import published_study
 from transmix.common.errors import UserError
 
 
@@ -142,3 +144,15 @@ def test_reports_import_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_titles_with_commas_are_quoted_once_and_each_title_comes_once():
+    titles = ["CutMix", "TransMix, one head", "“TransMix, 50 % CutMix”", "CutMix"]
+    assert title_list(titles) == "CutMix, “TransMix, one head”, “TransMix, 50 % CutMix”"
+    assert title_list([]) == ""
+
+
+def test_seeds_of_several_methods_are_one_number_two_or_a_range():
+    result = next(result for result in published_study("desk").collected.results if result.run.kind == "train")
+    arms = [Arm("done", None, (result,) * count) for count in (1, 1, 0)]
+    assert (seeds_text(*arms[:2]), seeds_text(*arms[1:]), seeds_text(*arms)) == ("1", "1 and 0", "0 to 1")

@@ -10,8 +10,9 @@ from typing import Any
 from experiments.scales import table_of
 from reports.analysis.metrics import TOP1, Metric
 from reports.analysis.statistics import Estimate, ImageInterval, mean_interval, paired_difference
-from reports.analysis.words import estimate_text, finding, gain_text, interval_text, number
-from reports.formats.table import NOT_RECORDED, Cell, Source, missing
+from reports.analysis.verdicts import Evidence
+from reports.analysis.words import estimate_text, finding, gain_text, interval_text, number, plural, quoted, title_list
+from reports.formats.table import NOT_RECORDED, NOT_RUN, Cell, Source, missing
 from reports.records.answers import image_difference
 from reports.records.collect import DONE, Collected, Result
 
@@ -25,12 +26,16 @@ class Arm:
         settings: the recipe of its planned runs; None where none is planned.
         results: those that have a record.
         metric: what of them is looked at.
+        planned: how many runs are planned, one a seed.
+        waiting: how many of them have not been run.
     """
 
     status: str
     settings: dict[str, Any] | None
     results: tuple[Result, ...]
     metric: Metric = TOP1
+    planned: int = 0
+    waiting: int = 0
 
     def of(self, metric: Metric) -> Arm:
         """The same runs by another metric."""
@@ -155,6 +160,16 @@ class Comparison:
         return self.gain.count if self.gain else 0
 
     @property
+    def planned(self) -> int:
+        """Number of seeds that are planned of both."""
+        return min(arm.planned for arm in self.arms)
+
+    @property
+    def so_far(self) -> str:
+        """``3 of 5 seeds``; empty once all are there that are planned."""
+        return f"{self.pairs} of {plural(self.planned, 'seed')}" if self.pairs < self.planned else ""
+
+    @property
     def status(self) -> str:
         """``done`` if there is a gain; else why not."""
         if self.gain is not None:
@@ -215,6 +230,8 @@ def arm_of(collected: Collected, *key: str) -> Arm:
         status=collected.status(*key),
         settings=planned[0].run.settings if planned else None,
         results=tuple(collected.done(*key)),
+        planned=len(planned),
+        waiting=sum(result.status == NOT_RUN for result in planned),
     )
 
 
@@ -229,8 +246,8 @@ def verdict_notes(comparisons: Mapping[str, Comparison], about: str = "") -> tup
     single = {name: found for name, found in comparisons.items() if found.single}
     merged = single if len(single) > 1 else {}
     judged = {name: found for name, found in comparisons.items() if found.verdict and name not in merged}
-    notes = [f"{name}{about}: {found.verdict}" for name, found in judged.items()]
-    return (*notes, *([f"{', '.join(merged)}{about}: {_single_verdict(merged)}"] if merged else []))
+    notes = [f"{quoted(name) if about else name}{about}: {found.verdict}" for name, found in judged.items()]
+    return (*notes, *([f"{title_list(merged)}{about}: {_single_verdict(merged)}"] if merged else []))
 
 
 def _single_verdict(single: Mapping[str, Comparison]) -> str:
@@ -239,18 +256,25 @@ def _single_verdict(single: Mapping[str, Comparison]) -> str:
     known = {name: found.images for name, found in single.items() if found.images is not None}
     if not known:
         return f"{text}, and gives no interval."
-    listed = ", ".join(f"{name} {found.text}" for name, found in known.items())
+    intervals = ", ".join(f"{quoted(name)} {found.text}" for name, found in known.items())
     shown = sum(finding(found) == "excludes zero" for found in known.values())
     return (
-        f"{text}. For these very models the 95 % intervals over images (paired bootstrap) are {listed}; {shown} of "
+        f"{text}. For these very models the 95 % intervals over images (paired bootstrap) are {intervals}; {shown} of "
         f"{len(known)} {'excludes' if shown == 1 else 'exclude'} zero."
     )
 
 
+def evidence_of(comparison: Comparison) -> Evidence:
+    """What a comparison has for a verdict, and of how many of its planned seeds."""
+    return Evidence(() if comparison.gain is None else (comparison.gain,), so_far=comparison.so_far)
+
+
 def seeds_text(*arms: Arm) -> str:
-    """How many seeds each of some arms has: ``3``, or ``3 and 2``."""
+    """How many seeds each of some arms has: ``3``, of two ``3 and 2``, of more ``0 to 5``."""
     counts = [len(arm.by_seed) for arm in arms]
-    return f"{counts[0]:,}" if len(set(counts)) == 1 else " and ".join(f"{count:,}" for count in counts)
+    if len(set(counts)) == 1:
+        return f"{counts[0]:,}"
+    return " and ".join(f"{count:,}" for count in counts) if len(counts) == 2 else f"{min(counts):,} to {max(counts):,}"
 
 
 def mean_cell(arm: Arm, interval: bool = True, links: bool = True) -> Cell:

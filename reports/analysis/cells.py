@@ -12,7 +12,9 @@ from experiments.grid import Cell
 from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, arm_of
 from reports.analysis.names import TRANSMIX, method_title
+from reports.analysis.statistics import Estimate, paired_difference
 from reports.analysis.words import plural
+from reports.formats.table import Source
 from reports.records.collect import Collected
 
 REFERENCE, CEILING = "cutmix", "oracle"  # what labels by area are called here, and what no label rule can pass
@@ -52,17 +54,47 @@ class CellRow:
 
     @property
     def share(self) -> float | None:
-        """What TransMix gains, as a share of what the true labels gain.
+        """What TransMix gains, as a share of what the true labels gain, over the seeds that both and CutMix have.
 
-        None unless the interval of the ceiling lies above zero: a share of nothing says nothing.
+        None unless the interval of the ceiling over these seeds lies above zero: a share of nothing says nothing.
         """
-        ours, ceiling = (self.gains[name].gain for name in (TRANSMIX, CEILING))
-        return ours.mean / ceiling.mean if ours is not None and ceiling is not None and ceiling.low > 0 else None
+        if self.share_lack:
+            return None
+        ours, ceiling = self._over_shared_seeds
+        return ours.mean / ceiling.mean
+
+    @property
+    def share_lack(self) -> str:
+        """Why there is no share; empty where there is one."""
+        lack = next((pair.status for name in (CEILING, TRANSMIX) if (pair := self.gains[name]).gain is None), "")
+        if lack or self._over_shared_seeds is None:
+            return lack or "not paired"
+        return "" if self._over_shared_seeds[1].low > 0 else "no ceiling shown"
+
+    @property
+    def share_sources(self) -> tuple[Source, ...]:
+        """The records behind the share."""
+        arms = (self.arms[name] for name in (REFERENCE, TRANSMIX, CEILING))
+        return tuple(source for arm in arms for source in arm.sources if source.seed in self._shared_seeds)
+
+    @cached_property
+    def _shared_seeds(self) -> set[int]:
+        return set.intersection(*(set(self.arms[name].by_seed) for name in (REFERENCE, TRANSMIX, CEILING)))
+
+    @cached_property
+    def _over_shared_seeds(self) -> tuple[Estimate, Estimate] | None:
+        """What TransMix and the true labels gain over the seeds of a share; None without one."""
+        before, *others = (self.arms[name].by_seed for name in (REFERENCE, TRANSMIX, CEILING))
+        paired = {seed: before[seed] for seed in self._shared_seeds}
+        return tuple(paired_difference(paired, after) for after in others) if paired else None
 
     def label_errors(self, method: str) -> LabelErrors | None:
-        """How far a method's labels were from the truth in training; None where no record says."""
+        """How far a method's labels were from the truth in training; None where no record says.
+
+        Of records that say it of every epoch: one in which no image was mixed by CutMix has no error.
+        """
         histories = [result.record.history for result in self.arms[method].results]
-        kept = [history for history in histories if history and "lambda_error" in history[0]]
+        kept = [history for history in histories if history and all("lambda_error" in epoch for epoch in history)]
         if not kept:
             return None
         found = {

@@ -3,9 +3,9 @@
 A claim is tested by the two-sided paired t-test over seeds at 5 %. A page that tests several claims would show one by
 chance more often than that, so their p-values are corrected by Holm's method (Scandinavian Journal of Statistics 6,
 1979): of all claims on a page of which none is true, one is shown in at most 5 % of studies. The correction is for all
-claims that are planned: one without a test as yet counts as p = 1, so that tests of others that come later take back no claim that is shown. A
-claim about every one of several models is as weak as its weakest (intersection-union test), and its opposite is shown
-where one model shows it after Bonferroni's correction for their number.
+claims that are planned. One without a test as yet counts as p = 1, so that later tests of others take back no claim
+that is shown. A claim about every one of several models is as weak as its weakest (intersection-union test), and its
+opposite is shown where one model shows it after Bonferroni's correction for their number.
 
 One seed shows nothing about other trainings, nor do seeds that all differ by the same: without a spread there is no
 test.

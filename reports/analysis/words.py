@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reports.analysis.statistics import Estimate, ImageInterval
 
@@ -19,6 +19,16 @@ def number(value: float, digits: int = 2, sign: bool = False) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def quoted(title: str) -> str:
+    """A title as a part of a list: in quotes, once, where a comma of its own would end it."""
+    return f"“{title}”" if {",", ";"} & {*title} and not title.startswith("“") else title
+
+
+def title_list(titles: Iterable[str]) -> str:
+    """``CutMix, “TransMix, one head”``: each title once."""
+    return ", ".join(quoted(title) for title in dict.fromkeys(titles))
 
 
 def estimate_text(estimate: Estimate, sign: bool = False, digits: int = 2) -> str:

@@ -17,6 +17,12 @@ from reports.records.collect import DONE, Collected, PublishedSet, published_stu
 
 HEADING = "published runs of this suite"
 NONE = "none published"
+GRID = ("table6", "table7")
+PUBLISHED_LINE = " (published)"  # after the name of a line
+MARKED = (
+    " Lines marked “published” are published runs of this suite where this study has no run: theirs alone, in no mean "
+    "and no difference with others."
+)
 
 
 def grid_study(collected: Collected) -> tuple[Collected, str]:
@@ -26,6 +32,16 @@ def grid_study(collected: Collected) -> tuple[Collected, str]:
     """
     desk = None if collected.study.grid else published_study("desk")
     return (collected, "") if desk is None else (desk.collected, f"{HEADING[0].upper()}{HEADING[1:]}, {desk.devices}. ")
+
+
+def published_grid(collected: Collected) -> tuple[Collected, str] | None:
+    """Somebody's published runs of the study's own grid, and how a note calls them; of several sets the largest.
+
+    None where there are none, or no grid. They are told apart from the study's own, and never averaged with them.
+    """
+    sets = [there for there in collected.published if _records(there, GRID)] if collected.study.grid else []
+    largest = max(sets, key=lambda there: len(_records(there, GRID)), default=None)
+    return largest and (largest.collected, f"{HEADING[0].upper()}{HEADING[1:]}, {_devices(largest, GRID)}. ")
 
 
 def published_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:

@@ -16,7 +16,7 @@ from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
-from reports.analysis.words import interval_text, number
+from reports.analysis.words import interval_text, number, title_list
 from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, NOT_RUN, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected, Result, published_study
 from reports.records.published_sets import (
@@ -185,7 +185,7 @@ def _remedies(collected: Collected, shown: list[MixRow]) -> list[str]:
     """How what is missing can be run."""
     study = collected.study
     waiting = [row.title for row in shown if row.status == NOT_RUN]
-    notes = [f"{', '.join(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
+    notes = [f"{title_list(waiting)}: not run; {study.make('table2')} runs what is missing."] if waiting else []
     for row in (row for row in shown if row.status == NOT_PLANNED):
         why = why_not(row.method, study)
         notes.append(f"{row.title}: not in this study{f': {why}' if why else ''}.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from experiments.grid import WITH_MIXUP
@@ -9,13 +12,14 @@ from experiments.rows import model_name
 from reports.analysis.arms import gain_cell, mean_cell, seeds_text
 from reports.analysis.cells import CEILING, REFERENCE, CellRow, cell_rows
 from reports.analysis.names import TRANSMIX, method_title
-from reports.analysis.statistics import Estimate, estimate_numbers, interval_numbers, mean_interval
-from reports.analysis.verdicts import NOT_SHOWN, NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge
-from reports.analysis.words import interval_text, number, plural
+from reports.analysis.statistics import estimate_numbers, interval_numbers
+from reports.analysis.verdicts import Verdict
+from reports.analysis.words import number, plural, quoted
 from reports.formats.table import NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.records.collect import Collected
-from reports.records.published_sets import grid_study, published_cells
+from reports.records.published_sets import MARKED, PUBLISHED_LINE, grid_study, published_cells, published_grid
 from reports.tables import Numbers, Shown, TableSpec
+from reports.tables._cell_notes import corrections, findings, judged, verdict_note
 from transmix.methods import methods
 
 OVER = f"over {method_title(REFERENCE)} (points)"
@@ -24,8 +28,9 @@ CAPTION = (
     "of its own, at scale {scale}. The methods of a line differ in their labels only: all batches are CutMix{but}. "
     "Top-1 in percent; paired differences in points, mean ± 95 % interval over seeds (Student’s t), each for itself. "
     "{ceiling} labels by the share of the objects’ visible pixels, the truth: a ceiling for label rules, of which "
-    "TransMix’s share is given where the interval of the ceiling lies above zero. The error of λ is the mean distance "
-    "of TransMix’s labels from the truth in training, beside the area’s. Not in the paper, so nothing is published."
+    "TransMix’s share, over the seeds that both have, is given where the interval of the ceiling lies above zero. The "
+    "error of λ is the mean distance of TransMix’s labels from the truth in training, beside the area’s. Verdicts "
+    "below: {corrected}, cells still to be run included. Not in the paper, so nothing is published."
 )
 NO_GRID = (
     "Labels by attention are compared by object size and length of training on the embedded scenes only, at a scale "
@@ -33,11 +38,52 @@ NO_GRID = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Runs of one origin in the cells of a grid.
+
+    Attributes:
+        collected: their records.
+        whose: empty for the study's own; how a caption calls published ones.
+    """
+
+    collected: Collected
+    whose: str
+
+    @cached_property
+    def rows(self) -> list[CellRow]:
+        """Every row and cell that is planned."""
+        return cell_rows(self.collected)
+
+
+def _origins(collected: Collected) -> list[Runs]:
+    """The study's own runs, then published ones of its grid; without a grid the published runs of scale desk."""
+    own = Runs(*grid_study(collected))
+    beside = None if own.whose else published_grid(own.collected)
+    return [own, Runs(*beside)] if beside else [own]
+
+
+def _lines(origins: list[Runs]) -> Iterator[tuple[CellRow, Runs]]:
+    """Each cell, and after it (in its place, if nothing of it was run) the published one that has what it lacks."""
+    own, *others = origins
+    published = {row.name: (row, other) for other in others for row in other.rows}
+    for row in own.rows:
+        there, other = published.get(row.name, (row, own))
+        more = any(arm.mean is None and there.arms[name].mean is not None for name, arm in row.arms.items())
+        if not more or any(arm.status != NOT_RUN for arm in row.arms.values()):
+            yield row, own
+        if more:
+            yield there, other
+
+
 def build(collected: Collected) -> Table:
-    """A line for each row of the study and cell of its grid; without one the published runs of scale desk."""
-    collected, whose = grid_study(collected)
-    rows = cell_rows(collected)
-    shown = _shown(rows)
+    """A line for each row of the study and cell of its grid; without one the published runs of scale desk.
+
+    A cell that the study lacks has a line of published runs.
+    """
+    origins = _origins(collected)
+    own, *others = origins
+    shown = _shown(own.rows)
     columns = (
         Column("name", "Objects, training", align="left"),
         Column("seeds", "Seeds"),
@@ -48,10 +94,20 @@ def build(collected: Collected) -> Table:
         Column("error_label", "TransMix’s label", "error of λ in training"),
     )
     but = "".join(f" (but for {method_title(name)})" for name in shown if name in WITH_MIXUP)
-    caption = CAPTION.format(scale=collected.study.scale.name, ceiling=method_title(CEILING), but=but)
-    lines = [_cells(row, shown) for row in rows]
-    lines = [published_cells(line) for line in lines] if whose else lines
-    return Table("table6", whose + caption, columns, tuple(lines), _notes(collected, rows))
+    caption = CAPTION.format(
+        scale=own.collected.study.scale.name,
+        ceiling=method_title(CEILING),
+        but=but,
+        corrected=corrections(own.rows),
+    )
+    lines = []
+    for row, whose in _lines(origins):
+        cells = _cells(row, shown)
+        if whose in others:
+            cells["name"] = Cell(f"{row.name}{PUBLISHED_LINE}")
+        lines.append(published_cells(cells) if whose.whose else cells)
+    caption = own.whose + caption + (MARKED if any(whose in others for _, whose in _lines(origins)) else "")
+    return Table("table6", caption, columns, tuple(lines), _notes(origins))
 
 
 def _shown(rows: list[CellRow]) -> list[str]:
@@ -73,9 +129,9 @@ def _cells(row: CellRow, shown: list[str]) -> dict[str, Cell]:
     }
     cells |= {name: gain_cell(row.gains[name]) if name in row.gains else missing(NOT_PLANNED) for name in shown}
     share, errors = row.share, row.label_errors(TRANSMIX)
-    sources = row.gains[TRANSMIX].sources + row.gains[CEILING].sources
-    unknown = missing(NOT_RUN if row.gains[CEILING].gain is None else "no ceiling shown")
-    cells["share"] = unknown if share is None else Cell(number(100 * share, 0), "measured", sources)
+    cells["share"] = missing(row.share_lack)
+    if share is not None:
+        cells["share"] = Cell(number(100 * share, 0), "measured", row.share_sources)
     for which in ("area", "label"):
         found = missing(row.arms[TRANSMIX].lack or "not recorded")
         if errors is not None:
@@ -84,110 +140,42 @@ def _cells(row: CellRow, shown: list[str]) -> dict[str, Cell]:
     return cells
 
 
-def judged(rows: list[CellRow], method: str) -> dict[str, Verdict]:
-    """Whether a method is shown to gain over CutMix, cell by cell, corrected for their number."""
-    gains = {row.name: row.gains[method].gain for row in rows if method in row.gains}
-    return judge({name: Evidence(() if gain is None else (gain,)) for name, gain in gains.items()})
-
-
-def _notes(collected: Collected, rows: list[CellRow]) -> tuple[str, ...]:
-    if not rows:
+def _notes(origins: list[Runs]) -> tuple[str, ...]:
+    own = origins[0]
+    if not own.rows:
         return (NO_GRID,)
-    notes = [_verdict_note(rows, method) for method in (CEILING, TRANSMIX)]
-    notes += [_mixing_note(row) for row in rows if "none" in row.gains]
-    notes += [_trend_note(rows, size) for size in dict.fromkeys(row.cell.size for row in rows)]
-    notes += [_overtaking_note(rows)]
-    waiting = list(filter(None, map(_waiting, rows)))
+    notes = findings(own.rows)
+    published = {whose for _, whose in _lines(origins)} - {own}
+    notes += [f"{other.whose}{note}" for other in published for note in findings(other.rows)]
+    shown = (REFERENCE, *_shown(own.rows))
+    waiting = list(filter(None, (_waiting(row, shown) for row in own.rows)))
     if waiting:
-        notes.append(f"Not run: {'; '.join(waiting)}; {collected.study.make('table6')} runs what is missing.")
-    return tuple(filter(None, notes))
+        notes.append(f"Not run: {'; '.join(waiting)}; {own.collected.study.make('table6')} runs what is missing.")
+    return tuple(notes)
 
 
-def _waiting(row: CellRow) -> str:
-    """A cell that has no run yet, or one with its methods that have none; empty where all have one."""
-    lacking = [method_title(name) for name, arm in row.arms.items() if arm.status == NOT_RUN]
-    if len(lacking) == len(row.arms):
+def _waiting(row: CellRow, shown: Collection[str]) -> str:
+    """A cell that has no run yet, or one with the methods shown that lack some or all; empty where none does."""
+    if all(arm.status == NOT_RUN for arm in row.arms.values()):
         return row.name
-    return f"{row.name} ({', '.join(lacking)})" if lacking else ""
-
-
-def _verdict_note(rows: list[CellRow], method: str) -> str:
-    """In which cells a method gains over CutMix, after the correction; where none is shown, how large it could be."""
-    verdicts = {name: found for name, found in judged(rows, method).items() if found.word != NOT_TESTED}
-    tested = {name: found for name, found in verdicts.items() if found.p is not None}
-    if not tested:
-        return f"{method_title(method)}: one seed, or none, tests nothing." if verdicts else ""
-    shown = {word: [name for name, found in tested.items() if found.word == word] for word in (SHOWN, OPPOSITE)}
-    parts = [f"shown above CutMix for {'; '.join(shown[SHOWN])}"] if shown[SHOWN] else []
-    parts += [f"shown below CutMix for {'; '.join(shown[OPPOSITE])}"] if shown[OPPOSITE] else []
-    undecided = [row.gains[method].gain for row in rows if row.name in tested and tested[row.name].word == NOT_SHOWN]
-    if undecided:
-        where = plural(len(undecided), "cell")
-        parts.append(f"no difference is shown in {where}, where it is {_bounds(undecided)}")
-    corrected = f"corrected for {plural(len(tested), 'cell')} by Holm’s method"
-    return f"{method_title(method)}: {'; '.join(parts)} (95 % intervals; verdicts {corrected})."
-
-
-def _bounds(gains: list[Estimate]) -> str:
-    """``between −0.8 and +1.2 points``: the ends of all intervals together."""
-    low, high = min(gain.low for gain in gains), max(gain.high for gain in gains)
-    return f"between {number(low, sign=True)} and {number(high, sign=True)} points"
-
-
-def _mixing_note(row: CellRow) -> str:
-    """Whether mixing helps in a cell, without which no label rule can be judged there."""
-    loss = row.gains["none"].gain
-    if loss is None:
-        return ""
-    size = f"{row.name}: CutMix is {number(-loss.mean, sign=True)} points from no mixing"
-    if loss.count == 1 or loss.half_width is None:
-        return f"{size}, in one seed."
-    says = "mixing helps" if loss.high < 0 else "mixing hurts" if loss.low > 0 else "mixing is not shown to help"
-    return f"{size}: {says} ({interval_text(loss)} for no mixing minus CutMix)."
-
-
-def _trend_note(rows: list[CellRow], size: str) -> str:
-    """Whether what TransMix gains depends on the length of training: the longest minus the shortest, seed by seed."""
-    same = [row for row in rows if row.cell.size == size and row.row == rows[0].row]
-    if len(same) < 2:
-        return ""
-    by_seed = [_differences(row, TRANSMIX) for row in (same[0], same[-1])]
-    shared = sorted(by_seed[0].keys() & by_seed[1].keys())
-    if len(shared) < 2:
-        return ""
-    change = mean_interval([by_seed[1][seed] - by_seed[0][seed] for seed in shared])
-    return (
-        f"{size.capitalize()} objects: from {same[0].cell.epochs} to {same[-1].cell.epochs} epochs TransMix’s gain "
-        f"changes by {number(change.mean, sign=True)} points, and {interval_text(change)}."
-    )
-
-
-def _differences(row: CellRow, method: str) -> dict[int, float]:
-    before, after = row.gains[method].values
-    return {seed: after[seed] - before[seed] for seed in before}
-
-
-def _overtaking_note(rows: list[CellRow]) -> str:
-    """From which epoch on TransMix's labels are nearer to the truth than the area."""
-    parts = []
-    for row in rows:
-        errors = row.label_errors(TRANSMIX)
-        if errors is not None:
-            first = errors.overtakes
-            parts.append(f"{row.name}: {'at no time' if first is None else f'from epoch {first} on'}")
-    return f"When TransMix’s labels are nearer to the truth than the area: {'; '.join(parts)}." if parts else ""
+    lacking = {quoted(method_title(name)): arm for name, arm in row.arms.items() if name in shown and arm.waiting}
+    methods = [
+        title if arm.waiting == arm.planned else f"{title} in {arm.waiting} of {plural(arm.planned, 'seed')}"
+        for title, arm in lacking.items()
+    ]
+    return f"{row.name} ({', '.join(methods)})" if methods else ""
 
 
 def numbers(collected: Collected) -> Numbers:
     """The table for programs, unrounded: a line for each cell and method."""
-    collected, whose = grid_study(collected)
-    rows = cell_rows(collected)
-    verdicts = {method: judged(rows, method) for method in _shown(rows)} if rows else {}
+    origins = _origins(collected)
+    shown = _shown(origins[0].rows)
+    verdicts = {whose: {method: judged(whose.rows, method) for method in shown} for whose in origins}
     return [
-        {"published": bool(whose)} | _numbers(row, method, verdicts.get(method, {}).get(row.name))
-        for row in rows
+        {"published": bool(whose.whose)} | _numbers(row, method, verdicts[whose].get(method, {}).get(row.name))
+        for row, whose in _lines(origins)
         for method in row.arms
-        if method in (REFERENCE, *verdicts)
+        if method in (REFERENCE, *shown)
     ]
 
 
@@ -208,7 +196,7 @@ def _numbers(row: CellRow, method: str, verdict: Verdict | None) -> dict[str, An
         **estimate_numbers("top1", arm.mean),
         **estimate_numbers("difference", found.gain if found else None),
         **interval_numbers("difference", found.images if found else None),
-        "verdict": verdict.word if verdict else "",
+        "verdict": verdict.words if verdict else "",
         "p_holm": verdict.p if verdict else None,
         "share_of_ceiling": row.share if method == TRANSMIX else None,
         "error_area": float(errors.area.mean()) if errors else None,
@@ -222,17 +210,20 @@ def figures(collected: Collected) -> Shown:
     from reports.figures.cells import error_gallery, gain_gallery  # matplotlib takes a second to import
     from reports.figures.style import Panel
 
-    rows = cell_rows(grid_study(collected)[0])
-    drawn = tuple(gallery for gallery in (gain_gallery(rows), error_gallery(rows)) if gallery is not None)
-    return Shown((Panel(drawn, ""),) if drawn else ())
+    drawn = []
+    for draw in (gain_gallery, error_gallery):
+        galleries = ((draw(runs.rows), runs.whose) for runs in _origins(collected))
+        drawn += [replace(found, caption=whose + found.caption) for found, whose in galleries if found is not None][:1]
+    return Shown((Panel(tuple(drawn), ""),) if drawn else ())
 
 
 def summary(collected: Collected) -> str:
     """Where TransMix is shown to gain over CutMix, in a sentence; empty where no cell has been tested."""
-    collected, whose = grid_study(collected)
-    rows = cell_rows(collected)
-    tested = any(verdict.p is not None for verdict in judged(rows, TRANSMIX).values())
-    return f"{whose}By object size and length of training (Table 6), {_verdict_note(rows, TRANSMIX)}" if tested else ""
+    for runs in _origins(collected):
+        if any(verdict.p is not None for verdict in judged(runs.rows, TRANSMIX).values()):
+            note = verdict_note(runs.rows, TRANSMIX)
+            return f"{runs.whose}By object size and length of training (Table 6), {note}"
+    return ""
 
 
 TABLE = TableSpec(

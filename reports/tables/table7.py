@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from experiments.rows import model_name
 from experiments.scales import table_of
-from reports.analysis.arms import Arm, Comparison, arm, gain_cell, mean_cell, verdict_notes
+from reports.analysis.arms import Arm, Comparison, arm, evidence_of, gain_cell, mean_cell, verdict_notes
 from reports.analysis.cells import CellRow, cell_rows
 from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import estimate_numbers, interval_numbers
-from reports.analysis.verdicts import Evidence, Verdict, judge
-from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
+from reports.analysis.verdicts import Verdict, correction_text, judge
+from reports.analysis.words import quoted
+from reports.formats.table import NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.records.collect import Collected
-from reports.records.published_sets import grid_study, published_cells
+from reports.records.published_sets import MARKED, PUBLISHED_LINE, grid_study, published_cells, published_grid
 from reports.tables import Numbers, TableSpec
 from transmix.methods import methods, of_table
 
@@ -24,8 +25,8 @@ REFERENCES = (TRANSMIX, "cutmix")  # what every variant is compared with
 BESIDE = ("cutmix", TRANSMIX, "oracle")  # shown with the variants, in that order
 CAPTION = (
     "Variants of TransMix, {where}: top-1 in percent, and paired differences in points to TransMix and to CutMix, mean "
-    "± 95 % interval over seeds (Student’s t), each for itself. What a variant changes is in its card (python -m "
-    "experiments methods). Not in the paper as such, so nothing is published."
+    "± 95 % interval over seeds (Student’s t), each for itself. Verdicts against TransMix: {corrected}. What a variant "
+    "changes is in its card (python -m experiments methods). Not in the paper as such, so nothing is published."
 )
 
 
@@ -44,14 +45,17 @@ class Apart:
     def over(self, reference: str) -> dict[str, Comparison]:
         """Every other method compared with one of them."""
         before = self.arms[reference]
-        claims = {name: f"With {method_title(name)} the top-1 is {{}} here" for name in self.arms if name != reference}
+        claims = {
+            name: f"For itself, uncorrected, the top-1 with {quoted(method_title(name))} is {{}} here"
+            for name in self.arms
+            if name != reference
+        }
         return {name: Comparison(before, self.arms[name], claim) for name, claim in claims.items()}
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
-        """Of every variant against TransMix, corrected for their number."""
-        gains = {name: found.gain for name, found in self.over(TRANSMIX).items() if name not in BESIDE}
-        return judge({name: Evidence(() if gain is None else (gain,)) for name, gain in gains.items()})
+        """Of every variant against TransMix, corrected for the number that is planned."""
+        return judge({name: evidence_of(found) for name, found in self.over(TRANSMIX).items() if name not in BESIDE})
 
 
 def apart(collected: Collected) -> Apart:
@@ -78,9 +82,12 @@ def _in_order(arms: Mapping[str, Arm]) -> dict[str, Arm]:
 
 
 def build(collected: Collected) -> Table:
-    """A line for each variant, after CutMix, TransMix and the true labels; else the published runs of scale desk."""
-    collected, whose = _source(collected)
-    found = apart(collected)
+    """A line for each variant, after CutMix, TransMix and the true labels; else the published runs of scale desk.
+
+    A method that the study plans and has not run has its line of published runs.
+    """
+    origins = _origins(collected)
+    found = origins[0].found
     columns = (
         Column("name", "Variant", align="left"),
         Column("seeds", "Seeds"),
@@ -88,14 +95,37 @@ def build(collected: Collected) -> Table:
         *(Column(f"over_{name}", f"over {method_title(name)}", "difference (points)") for name in REFERENCES),
         Column("verdict", "Against TransMix", align="left"),
     )
-    lines = [_cells(found, name) for name in found.arms] if _any_variant(found) else []
-    lines = [published_cells(line) for line in lines] if whose else lines
-    return Table("table7", whose + CAPTION.format(where=found.where), columns, tuple(lines), _notes(collected, found))
+    lines, beside = [], False
+    for name, origin in _lines(origins):
+        cells = _cells(origin.found, name)
+        if origin is not origins[0]:
+            cells["name"], beside = Cell(f"{cells['name'].text}{PUBLISHED_LINE}"), True
+        lines.append(published_cells(cells) if origin.whose else cells)
+    caption = origins[0].whose + CAPTION.format(where=found.where, corrected=correction_text(found.verdicts))
+    return Table("table7", caption + MARKED * beside, columns, tuple(lines), _notes(origins))
 
 
-def _source(collected: Collected) -> tuple[Collected, str]:
-    """The study itself if it has variants, else what `grid_study` finds."""
-    return (collected, "") if _any_variant(apart(collected)) else grid_study(collected)
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    """Variants as one study has them; `whose` is empty for the study's own, else how a caption calls them."""
+
+    found: Apart
+    whose: str
+
+
+def _origins(collected: Collected) -> list[_Origin]:
+    """The study's own variants, then published ones of its grid; a study that has none shows scale desk's."""
+    own, whose = (collected, "") if _any_variant(apart(collected)) else grid_study(collected)
+    beside = None if whose else published_grid(own)
+    return [_Origin(apart(there), called) for there, called in [(own, whose), *([beside] if beside else [])]]
+
+
+def _lines(origins: list[_Origin]) -> Iterator[tuple[str, _Origin]]:
+    """Every method with whose runs its line shows: the study's own, else published ones of what it has not run."""
+    own, *others = origins
+    for name, runs in own.found.arms.items() if _any_variant(own.found) else ():
+        published = [other for other in others if runs.status == NOT_RUN and other.found.arms[name].mean is not None]
+        yield name, published[0] if published else own
 
 
 def _any_variant(found: Apart) -> bool:
@@ -116,22 +146,27 @@ def _cells(found: Apart, name: str) -> dict[str, Cell]:
     return cells
 
 
-def _notes(collected: Collected, found: Apart) -> tuple[str, ...]:
-    if not _any_variant(found):
+def _notes(origins: list[_Origin]) -> tuple[str, ...]:
+    own, *others = origins
+    if not _any_variant(own.found):
         names = ", ".join(of_table("table7"))
         return (f"No variant is in this study: make table7 SCALE=desk, or here METHODS=NAME,... of {names}.",)
-    variants = {method_title(name): pair for name, pair in found.over(TRANSMIX).items() if name not in BESIDE}
-    tested = sum(verdict.p is not None for verdict in found.verdicts.values())
-    corrected = (f"Verdicts are corrected for {tested} variants by Holm’s method.",) if tested else ()
-    return (*verdict_notes(variants, "against TransMix"), *corrected)
+    shown = [(name, origin) for name, origin in _lines(origins) if name in origin.found.verdicts]
+    notes = []
+    for origin in origins:
+        over = origin.found.over(TRANSMIX)
+        variants = {method_title(name): over[name] for name, whose in shown if whose is origin}
+        called = origin.whose if origin in others else ""
+        notes += [called + note for note in verdict_notes(variants, "against TransMix")]
+        if called and variants:
+            notes.append(f"{called}Verdicts on them: {correction_text(origin.found.verdicts)}.")
+    return tuple(notes)
 
 
 def numbers(collected: Collected) -> Numbers:
     """The table for programs, unrounded: a line for each variant and what it is compared with."""
-    collected, whose = _source(collected)
-    found = apart(collected)
-    shown = found.arms if _any_variant(found) else ()
-    return [{"published": bool(whose)} | _numbers(found, name) for name in shown]
+    shown = _lines(_origins(collected))
+    return [{"published": bool(origin.whose)} | _numbers(origin.found, name) for name, origin in shown]
 
 
 def _numbers(found: Apart, name: str) -> dict[str, Any]:
@@ -142,7 +177,7 @@ def _numbers(found: Apart, name: str) -> dict[str, Any]:
         compared = found.over(reference).get(name)
         line |= estimate_numbers(f"over_{reference}", compared.gain if compared else None)
         line |= interval_numbers(f"over_{reference}", compared.images if compared else None)
-    line |= {"verdict": verdict.word if verdict else "", "p_holm": verdict.p if verdict else None}
+    line |= {"verdict": verdict.words if verdict else "", "p_holm": verdict.p if verdict else None}
     return line | {"records": " ".join(source.id for source in arm.sources)}
 
 
