@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from reports.analysis.arms import Arm, seeds_text
+from reports.analysis.arms import arm, seeds_text
 from reports.analysis.statistics import Estimate
 from reports.analysis.words import gain_text, interval_text, intervals_text, number, plural, title_list
 from reports.figures.colours import BLUE
@@ -17,7 +17,8 @@ from reports.figures.style import Picture
 from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
 from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.page.provenance import duration
-from reports.records.collect import published_study
+from reports.records.collect import collect
+from tests.made_up import make_study, write_study
 from transmix.common.errors import UserError
 
 
@@ -152,7 +153,9 @@ def test_titles_with_commas_are_quoted_once_and_each_title_comes_once():
     assert title_list([]) == ""
 
 
-def test_seeds_of_several_methods_are_one_number_two_or_a_range():
-    result = next(result for result in published_study("desk").collected.results if result.run.kind == "train")
-    arms = [Arm("done", None, (result,) * count) for count in (1, 1, 0)]
+def test_seeds_of_several_methods_are_one_number_two_or_a_range(tmp_path):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    write_study(study, (1.0,))
+    done, none = arm(collect(study), "deit_t", "transmix"), arm(collect(study), "xcit_t", "transmix")
+    arms = [done, done, none]
     assert (seeds_text(*arms[:2]), seeds_text(*arms[1:]), seeds_text(*arms)) == ("1", "1 and 0", "0 to 1")
