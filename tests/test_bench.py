@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     write_study(study, (0.5, 0.9))
     claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
     assert "make bench" in claim["here"].text
-    assert claim["verdict"].text == "shown of parameters"
+    assert claim["verdict"].text == "shown of parameters (1 of the paper’s 12 models tested)"
     run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
     out = capsys.readouterr().out
     assert "TransMix step / CutMix step" in out
@@ -160,11 +161,16 @@ def test_the_record_is_on_the_page_with_machine_and_date(monkeypatch, tmp_path, 
     assert record["date"][:10] in page
     claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
     assert claim["effect"].text == "+0 parameters; time × 0.999 (0.990 to 1.010 over rounds)"
-    assert claim["verdict"].text == "shown"
+    assert claim["verdict"].text == (
+        f"shown of parameters (1 of the paper’s 12 models tested); shown of time ({bench.DEIT}, 224 px, batch 16)"
+    )
     assert "224 px" in claim["here"].text
+    line = tables()["claims"].numbers(collect(study))[4]
+    assert (line["of"], line["effect"], line["lowest_round"]) == (f"{bench.DEIT}, 224 px, batch 16", 0.999, 0.99)
+    assert line["verdict"] == "shown of time"
 
 
-@pytest.mark.parametrize(("ends", "verdict"), [((0.99, 1.02), "shown"), ((0.99, 1.03), "shown of parameters")])
+@pytest.mark.parametrize(("ends", "verdict"), [((0.99, 1.02), "shown of time"), ((0.99, 1.03), "not shown of time")])
 def test_no_cost_in_time_is_shown_where_no_round_took_longer(monkeypatch, tmp_path, ends, verdict):
     row = Row("TransMix step / CutMix step, time", f"{bench.DEIT}, 224 px, batch 16", 1.01, *ends, goal=1.02)
     monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: [row])
@@ -172,7 +178,76 @@ def test_no_cost_in_time_is_shown_where_no_round_took_longer(monkeypatch, tmp_pa
     write_study(study, (0.5, 0.9))
     run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
     claim = next(row for row in tables()["claims"].build(collect(study)).rows if row["claim"].text[1] == "d")
-    assert claim["verdict"].text == verdict
+    assert claim["verdict"].text.split("; ")[1].startswith(f"{verdict} (")
+
+
+def test_every_model_that_was_timed_is_named_and_must_keep_to_the_goal(monkeypatch, tmp_path):
+    small = Row("TransMix step / CutMix step, time", f"{bench.MICRO}, 64 px, batch 32", 1.1, 1.05, 1.2, 1.02)
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: [small, *ROWS])
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
+    table = tables()["claims"].build(collect(study))
+    claim = next(row for row in table.rows if row["claim"].text[1] == "d")
+    assert claim["effect"].text == "+0 parameters; time × 0.999 to × 1.100"
+    assert "; not shown of time (deit_micro_tiny_patch8_64, 64 px" in claim["verdict"].text
+    lines = [note for note in table.notes if note.startswith("(d) ")]
+    assert [line.split(",")[0] for line in lines] == [f"(d) {bench.MICRO}", f"(d) {bench.DEIT}"]
+    assert lines[0].endswith("a step takes × 1.100 (1.050 to 1.200 over rounds) of CutMix’s; goal: at most 1.02.")
+
+
+def test_a_quick_bench_is_no_evidence_and_said_to_be_quick(monkeypatch, tmp_path):
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: ROWS)
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    run(monkeypatch, "steps", "--quick", "--device", "cpu", "--json", str(study.results / NAME))
+    table = tables()["claims"].build(collect(study))
+    claim = next(row for row in table.rows if row["claim"].text[1] == "d")
+    assert "time" not in claim["verdict"].text + claim["effect"].text
+    assert "make bench" in claim["here"].text
+    assert "The bench kept here is a quick one, which measures nothing: make bench times a step." in table.notes
+    assert tables()["speed"].build(collect(study)).caption.startswith("A quick bench, ")
+
+
+WHOLE = {
+    "format": 1,
+    "quick": False,
+    "date": "2026-01-02T03:04:05+00:00",
+    "commit": "0123456",
+    "device": "CPU",
+    "cores": 2,
+    "rows": [asdict(ROWS[0])],
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        {**WHOLE, "format": 2},
+        {**WHOLE, "rows": None},
+        {**WHOLE, "rows": [{}]},
+        {**WHOLE, "rows": [{**asdict(ROWS[0]), "high": None}]},
+        *({key: value for key, value in WHOLE.items() if key != lost} for lost in WHOLE),
+        *({**WHOLE, "rows": [{k: v for k, v in asdict(ROWS[0]).items() if k != lost}]} for lost in asdict(ROWS[0])),
+    ],
+)
+def test_a_bench_of_another_layout_is_a_note_and_no_evidence(tmp_path, content):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    write_text(study.results / NAME, json.dumps(content))
+    table = tables()["claims"].build(collect(study))
+    assert any("bench.json is not as make bench writes it" in note for note in table.notes)
+    claim = next(row for row in table.rows if row["claim"].text[1] == "d")
+    assert "time" not in claim["verdict"].text + claim["effect"].text
+    assert len(tables()["claims"].numbers(collect(study))) == 8
+
+
+def test_a_whole_bench_without_a_step_is_no_evidence(tmp_path):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_text(study.results / NAME, json.dumps({**WHOLE, "rows": [asdict(ROWS[1])]}))
+    assert not any("of time" in row["verdict"].text for row in tables()["claims"].build(collect(study)).rows)
 
 
 def test_without_a_bench_of_ones_own_the_published_one_is_shown_as_published(monkeypatch, tmp_path):

@@ -25,6 +25,7 @@ class Bench:
         commit: of the code, with ``+`` where it was changed since.
         device: name of the processor, or of the accelerator.
         cores: of the machine.
+        quick: whether it was a small one, which shows that it runs and measures nothing.
         rows: its lines, as `benchmarks.rows.Row` has them.
     """
 
@@ -32,6 +33,7 @@ class Bench:
     commit: str
     device: str
     cores: int
+    quick: bool
     rows: tuple[dict[str, Any], ...]
 
     @property
@@ -40,10 +42,9 @@ class Bench:
         return f"{self.device}, {self.cores} cores, {self.date[:10]}"
 
     @property
-    def step(self) -> dict[str, Any] | None:
-        """The line of a TransMix step's time at the largest images that were measured; None without one."""
-        steps = [row for row in self.rows if row["name"] == STEP_TIME]
-        return max(steps, key=lambda row: " 224 px" in row["where"], default=None)
+    def steps(self) -> list[dict[str, Any]]:
+        """The lines of a TransMix step's time, one for each model that was measured."""
+        return [row for row in self.rows if row["name"] == STEP_TIME]
 
 
 def read_bench(results: Path) -> tuple[Bench | None, str]:
@@ -60,7 +61,9 @@ def read_bench(results: Path) -> tuple[Bench | None, str]:
         texts = [content[name] for name in ("date", "commit", "device")]
         if not all(isinstance(text, str) for text in texts) or not is_count(content["cores"]):
             raise ValueError("date, commit, device or cores")
-        return Bench(*texts, content["cores"], tuple(content["rows"])), ""
+        if not isinstance(content["quick"], bool):
+            raise ValueError("quick")
+        return Bench(*texts, content["cores"], content["quick"], tuple(content["rows"])), ""
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         return None, f"{path} is not as make bench writes it ({reason}): run make bench again"
@@ -74,5 +77,6 @@ def published_bench() -> Bench | None:
 def _check(row: dict[str, Any]) -> None:
     texts = all(isinstance(row[name], str) for name in _TEXTS)
     numbers = is_number(row["value"]) and all(row[name] is None or is_number(row[name]) for name in _NUMBERS)
-    if not (texts and numbers and isinstance(row["most"], bool)):
+    ends = (row["low"] is None) == (row["high"] is None)
+    if not (texts and numbers and ends and isinstance(row["most"], bool)):
         raise ValueError("unexpected value in rows")

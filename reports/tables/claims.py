@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from experiments.rows import model_name
+from experiments.rows import model_name, table1
 from reports.analysis.arms import Arm, Comparison, arm_of
+from reports.analysis.findings import Finding
 from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX
-from reports.analysis.statistics import Estimate, estimate_numbers, mean_interval
-from reports.analysis.verdicts import NOT_TESTED, OPPOSITE, SHOWN, Evidence, Verdict, judge
+from reports.analysis.statistics import estimate_numbers
+from reports.analysis.verdicts import NOT_TESTED, Verdict, correction_text, judge
 from reports.analysis.words import estimate_text, number, plural
-from reports.formats.table import NOT_RUN, Cell, Column, Source, Table, missing
-from reports.records.bench import read_bench
+from reports.formats.table import Cell, Column, Table, missing
+from reports.records.bench import Bench
 from reports.records.collect import Collected, published_study
 from reports.records.published_sets import HEADING, NONE, set_columns, set_key, sets_of
-from reports.tables import Numbers, TableSpec, occlusion, table3, table4, table5, tables
+from reports.tables import Numbers, TableSpec, _step_time, occlusion, table3, table4, table5, tables
 from reports.tables._fine_tuning import Task, setups
 
 NO_NUMBER = "yes, in its abstract; no number in the slides"
@@ -27,10 +28,11 @@ CAPTION = (
     "What the paper claims and what the runs of this study, scale {scale}, say of it. Effects are TransMix minus the "
     "baseline (of λ: area’s error minus attention’s), paired by seed, mean ± 95 % interval over seeds, of several "
     "models the mean over them; above zero they support the claim. A claim is shown where a two-sided paired t-test is "
-    "below 5 % after Holm’s correction for all claims tested on this page, and one about every model where each of "
-    "them shows it; where it is not shown, the seeds are those that would show the published effect, else the one seen "
-    "here, in 80 % of studies, if the spread is what these few show. Published effects are Table 1’s; others are not "
-    "in the slides. Published runs are evidence for themselves, corrected by themselves."
+    "below 5 %, {corrected}, and one about every model where each model that was tested shows it; in parentheses, how "
+    "much of what the paper claims or this study plans that is. Where it is not shown, the seeds are those that would "
+    "show the published effect, else the one seen here, in 80 % of studies, if the spread is what these few show. "
+    "Published effects are Table 1’s; others are not in the slides. Published runs are evidence for themselves, "
+    "corrected by themselves."
 )
 COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
@@ -41,62 +43,6 @@ COLUMNS = (  # on a phone the first three are seen
     Column("where", "More", align="left"),
 )
 DESK = "desk"  # the scale that was made to test the claims
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a study has about a claim.
-
-    Attributes:
-        pairs: TransMix compared with the baseline by model, or whatever is compared; those without a record, or on
-            different data, count for nothing.
-        unit: of the effect.
-        sign: -1 where a smaller value supports the claim.
-        digits: of the effect, after the point.
-        expected: the published effect, in the unit; None where the slides give none.
-        every: whether the claim is about each model for itself.
-        exact: whether the claim is that nothing differs, in counts that have no spread.
-        aside: a sentence for the notes, of which the verdict knows nothing.
-    """
-
-    pairs: dict[str, Comparison]
-    unit: str = "points"
-    sign: int = 1
-    digits: int = 2
-    expected: float | None = None
-    every: bool = False
-    exact: bool = False
-    aside: str = ""
-
-    @property
-    def gains(self) -> dict[str, Estimate]:
-        """The effect over seeds, above zero where it supports the claim: of each model, or of their mean."""
-        apart = self.by_seed
-        if self.every or len(apart) < 2:
-            return {name: mean_interval([*values.values()]) for name, values in apart.items()}
-        shared = sorted(set.intersection(*map(set, apart.values())))
-        means = [fmean(values[seed] for values in apart.values()) for seed in shared]
-        return {f"mean of {len(apart)} models": mean_interval(means)} if means else {}
-
-    @property
-    def by_seed(self) -> dict[str, dict[int, float]]:
-        """The effect in every seed of each model that has one."""
-        values = {name: pair.values for name, pair in self.pairs.items() if pair.same_data}
-        return {
-            name: {seed: self.sign * (after[seed] - before[seed]) for seed in before}
-            for name, (before, after) in values.items()
-            if before
-        }
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The records behind the effect."""
-        return tuple(source for pair in self.pairs.values() for source in pair.sources)
-
-    @property
-    def evidence(self) -> Evidence:
-        """The gains, and what is expected of them: what the verdict rests on."""
-        return Evidence(tuple(self.gains.values()), self.expected)
 
 
 @dataclass(frozen=True)
@@ -116,7 +62,7 @@ class Claim:
     where: str
 
 
-def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
+def _lambda(collected: Collected, planned: list[GainRow]) -> Finding:
     def error(row: str, rule: str) -> Arm:
         return arm_of(collected, "lambda", row, TRANSMIX).of(metric(f"error_{rule}"))
 
@@ -129,23 +75,27 @@ def _lambda(collected: Collected, trained: list[GainRow]) -> Finding:
     return replace(nearer("attention"), aside=label)
 
 
-def _top1(collected: Collected, trained: list[GainRow]) -> Finding:
-    published = [row.published_gain for row in trained if row.published_gain is not None]
-    return Finding({row.model: row.comparison for row in trained}, expected=fmean(published) if published else None)
+def _top1(collected: Collected, planned: list[GainRow]) -> Finding:
+    tested = [row.published_gain for row in planned if row.gain is not None and row.published_gain is not None]
+    return Finding({row.model: row.comparison for row in planned}, expected=fmean(tested) if tested else None)
 
 
-def _every(collected: Collected, trained: list[GainRow]) -> Finding:
-    return Finding({row.model: row.comparison for row in trained}, every=True)
+def _every(collected: Collected, planned: list[GainRow]) -> Finding:
+    return Finding({row.model: row.comparison for row in planned}, every=True, claimed=_paper_models())
 
 
-def _parameters(collected: Collected, trained: list[GainRow]) -> Finding:
+def _parameters(collected: Collected, planned: list[GainRow]) -> Finding:
     counted = metric("parameters")
-    pairs = {row.model: Comparison(*(arm.of(counted) for arm in row.comparison.arms)) for row in trained}
-    return Finding(pairs, unit="parameters", digits=0, exact=True)
+    pairs = {row.model: Comparison(*(arm.of(counted) for arm in row.comparison.arms)) for row in planned}
+    return Finding(pairs, unit="parameters", digits=0, exact=True, claimed=_paper_models())
+
+
+def _paper_models() -> list[str]:
+    return [row.model for row in table1().values()]
 
 
 def _fine_tuned(task: Task) -> Callable[[Collected, list[GainRow]], Finding]:
-    def find(collected: Collected, trained: list[GainRow]) -> Finding:
+    def find(collected: Collected, planned: list[GainRow]) -> Finding:
         of = metric(task.columns[0].key)
         return Finding(
             {
@@ -159,7 +109,7 @@ def _fine_tuned(task: Task) -> Callable[[Collected, list[GainRow]], Finding]:
 
 
 def _measured(table: Any) -> Callable[[Collected, list[GainRow]], Finding]:
-    def find(collected: Collected, trained: list[GainRow]) -> Finding:
+    def find(collected: Collected, planned: list[GainRow]) -> Finding:
         arms = {model_name(row): table.arms_of(collected, row) for row in collected.study.rows}
         return Finding({name: Comparison(by[BASELINE], by[TRANSMIX]) for name, by in arms.items() if TRANSMIX in by})
 
@@ -191,20 +141,17 @@ CLAIMS = {
 
 
 def verdicts(collected: Collected) -> dict[str, tuple[Finding, Verdict]]:
-    """What is found about every claim, and the verdicts, corrected for all that are tested."""
-    trained = [row for row in gain_rows(collected) if all(row.arms[name].by_seed for name in (BASELINE, TRANSMIX))]
-    found = {key: claim.find(collected, trained) for key, claim in CLAIMS.items()}
-    judged = judge({key: finding.evidence for key, finding in found.items() if not finding.exact})
-    counted = {key: _counted(finding) for key, finding in found.items() if finding.exact}
-    return {key: (finding, (judged | counted)[key]) for key, finding in found.items()}
+    """What is found about every claim, and the verdicts, corrected for all that the study plans to test."""
+    planned = [row for row in gain_rows(collected) if row.comparison.planned]
+    found = {key: claim.find(collected, planned) for key, claim in CLAIMS.items()}
+    judged = _corrected(found)
+    counted = {key: finding.counted for key, finding in found.items() if finding.exact}
+    return {key: (finding, (judged | counted).get(key, Verdict(NOT_TESTED))) for key, finding in found.items()}
 
 
-def _counted(finding: Finding) -> Verdict:
-    """The verdict on a claim that counts do not differ: exact, so without a test."""
-    differences = [gain.mean for gain in finding.gains.values()]
-    if not differences:
-        return Verdict(NOT_TESTED)
-    return Verdict(OPPOSITE if any(differences) else SHOWN)
+def _corrected(found: dict[str, Finding]) -> dict[str, Verdict]:
+    """The verdicts that rest on a test."""
+    return judge({key: finding.evidence for key, finding in found.items() if finding.planned and not finding.exact})
 
 
 def others(collected: Collected) -> list[tuple[str, Collected]]:
@@ -220,42 +167,39 @@ def build(collected: Collected) -> Table:
     """A line for each claim."""
     paper, found = gain_rows(collected), verdicts(collected)
     lines = [_cells(CLAIMS[key], paper, *found[key], key) for key in CLAIMS]
-    _add_time(next(line for line, key in zip(lines, CLAIMS, strict=True) if key == "d"), collected)
+    bench, problem = _step_time.measured(collected)
+    _add_time(lines[[*CLAIMS].index("d")], found["d"], bench)
     beside = others(collected)
     for place, (_, there) in enumerate(beside):
         for line, cells in zip(lines, _published(there), strict=True):
             line |= {set_key(place, name): cell for name, cell in cells.items()}
     columns = COLUMNS + set_columns(beside, {"verdict": "Verdict", "effect": "Effect"})
-    tested = sum(verdict.p is not None for _, verdict in found.values())
-    notes = [f"{plural(tested, 'claim')} tested here, for which p-values are corrected."] if tested else []
-    notes += [finding.aside for finding, _ in found.values() if finding.aside]
+    notes = [finding.aside for finding, _ in found.values() if finding.aside]
+    notes += _parameter_notes(found["d"][0]) + (_step_time.notes(bench) if bench else []) + [problem] * bool(problem)
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
     notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
-    return Table("claims", CAPTION.format(scale=collected.study.scale.name), columns, tuple(lines), tuple(notes))
+    corrected = correction_text(_corrected({key: finding for key, (finding, _) in found.items()}), "claim")
+    caption = CAPTION.format(scale=collected.study.scale.name, corrected=corrected)
+    return Table("claims", caption, columns, tuple(lines), tuple(notes))
 
 
-def _add_time(cells: dict[str, Cell], collected: Collected) -> None:
-    """What a step takes beside CutMix's, where a bench has measured it, or how to measure it.
-
-    No cost in time is shown where no round of the bench went beyond its goal.
-    """
-    bench, _ = read_bench(collected.study.results)
-    step = bench.step if bench else None
-    if step is None:
-        cells["here"] = replace(cells["here"], text=f"{cells['here'].text} (time: make bench)")
-        cells["verdict"] = replace(cells["verdict"], text=_of_parameters(cells["verdict"].text))
+def _add_time(cells: dict[str, Cell], found: tuple[Finding, Verdict], bench: Bench | None) -> None:
+    """What a step takes beside CutMix's, where a full bench has measured it, or how to measure it."""
+    finding, verdict = found
+    cells["verdict"] = replace(cells["verdict"], text=_step_time.verdict_text(verdict, bench))
+    if bench is None:
+        cells["here"] = replace(cells["here"], text=f"{cells['here'].text} ({_step_time.HOW})")
         return
-    most = step["value"] if step["high"] is None else step["high"]
-    if step["goal"] is None or most > step["goal"]:
-        cells["verdict"] = replace(cells["verdict"], text=_of_parameters(cells["verdict"].text))
-    ends = "" if step["low"] is None else f" ({number(step['low'], 3)} to {number(step['high'], 3)} over rounds)"
-    cells["effect"] = replace(cells["effect"], text=f"{cells['effect'].text}; time × {number(step['value'], 3)}{ends}")
-    cells["here"] = replace(cells["here"], text=f"{cells['here'].text}; a step of {step['where']}, on {bench.where}")
+    parameters = f"{cells['effect'].text}; " if finding.gains else "parameters not run; "
+    cells["effect"] = replace(cells["effect"], kind="measured", text=parameters + _step_time.effect_text(bench))
+    steps = f"a step of {' and of '.join(step['where'] for step in bench.steps)}, on {bench.where}"
+    cells["here"] = replace(cells["here"], text=f"{cells['here'].text}; {steps}")
 
 
-def _of_parameters(verdict: str) -> str:
-    """The verdict on claim (d) where no bench shows what it says of time."""
-    return verdict if verdict == NOT_TESTED else f"{verdict} of parameters"
+def _parameter_notes(finding: Finding) -> list[str]:
+    """A line for each model; none where there is one, which the table names."""
+    seeds = {name: plural(gain.count, "seed") for name, gain in finding.gains.items()}
+    return [f"(d) {name}: {_effect(finding, name)}, {count}." for name, count in seeds.items() if len(seeds) > 1]
 
 
 def _published(there: Collected) -> list[dict[str, Cell]]:
@@ -265,7 +209,7 @@ def _published(there: Collected) -> list[dict[str, Cell]]:
         if not finding.gains:
             found.append({"verdict": missing(NONE), "effect": missing(NONE)})
             continue
-        word = _of_parameters(verdict.text) if finding.exact else verdict.text
+        word = _step_time.verdict_text(verdict, None) if finding.exact else verdict.text
         found.append({"verdict": Cell(word, "published"), "effect": Cell(_effect(finding), "published")})
     return found
 
@@ -275,7 +219,7 @@ def _cells(claim: Claim, paper: list[GainRow], finding: Finding, verdict: Verdic
     cells = {"claim": Cell(f"({key}) {claim.text}"), "paper": Cell(claim.paper(paper), "published")}
     cells |= {"where": Cell(tables()[claim.where].label, leads_to=claim.where)}
     if not gains:
-        return cells | {"here": missing(NOT_RUN), "effect": missing(NOT_RUN), "verdict": Cell(verdict.text)}
+        return cells | {"here": missing(finding.lack), "effect": missing(finding.lack), "verdict": Cell(verdict.text)}
     seeds = sorted({gain.count for gain in gains.values()})
     return cells | {
         "here": Cell(f"{', '.join(finding.by_seed)}; {' to '.join(plural(count, 'seed') for count in seeds)}"),
@@ -284,28 +228,38 @@ def _cells(claim: Claim, paper: list[GainRow], finding: Finding, verdict: Verdic
     }
 
 
-def _effect(finding: Finding) -> str:
-    """``+0.70 ± 0.20 points``; of several models the smallest and the largest."""
-    ends = sorted(finding.gains.values(), key=lambda gain: gain.mean)
-    ends = ends if len(ends) == 1 else [ends[0], ends[-1]]
-    texts = (estimate_text(gain, sign=True, digits=finding.digits) for gain in ends)
-    return f"{' to '.join(texts)} {finding.unit}"
+def _effect(finding: Finding, name: str = "") -> str:
+    """``+0.70 ± 0.20 points``; of several models, if none is named, the smallest and the largest."""
+    gains = [finding.gains[name]] if name else sorted(finding.gains.values(), key=lambda gain: gain.mean)
+    texts = (estimate_text(gain, sign=True, digits=finding.digits) for gain in (gains[0], gains[-1]))
+    return f"{' to '.join(dict.fromkeys(texts))} {finding.unit}"
 
 
 def numbers(collected: Collected) -> Numbers:
-    """The table for programs, unrounded: a line for each claim and effect."""
-    return [line for key, (finding, verdict) in verdicts(collected).items() for line in _numbers(key, finding, verdict)]
+    """The table for programs, unrounded: a line for each claim, model and effect."""
+    lines = []
+    for key, (finding, verdict) in verdicts(collected).items():
+        lines += _numbers(key, finding, verdict)
+        if key == "d" and (bench := _step_time.measured(collected)[0]):
+            lines += [dict.fromkeys(lines[-1]) | _named(key) | line for line in _step_time.numbers(bench)]
+    return lines
+
+
+def _named(key: str) -> dict[str, str]:
+    return {"claim": key, "text": CLAIMS[key].text}
 
 
 def _numbers(key: str, finding: Finding, verdict: Verdict) -> Numbers:
-    shared = {"claim": key, "text": CLAIMS[key].text, "unit": finding.unit, "published": finding.expected}
-    ends = {"verdict": verdict.word, "p_holm": verdict.p, "seeds_needed": verdict.seeds}
-    ends |= {"records": " ".join(dict.fromkeys(source.id for source in finding.sources))}
-    gains = finding.gains or {"": None}
-    return [
-        shared | {"of": name, "seeds": gain.count if gain else 0} | estimate_numbers("effect", gain) | ends
-        for name, gain in gains.items()
-    ]
+    shared = _named(key) | {"unit": finding.unit, "published": finding.expected}
+    words = _step_time.verdict_text(verdict, None) if finding.exact else verdict.words
+    rounds = {"lowest_round": None, "highest_round": None}
+    ends = {"verdict": words, "p_holm": verdict.p, "seeds_needed": verdict.seeds}
+    lines = []
+    for name, gain in (finding.gains or {"": None}).items():
+        line = shared | {"of": name, "seeds": gain.count if gain else 0} | estimate_numbers("effect", gain) | rounds
+        ids = dict.fromkeys(source.id for source in finding.sources_of(name)) if gain else ()
+        lines.append(line | ends | {"records": " ".join(ids)})
+    return lines
 
 
 TABLE = TableSpec(label="Claims", title="The paper’s claims", build=build, numbers=numbers, position=0)

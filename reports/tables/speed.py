@@ -21,6 +21,7 @@ CAPTION = (
     "Ratios and rates that make bench measured: {where}, code {commit}. Contenders take turns; on a CPU times are CPU "
     "seconds. Median over rounds, and their ends."
 )
+QUICK = "A quick bench, which shows that its parts run: no measurement."
 
 
 def build(collected: Collected) -> Table:
@@ -33,6 +34,7 @@ def build(collected: Collected) -> Table:
     if bench is None:
         return Table("speed", "", COLUMNS, (), notes)
     caption = CAPTION.format(where=bench.where, commit=bench.commit[:7])
+    caption = f"{QUICK} {caption}" if bench.quick else caption
     caption = caption if kind == "measured" else f"Published with this suite. {caption}"
     return Table("speed", caption, COLUMNS, tuple(_cells(row, kind) for row in bench.rows), notes)
 
@@ -58,7 +60,8 @@ def numbers(collected: Collected) -> Numbers:
     bench, _ = read_bench(collected.study.results)
     if bench is None:
         return []
-    return [{**row, "device": bench.device, "date": bench.date, "commit": bench.commit} for row in bench.rows]
+    about = {"device": bench.device, "date": bench.date, "commit": bench.commit, "quick": bench.quick}
+    return [row | about for row in bench.rows]
 
 
 TABLE = TableSpec(label="Speed", title="What work takes", build=build, numbers=numbers, position=90)
