@@ -136,7 +136,7 @@ def test_one_record_is_a_target(tmp_path):
 
 
 @pytest.mark.parametrize("results", ["results", "my 100% #1: a$b"])
-@pytest.mark.parametrize("ending", ["exit 2", "kill -INT $PPID; sleep 5"])
+@pytest.mark.parametrize("ending", ["exit 2", "kill -TERM $PPID; sleep 5"])
 def test_a_record_that_another_make_wrote_stays_where_this_one_fails_or_is_interrupted(tmp_path, results, ending):
     """Two makes on one folder: the second one's run ends as the first one holds it, and finishes meanwhile."""
     record = study("--scale", "smoke", "--results", str(tmp_path / results)).plan()[0].folder / "record.json"

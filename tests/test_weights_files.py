@@ -410,7 +410,7 @@ def test_an_unknown_model_is_one_short_line():
         with pytest.raises(UserError) as caught:
             create_model(name)
         assert len(str(caught.value)) < 250
-        assert "did you mean" in str(caught.value)
+        assert "nearest of" in str(caught.value)
 
 
 def test_dinos_file_is_read_by_the_same_rule(state, tmp_path, monkeypatch):
