@@ -292,7 +292,7 @@ def test_the_summary_has_a_line_where_fine_tuning_is_planned(study):
     )
     assert dict(summary.lines(collected))["Fine-tuned"] == (
         "Semantic segmentation, mIoU with TransMix’s weights minus the baseline’s: DeiT-T + UPerNet +2.00 ± 2.48 "
-        "points, with 95 % intervals over seeds; 0 of 1 interval lie above zero. "
+        "points, with 95 % intervals over seeds; 0 of 1 interval lies above zero. "
         "Detection and instance segmentation: no difference between the two weights can be formed yet."
     )
     many = [measured(study, f"table3.deit_t.{part}", VALUES) for part in ("a", "b", "c", "d")]

@@ -68,7 +68,7 @@ def intervals_text(gains: Sequence[Estimate]) -> str:
         single = all(gain.count == 1 for gain in gains)
         return "; one seed each, so without intervals" if single else "; without intervals"
     above, below = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
-    lie = f"{above} of {plural(intervals, 'interval')} {'lies' if above == 1 else 'lie'} above zero"
+    lie = f"{above} of {plural(intervals, 'interval')} {'lies' if 1 in (above, intervals) else 'lie'} above zero"
     return f", with 95 % intervals over seeds; {lie}" + (f", {below} below" if below else "")
 
 
