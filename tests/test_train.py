@@ -91,11 +91,19 @@ def in_child(target, *args) -> int:
     return child.exitcode
 
 
+def trained(out: Path, root: Path, target=train) -> Path:
+    assert in_child(target, root, out) == 0
+    return out
+
+
+def assert_same_bytes(out: Path, whole: Path) -> None:
+    for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(shared_folders, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("uninterrupted")
-    assert in_child(train, shared_folders, out) == 0
-    return out
+    return trained(tmp_path_factory.mktemp("uninterrupted"), shared_folders)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +113,7 @@ def uninterrupted(shared_folders, tmp_path_factory) -> Path:
 def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, uninterrupted, tmp_path, moment, at):
     assert in_child(train_and_die, shared_folders, tmp_path, moment, at) == -signal.SIGKILL
     assert not (tmp_path / EMA_WEIGHTS).exists()
-    assert in_child(train, shared_folders, tmp_path) == 0
-    for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
-        assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+    assert_same_bytes(trained(tmp_path, shared_folders), uninterrupted)
 
 
 def train_resident(root: Path, out: Path) -> None:
@@ -116,9 +122,7 @@ def train_resident(root: Path, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def uninterrupted_resident(shared_folders, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("uninterrupted_resident")
-    assert in_child(train_resident, shared_folders, out) == 0
-    return out
+    return trained(tmp_path_factory.mktemp("uninterrupted_resident"), shared_folders, train_resident)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +142,7 @@ def test_so_does_a_run_whose_images_stay_in_memory(
     """Also where it was killed twice at that moment, and images are cropped and mirrored."""
     first, _ = (in_child(train_and_die, shared_folders, tmp_path, moment, at, seconds, True) for _ in range(2))
     assert first == -signal.SIGKILL
-    assert in_child(train_resident, shared_folders, tmp_path) == 0
-    for name in (WEIGHTS, EMA_WEIGHTS, LOG, RIGHT):
-        assert (tmp_path / name).read_bytes() == (uninterrupted_resident / name).read_bytes(), name
+    assert_same_bytes(trained(tmp_path, shared_folders, train_resident), uninterrupted_resident)
 
 
 def test_a_log_that_was_lost_or_changed_is_written_again(shared_folders, uninterrupted, tmp_path):
