@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -64,6 +65,21 @@ def test_another_seed_gives_other_images() -> None:
     other = single_object_scene(dataclasses.replace(SPEC, seed=4), "train", 5).image
     assert np.mean(here != other) > 0.9
     assert np.mean(here != single_object_scene(SPEC, "val", 5).image) > 0.9
+
+
+def digest_of_scenes() -> str:
+    """Of scenes of either kind as drawn, before JPEG; of so many, rounding would change some."""
+    scenes = [make(ScenesSpec(), "train", index) for make in (single_object_scene, dense_scene) for index in range(60)]
+    return hashlib.sha256(b"".join(scene.image.tobytes() + scene.masks.tobytes() for scene in scenes)).hexdigest()
+
+
+def test_the_kind_of_cpu_changes_no_byte() -> None:
+    """With numpy's vector code taken away, as far as this CPU has any, a process draws the same."""
+    found = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+    without = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
+    code = "from tests.test_scenes import digest_of_scenes; print(digest_of_scenes())"
+    other = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == digest_of_scenes()
 
 
 def test_image_size_changes_the_resolution_and_not_the_scene() -> None:

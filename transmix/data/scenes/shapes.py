@@ -20,6 +20,14 @@ REACH = 1.15
 """No outline lies farther than this from its origin."""
 
 
+def _same_everywhere(function: Callable[..., NDArray[np.floating]]) -> Callable[..., Field]:
+    """Compute in double precision and round once: in single, numpy's last bit depends on the kind of CPU."""
+    return lambda *fields: function(*(field.astype(np.float64) for field in fields)).astype(np.float32)
+
+
+arctan2, cos, hypot, sin = map(_same_everywhere, (np.arctan2, np.cos, np.hypot, np.sin))
+
+
 def _box(u: Field, v: Field, half_width: float, half_height: float) -> Field:
     return np.maximum(np.abs(u) - half_width, np.abs(v) - half_height)
 
@@ -27,10 +35,10 @@ def _box(u: Field, v: Field, half_width: float, half_height: float) -> Field:
 def _fold(u: Field, v: Field, sectors: int) -> tuple[Field, Field]:
     """Mirror and rotate the plane into half of one of `sectors` equal sectors around the u axis."""
     step = 2 * math.pi / sectors
-    angle = np.arctan2(v, u)
+    angle = arctan2(v, u)
     angle -= step * np.round(angle / step)
-    radius = np.hypot(u, v)
-    return radius * np.cos(angle), radius * np.abs(np.sin(angle))
+    radius = hypot(u, v)
+    return radius * cos(angle), radius * np.abs(sin(angle))
 
 
 def _star(u: Field, v: Field) -> Field:
@@ -43,7 +51,7 @@ def _star(u: Field, v: Field) -> Field:
 
 
 def _ring(u: Field, v: Field) -> Field:
-    return np.abs(np.hypot(u, v) - 0.70) - 0.27
+    return np.abs(hypot(u, v) - 0.70) - 0.27
 
 
 def _cross(u: Field, v: Field) -> Field:
@@ -56,17 +64,17 @@ def _heart(u: Field, v: Field) -> Field:
     diagonal = half * math.sqrt(2)
     v = v - 0.18
     square = (np.abs(u) + np.abs(v) - diagonal) / math.sqrt(2)
-    lobe = np.hypot(np.abs(u) - diagonal / 2, v + diagonal / 2) - half
+    lobe = hypot(np.abs(u) - diagonal / 2, v + diagonal / 2) - half
     return np.minimum(square, lobe)
 
 
 def _crescent(u: Field, v: Field) -> Field:
-    return np.maximum(np.hypot(u, v) - 1.0, 0.78 - np.hypot(u - 0.52, v))
+    return np.maximum(hypot(u, v) - 1.0, 0.78 - hypot(u - 0.52, v))
 
 
 def _flower(u: Field, v: Field) -> Field:
     along, across = _fold(u, v, 6)
-    return np.minimum(np.hypot(along - 0.70, across) - 0.33, along - 0.62)
+    return np.minimum(hypot(along - 0.70, across) - 0.33, along - 0.62)
 
 
 def _triangle(u: Field, v: Field) -> Field:
@@ -84,7 +92,7 @@ def _arrow(u: Field, v: Field) -> Field:
 
 
 def _disc(u: Field, v: Field) -> Field:
-    return np.hypot(u, v) - 0.9
+    return hypot(u, v) - 0.9
 
 
 OUTLINES: dict[str, Outline] = {
@@ -117,11 +125,11 @@ def random_blob(rng: np.random.Generator) -> Outline:
     phases = rng.uniform(0, 2 * math.pi, 4)
 
     def outline(u: Field, v: Field) -> Field:
-        angle = np.arctan2(v, u)
+        angle = arctan2(v, u)
         edge = np.full_like(angle, 0.65)
         for wave, height, phase in zip(waves.tolist(), heights.tolist(), phases.tolist(), strict=True):
-            edge += height * np.cos(wave * angle + phase)
-        return np.hypot(u, v) - edge
+            edge += height * cos(wave * angle + phase)
+        return hypot(u, v) - edge
 
     return outline
 
@@ -149,7 +157,7 @@ def random_stroke(rng: np.random.Generator) -> Outline:
     def outline(u: Field, v: Field) -> Field:
         steepness = np.sqrt(1 + (2 * bend * u) ** 2)
         across = (v - bend * (u * u - 0.3)) / steepness
-        return np.hypot(np.maximum(np.abs(u) - 0.8, 0), across) - half_width
+        return hypot(np.maximum(np.abs(u) - 0.8, 0), across) - half_width
 
     return outline
 

@@ -16,7 +16,7 @@ from transmix.common.errors import UserError
 from transmix.common.ranges import check, number
 
 GENERATOR = 2
-"""Version of the renderer; it goes up whenever the same spec would give other images."""
+"""Version of the renderer; it goes up whenever the same spec would give images that differ by more than rounding."""
 
 MANIFEST = "manifest.json"
 MAX_DENSE_CLASSES = 150

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transmix.data.scenes.shapes import Field
+from transmix.data.scenes.shapes import Field, arctan2, hypot, sin
 
 Texture = Callable[[Field, Field], Field]
 
@@ -26,7 +26,7 @@ def _stripes(s: Field, t: Field) -> Field:
 
 
 def _dots(s: Field, t: Field) -> Field:
-    return 0.33 - np.hypot(_to_line(s), _to_line(t))
+    return 0.33 - hypot(_to_line(s), _to_line(t))
 
 
 def _checks(s: Field, t: Field) -> Field:
@@ -44,7 +44,7 @@ def _plain(s: Field, t: Field) -> Field:
 
 
 def _ripples(s: Field, t: Field) -> Field:
-    return _to_line(np.hypot(s, t)) - 0.25
+    return _to_line(hypot(s, t)) - 0.25
 
 
 def _zigzag(s: Field, t: Field) -> Field:
@@ -53,8 +53,8 @@ def _zigzag(s: Field, t: Field) -> Field:
 
 def _rays(s: Field, t: Field) -> Field:
     sectors = 8
-    angle = np.arctan2(t, s) * (sectors / (2 * math.pi))
-    return (_to_line(angle) - 0.25) * np.hypot(s, t) * (2 * math.pi / sectors)
+    angle = arctan2(t, s) * (sectors / (2 * math.pi))
+    return (_to_line(angle) - 0.25) * hypot(s, t) * (2 * math.pi / sectors)
 
 
 def _bricks(s: Field, t: Field) -> Field:
@@ -66,7 +66,7 @@ def _bricks(s: Field, t: Field) -> Field:
 
 def _camo(s: Field, t: Field) -> Field:
     """Patches without a period: two crossed waves that bend each other."""
-    wave = np.sin(4.1 * s + 1.7 * np.sin(2.3 * t)) + np.sin(3.7 * t + 1.9 * np.sin(2.9 * s + 1.0))
+    wave = sin(4.1 * s + 1.7 * sin(2.3 * t)) + sin(3.7 * t + 1.9 * sin(2.9 * s + 1.0))
     return wave * 0.16
 
 
