@@ -18,7 +18,7 @@ from reports.analysis.verdicts import p_value
 from reports.figures.cells import in_spans
 from reports.records.collect import Collected, PublishedSet, collect
 from reports.tables import claims, table6, table7
-from tests.made_up import edit, make_study, write_train
+from tests.made_up import OTHER_DATA, edit, make_study, write_train
 from transmix.common.plain import differing
 from transmix.recipe import Recipe
 
@@ -224,7 +224,7 @@ def test_length_is_not_compared_across_data(tmp_path):
     for size in ("large", "small"):
         for seed in range(SEEDS):
             folder = study.find(f"table6.deit_t.{size}-240.transmix.seed{seed}").folder
-            edit(folder, lambda content: content["data"].update(fingerprint="other"))
+            edit(folder, lambda content: content["data"].update(OTHER_DATA))
     assert not any("from 40 to 240 epochs" in note for note in table6.build(collect(study)).notes)
 
 

@@ -20,7 +20,7 @@ from reports.page.report import build, report_folder, write
 from reports.records.answers import read_answers
 from reports.records.collect import Collected, collect
 from reports.tables import occlusion, table5, tables
-from tests.made_up import IMAGES, edit, make_study, write_natural, write_occlusion, write_study
+from tests.made_up import IMAGES, OTHER_DATA, edit, make_study, write_natural, write_occlusion, write_study
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_runs_on_different_images_are_not_compared(tmp_path):
     study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (1.0,))
     swept = study.find("occlusion.deit_t.transmix.seed0")
-    edit(swept.folder, lambda record: record["data"].update(fingerprint="other"))
+    edit(swept.folder, lambda record: record["data"].update(OTHER_DATA))
     for method in ("baseline", "transmix"):
         run = study.find(f"table5.deit_t.{method}.seed0")
         natural = {"path": "scenes-A", "images": 200, "fingerprint": f"print of {method}"}

@@ -53,6 +53,14 @@ class DataInfo:
     images: dict[str, int]
     fingerprint: str
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other data: of a set that the suite makes its name, which its settings determine.
+
+        Its fingerprint may hold the rounding of the CPU that drew it: a level of a pixel in a hundred images.
+        """
+        return self.name if self.embedded else self.fingerprint
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -137,9 +145,9 @@ class Record:
         return self.extra.get("made_from", {})
 
     @property
-    def fingerprints(self) -> str:
-        """What tells its data from other data: of its data set, and of what else it was measured on."""
-        return " ".join([self.data.fingerprint, *(found["fingerprint"] for found in self.inputs.values())])
+    def data_identity(self) -> str:
+        """What tells its images from others: those of its data set, and what else it was measured on."""
+        return " ".join([self.data.identity, *(found["fingerprint"] for found in self.inputs.values())])
 
     def content(self) -> dict[str, Any]:
         """The keys of the file but `format` and `digest`, in its order."""

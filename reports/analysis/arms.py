@@ -185,7 +185,7 @@ class Comparison:
     def verdict(self) -> str:
         """What may be concluded, in a sentence or two; empty while there is nothing to compare."""
         if not self.same_data:
-            return f"Not compared: the records were made on different data ({', '.join(self._fingerprints)})."
+            return f"Not compared: the records were made on different data ({', '.join(self._data)})."
         gain = self.gain
         if gain is None:
             return ""
@@ -203,11 +203,11 @@ class Comparison:
     @property
     def same_data(self) -> bool:
         """Whether all runs saw the same images."""
-        return len(self._fingerprints) < 2
+        return len(self._data) < 2
 
     @cached_property
-    def _fingerprints(self) -> list[str]:
-        return sorted({result.record.fingerprints for arm in self.arms for result in arm.results})
+    def _data(self) -> list[str]:
+        return sorted({result.record.data_identity for arm in self.arms for result in arm.results})
 
 
 def _over_images(found: ImageInterval | None) -> str:

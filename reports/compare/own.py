@@ -70,7 +70,7 @@ def collect_own(folder: Path) -> list[list[Result]]:
     for result in sorted(results, key=_written):  # the first model was first
         record = result.record
         if result.run.scale == "own" and "curves" in record.metrics:
-            alike = [result.run.kind, record.data.fingerprint, record.settings, record.metrics["grid"]]
+            alike = [result.run.kind, record.data.identity, record.settings, record.metrics["grid"]]
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(result)
     return list(groups.values())
 

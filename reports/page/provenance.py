@@ -193,13 +193,12 @@ def cautions(collected: Collected) -> list[str]:
     devices = {record.environment.device for record in collected.records}
     if len(devices) > 1:
         found.append(f"The records were made on different devices: {', '.join(sorted(devices))}.")
-    prints: dict[tuple[str, ...], set[str]] = {}
+    used: dict[tuple[str, str], set[str]] = {}
     for result in collected.results:
         if result.record is not None:
             run, data = result.run, result.record.data
-            group = (run.table, data.name) if run.part else ()  # fine-tuning has data of its own
-            prints.setdefault(group, set()).add(data.fingerprint)
-    for different in prints.values():
+            used.setdefault((run.table, run.part), set()).add(data.identity)
+    for (table, _), different in used.items():
         if len(different) > 1:
-            found.append(f"The records were made on different data (fingerprints {', '.join(sorted(different))}).")
+            found.append(f"Records of {table} were made on different data ({', '.join(sorted(different))}).")
     return found

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from experiments.dense import embedded_source
 from transmix.common.errors import UserError
 from transmix.data.scenes import GENERATOR, read_manifest
 from transmix.data.scenes.spec import MANIFEST
-from transmix.data.sources.listing import list_folders
-
-DENSE = ("segmentation", "detection")  # kinds of run on the dense views of a data set
 
 
 class DataFolders:
@@ -29,37 +25,35 @@ class DataFolders:
         self.root = root
         self.broken: dict[str, str] = {}
         self.users: Counter[str] = Counter()
-        self._prints: dict[str, dict[str, str]] = {}
+        self._whole: dict[str, bool] = {}
 
-    def fingerprint(self, name: str, kind: str) -> str | None:
-        """What a run of this kind would write down of the data today; None if it is not there, or broken."""
-        if name not in self._prints:
+    def whole(self, name: str) -> bool:
+        """Whether a data set is there, with every file as it was written."""
+        if name not in self._whole:
             try:
-                self._prints[name] = self._read(self.root / name)
+                self._whole[name] = self._read(self.root / name)
             except OSError as error:
                 self.broken[name] = f"is not whole ({error.strerror}: {error.filename})"
             except UserError as error:
                 self.broken[name] = f"cannot be used ({error})"
-            self._prints.setdefault(name, {})
         self.users[name] += name in self.broken
-        return self._prints[name].get("dense" if kind in DENSE else "images")
+        return self._whole.get(name, False)
 
-    def _read(self, folder: Path) -> dict[str, str]:
+    def _read(self, folder: Path) -> bool:
         from transmix.data.scenes.check import (
             content_digest,  # Pillow and pycocotools, only where there is data to read
         )
 
         if not (folder / MANIFEST).is_file():
-            return {}
+            return False
         manifest = read_manifest(folder)
         if manifest.generator != GENERATOR:  # another version's files have other names
-            return {}
+            return False
+        if manifest.spec.key != folder.name:
+            raise UserError(f"it holds {manifest.spec.key}")
         if content_digest(manifest.spec, folder) != manifest.sha256:
             raise UserError("a file was changed after it was written")
-        return {
-            "images": list_folders(folder / "imagenet").fingerprint,
-            "dense": embedded_source(manifest).fingerprint,
-        }
+        return True
 
     @property
     def problems(self) -> list[str]:

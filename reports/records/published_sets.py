@@ -97,7 +97,7 @@ def _none(arm: Arm) -> Cell:
 def agreement_notes(collected: Collected, metric: Metric, *tables: str) -> tuple[str, ...]:
     """For each set, how many numbers of runs that are done here too are the same, and how far the others are apart.
 
-    A run's id holds the name of its data, not what is in it: runs on other images of that name are not compared.
+    A run's id holds the name of its data, not what is in it: runs on other images of a folder are not compared.
     """
     notes = []
     for heading, there in sets_of(collected, *tables):
@@ -106,7 +106,7 @@ def agreement_notes(collected: Collected, metric: Metric, *tables: str) -> tuple
             for ours, theirs in zip(collected.results, there.results, strict=True)
             if ours.run.table in tables and ours.status == theirs.status == DONE
         ]
-        same = [pair for pair in both if len({result.record.fingerprints for result in pair}) == 1]
+        same = [pair for pair in both if len({result.record.data_identity for result in pair}) == 1]
         values = [[metric.of(result.metrics) for result in pair] for pair in same]
         apart = [abs(ours - theirs) for ours, theirs in values if None not in (ours, theirs)]
         parts = [_agreement(apart)] if apart else []
