@@ -341,6 +341,12 @@ def test_variables_of_a_launcher_that_are_left_over_are_one_line(monkeypatch, le
         pass
 
 
+@pytest.mark.parametrize("left", [{"SLURM_STEP_NUM_TASKS": "16"}, SRUN | {"SLURM_JOB_ID": "x"}])
+def test_variables_of_srun_that_are_left_over_are_one_line(left):
+    with pytest.raises(UserError, match=r"^SLURM_STEP_NUM_TASKS=16 is set, .*: start the run by srun, or unset"):
+        slurm_step(left)
+
+
 def test_torchruns_variables_are_read_and_a_world_of_one_needs_none():
     assert world_size(TORCHRUN) == 2
     assert world_size({}) == world_size({"WORLD_SIZE": "1"}) == 1

@@ -176,17 +176,27 @@ def slurm_step(environment: Mapping[str, str]) -> dict[str, str]:
     """What torchrun would have set, from what srun sets; nothing under torchrun, and nothing outside srun.
 
     Rank 0 is taken to run where srun was called from, as in a batch script; elsewhere set ``MASTER_ADDR``.
+
+    Raises:
+        UserError: they are not all there, or no numbers: left over from something else.
     """
-    if "WORLD_SIZE" in environment or int(environment.get("SLURM_STEP_NUM_TASKS", 1)) == 1:
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if "WORLD_SIZE" in environment or tasks == "1":
         return {}
-    job, step = int(environment["SLURM_JOB_ID"]), int(environment["SLURM_STEP_ID"])
-    here = {"MASTER_ADDR": environment["SLURM_LAUNCH_NODE_IPADDR"], "MASTER_PORT": str(20_000 + (job + step) % 40_000)}
-    return {
-        **{name: environment.get(name, value) for name, value in here.items()},
-        "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
-        "RANK": environment["SLURM_PROCID"],
-        "LOCAL_RANK": environment["SLURM_LOCALID"],
-    }
+    try:
+        number = int(environment["SLURM_JOB_ID"]) + int(environment["SLURM_STEP_ID"])
+        here = {"MASTER_ADDR": environment["SLURM_LAUNCH_NODE_IPADDR"], "MASTER_PORT": str(20_000 + number % 40_000)}
+        return {
+            **{name: environment.get(name, value) for name, value in here.items()},
+            "WORLD_SIZE": tasks,
+            "RANK": environment["SLURM_PROCID"],
+            "LOCAL_RANK": environment["SLURM_LOCALID"],
+        }
+    except (KeyError, ValueError):
+        raise UserError(
+            f"SLURM_STEP_NUM_TASKS={tasks} is set, what srun sets beside it is not: start the run by srun, or unset "
+            "SLURM_STEP_NUM_TASKS"
+        ) from None
 
 
 def _lost_connection(error: RuntimeError) -> bool:
