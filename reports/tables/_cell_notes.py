@@ -26,7 +26,7 @@ def corrections(rows: list[CellRow]) -> str:
 def findings(rows: list[CellRow]) -> list[str]:
     """What the cells of one origin say together."""
     notes = [verdict_note(rows, method) for method in (CEILING, TRANSMIX)]
-    notes += [_mixing_note(row) for row in rows if "none" in row.gains]
+    notes += _mixing_notes(rows)
     notes += [_trend_note(rows, size) for size in dict.fromkeys(row.cell.size for row in rows)]
     notes += [_overtaking_note(rows)]
     return list(filter(None, notes))
@@ -61,16 +61,24 @@ def _bounds(gains: list[Estimate]) -> str:
     return f"between {number(low, sign=True)} and {number(high, sign=True)} points"
 
 
-def _mixing_note(row: CellRow) -> str:
-    """Whether mixing helps in a cell, without which no label rule can be judged there."""
+def _mixing_notes(rows: list[CellRow]) -> list[str]:
+    """Whether mixing helps in each cell that has runs without, where else no label rule can be judged."""
+    verdicts = judged(rows, "none")
+    corrected = correction_text(verdicts)
+    return [_mixing_note(row, verdicts[row.name], corrected) for row in rows if row.name in verdicts]
+
+
+def _mixing_note(row: CellRow, verdict: Verdict, corrected: str) -> str:
     loss = row.gains["none"].gain
     if loss is None:
         return ""
-    size = f"{row.name}: CutMix is {number(-loss.mean, sign=True)} points from no mixing"
-    if loss.half_width is None:
+    name = f"{row.name} ({verdict.so_far})" if verdict.so_far else row.name
+    size = f"{name}: CutMix is {number(-loss.mean, sign=True)} points from no mixing"
+    if verdict.p is None:
         return f"{size}, in {'one seed' if loss.count == 1 else f'each of {loss.count} seeds'}."
-    says = "mixing helps" if loss.high < 0 else "mixing hurts" if loss.low > 0 else "mixing is not shown to help"
-    return f"{size}: {says} ({interval_text(loss)} for no mixing minus CutMix)."
+    says = {OPPOSITE: "mixing helps", SHOWN: "mixing hurts", NOT_SHOWN: "mixing is shown neither to help nor to hurt"}
+    interval = f"{interval_text(loss)} for no mixing minus CutMix; {corrected}"
+    return f"{size}: {says[verdict.word]} ({interval})."
 
 
 def _trend_note(rows: list[CellRow], size: str) -> str:

@@ -43,14 +43,15 @@ class Apart:
     arms: dict[str, Arm]
 
     def over(self, reference: str) -> dict[str, Comparison]:
-        """Every other method compared with one of them."""
-        before = self.arms[reference]
+        """Every other method compared with one of them; empty where the study does not plan that."""
+        if reference not in self.arms:
+            return {}
         claims = {
             name: f"For itself, uncorrected, the top-1 with {quoted(method_title(name))} is {{}} here"
             for name in self.arms
             if name != reference
         }
-        return {name: Comparison(before, self.arms[name], claim) for name, claim in claims.items()}
+        return {name: Comparison(self.arms[reference], self.arms[name], claim) for name, claim in claims.items()}
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -64,7 +65,7 @@ def apart(collected: Collected) -> Apart:
     if study.grid is not None:
         home = next((row for row in cell_rows(collected) if _at_home(collected, row)), None)
         if home is None:
-            return Apart(f"{study.grid.home} of Table 6", {})
+            return Apart(f"in the cell {study.grid.home} of Table 6", {})
         shown = [name for name in home.arms if name in BESIDE or "table7" in methods()[name].tables]
         return Apart(f"in the cell “{home.name}” of Table 6", _in_order({name: home.arms[name] for name in shown}))
     shown = {name: arm(collected, study.mixed_row, name) for name in (*BESIDE, *of_table("table7"))}
