@@ -193,12 +193,13 @@ def cautions(collected: Collected) -> list[str]:
     devices = {record.environment.device for record in collected.records}
     if len(devices) > 1:
         found.append(f"The records were made on different devices: {', '.join(sorted(devices))}.")
-    used: dict[tuple[str, str], set[str]] = {}
+    used: dict[str, dict[str, set[str]]] = {}  # tables, by the data's planned name and identity
     for result in collected.results:
         if result.record is not None:
-            run, data = result.run, result.record.data
-            used.setdefault((run.table, run.part), set()).add(data.identity)
-    for (table, _), different in used.items():
+            identities = used.setdefault(result.run.data.name, {})
+            identities.setdefault(result.record.data.identity, set()).add(result.run.table)
+    for different in used.values():
         if len(different) > 1:
-            found.append(f"Records of {table} were made on different data ({', '.join(sorted(different))}).")
+            where = ", ".join(sorted(set().union(*different.values())))
+            found.append(f"Records of {where} were made on different data ({', '.join(sorted(different))}).")
     return found

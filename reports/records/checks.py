@@ -14,6 +14,7 @@ from typing import Any
 from experiments.correctness import unpack
 from experiments.records import NAME, Record, UnreadableRecord
 from experiments.records.record import are_counts, is_count, is_number
+from transmix.data.scenes import KEY
 from transmix.training.log import LAMBDA_BINS
 
 RANDOM = "random"  # the method of fine-tuning without a checkpoint
@@ -30,7 +31,7 @@ def check(record: Record, folder: Path) -> None:
     """
     check_types(record, folder)
     with_counts = partial(_guarded, record, folder)
-    with_counts(_counts)
+    with_counts(_planned_data)
     if record.run.kind == "train":
         with_counts(_epochs)
     if record.run.kind in ("train", "public"):
@@ -79,10 +80,14 @@ def _nothing(record: Record) -> None:
     pass
 
 
-def _counts(record: Record) -> None:
-    """A planned run has training and validation images, of some classes."""
-    images = record.data.images
-    _need(min(record.data.classes, images["train"], images["val"]) > 0, "data.classes or data.images")
+def _planned_data(record: Record) -> None:
+    """A planned run has training and validation images, of some classes; the suite's own are known by their name.
+
+    Data that claim to be the suite's count as the same images wherever their name is the same.
+    """
+    data = record.data
+    _need(min(data.classes, data.images["train"], data.images["val"]) > 0, "data.classes or data.images")
+    _need(not data.embedded or KEY.fullmatch(data.name) is not None, f"data.embedded: the suite writes no {data.name}")
 
 
 def _classified(record: Record) -> None:

@@ -3,6 +3,6 @@
 Importing this package costs nothing beyond the standard library; rendering lives in `transmix.data.scenes.write`.
 """
 
-from transmix.data.scenes.spec import GENERATOR, Manifest, ScenesSpec, check_complete, read_manifest
+from transmix.data.scenes.spec import GENERATOR, KEY, Manifest, ScenesSpec, check_complete, read_manifest
 
-__all__ = ["GENERATOR", "Manifest", "ScenesSpec", "check_complete", "read_manifest"]
+__all__ = ["GENERATOR", "KEY", "Manifest", "ScenesSpec", "check_complete", "read_manifest"]

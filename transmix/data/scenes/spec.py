@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ SIDES = {"least": 32, "most": 256}  # pixels
 SHARES = {"least": 0.01, "most": 0.60}
 BLOCK = 4096  # bytes that a disk gives to a file at once
 BYTES_A_PIXEL = 1.25  # of our JPEG files; fewer where they are large
+KEY = re.compile(r"scenes-\d+c-\d+px-[0-9a-f]{8}")  # `ScenesSpec.key`; names of a user's data end in six digits
 _ADDED = ("min_share", "max_share")  # after data sets were published: at their defaults they do not change a key
 
 
