@@ -135,6 +135,16 @@ def test_a_claim_that_is_not_shown_says_how_many_seeds_the_published_difference_
     assert judge({"top-1": Evidence((mean_interval([-0.5, 0.4, -1.2]),))})["top-1"].text == "not shown"
 
 
+def test_seeds_that_are_there_are_not_said_to_be_needed():
+    """Three seeds would show the published difference; of five it is not shown because it is not there."""
+    gain = mean_interval([0.1, 0.2, -0.1, 0.05, 0.15])
+    assert _power(0.7, gain.deviation, 3) > 0.8
+    assert judge({"top-1": Evidence((gain,), expected=0.7)})["top-1"].text == "not shown"
+    larger = mean_interval([0.5, 1.2, 2.4, 0.1, 1.8])  # it is not shown as one of two; alone, seven would show it
+    found = judge({"top-1": Evidence((larger,)), "other": Evidence(())})["top-1"]
+    assert found.text == "not shown (7 seeds would be needed)"
+
+
 def _power(difference: float, deviation: float, count: int) -> float:
     """Power of the paired t-test from SciPy's non-central t."""
     limit, shift = stats.t.ppf(0.975, count - 1), difference / deviation * np.sqrt(count)

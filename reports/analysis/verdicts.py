@@ -46,8 +46,8 @@ class Verdict:
     Attributes:
         word: `SHOWN`, `NOT_SHOWN`, `OPPOSITE` or `NOT_TESTED`.
         p: of the test, corrected for the number of claims; None without a test.
-        seeds: how many seeds would show the expected difference (else the one that was seen) in 80 % of studies, for
-            a claim that is not shown; None where nothing says.
+        seeds: how many seeds would show the expected difference (else the one that was seen) in 80 % of studies,
+            uncorrected, for a claim that is not shown; None where nothing says, or as many are there.
         so_far: as `Evidence.so_far`; no verdict is told without it.
     """
 
@@ -125,9 +125,14 @@ def _verdict(evidence: Evidence, test: tuple[str, float] | None, corrected: floa
 
 
 def _seeds(evidence: Evidence) -> int | None:
-    """Seeds for the model that needs most of them: the one whose difference is least beside its deviation."""
+    """Seeds for the model that needs most of them, the one whose difference is least beside its deviation.
+
+    None where it has as many: that they did not show the difference is no lack of seeds.
+    """
     differences = [evidence.expected or max(gain.mean, 0.0) for gain in evidence.gains]
-    pairs = [(difference, gain.deviation) for difference, gain in zip(differences, evidence.gains, strict=True)]
-    if not all(difference and deviation for difference, deviation in pairs):
+    pairs = list(zip(differences, evidence.gains, strict=True))
+    if not all(difference and gain.deviation for difference, gain in pairs):
         return None
-    return seeds_needed(*min(pairs, key=lambda pair: abs(pair[0]) / pair[1]))
+    difference, gain = min(pairs, key=lambda pair: abs(pair[0]) / pair[1].deviation)
+    needed = seeds_needed(difference, gain.deviation)
+    return needed if needed > gain.count else None

@@ -29,8 +29,9 @@ CAPTION = (
     "baseline (of λ: area’s error minus attention’s), paired by seed, mean ± 95 % interval over seeds, of several "
     "models the mean over them; above zero they support the claim. A claim is shown where a two-sided paired t-test is "
     "below 5 %, {corrected}, and one about every model where each model that was tested shows it; in parentheses, how "
-    "much of what the paper claims or this study plans that is. Where it is not shown, the seeds are those that would "
-    "show the published effect, else the one seen here, in 80 % of studies, if the spread is what these few show. "
+    "much of what the paper claims or this study plans that is. Where it is not shown, the seeds, if more than there "
+    "are, are those that would show the published effect, else the one seen here, in 80 % of studies, before the "
+    "correction and if the spread is what these few show. "
     "Published effects are Table 1’s; others are not in the slides. Published runs are evidence for themselves, "
     "corrected by themselves."
 )
