@@ -99,7 +99,7 @@ def test_a_damaged_file_is_drawn_again(study, drawn, suffix, damage):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"examples": 1}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", '{"examples": 1}', "\xff", "[" * 100_000])
 def test_a_damaged_manifest_costs_only_time(study, drawn, text):
     path = report(study) / kept.MANIFEST
     whole = path.read_bytes()

@@ -74,7 +74,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     """What was drawn; nothing where that is not known."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 

@@ -161,7 +161,7 @@ def read_manifest(out: str | Path) -> Manifest:
             f"data folder {out} is not complete (no {MANIFEST}): a writer was interrupted; "
             f"run 'python -m transmix.data.scenes --out {out} ...' again, it continues"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"cannot read {path} ({reason}): delete the folder and write it again") from None
 

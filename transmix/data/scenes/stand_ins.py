@@ -98,7 +98,7 @@ def _check(folder: Path, about: dict[str, object]) -> None:
     try:
         found = json.loads((folder / MANIFEST).read_text())
         same = all(found[key] == value for key, value in about.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         same = False
     written = sum(1 for _ in folder.glob("*/*.JPEG"))
     if not same or written != about["images"]:

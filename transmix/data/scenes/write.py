@@ -126,7 +126,7 @@ def _check_begun(out: Path, spec: ScenesSpec) -> None:
     try:
         begun = json.loads(path.read_text())
         generator, found = begun["generator"], ScenesSpec(**begun["spec"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"cannot read {path}: delete the folder {out} and write it again") from None
     require_same_spec(out, generator, found, spec)
 
