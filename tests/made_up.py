@@ -264,8 +264,8 @@ def write_fine_tuned(run: Run, first: float, picture: tuple[int, int] | None = (
         Image.new("RGB", picture, "teal").save(run.folder / "predictions.png")
         files = {"predictions.png": sha256(run.folder / "predictions.png")}
     data = DataInfo(
-        name=f"dense-{run.kind}",
-        embedded=False,
+        name=run.data.name,
+        embedded=run.data.scenes is not None,
         source="made up",
         classes=11,
         images={"train": 800, "val": 200},

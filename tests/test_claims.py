@@ -144,7 +144,7 @@ def test_claims_that_are_planned_are_corrected_for_before_they_are_tested(tmp_pa
     table = claims.build(collect(study))
     assert lines_of(study)["b"]["verdict"].startswith("not shown")
     # (a), (b), (c), (g), (h): this row is not fine-tuned; (d) has no test
-    assert "corrected for 5 claims (Holm), 2 of them tested" in table.caption
+    assert "corrected for 5 claims (Holm), 2 of them tested" in " ".join(table.notes)
 
 
 def test_the_expected_gain_is_of_the_models_that_count(tmp_path):

@@ -15,7 +15,6 @@ from PIL import Image
 from experiments.study import Study
 from reports.analysis.names import head_name
 from reports.formats.table import Table
-from reports.page import summary
 from reports.page.provenance import cautions
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect, read
@@ -101,7 +100,7 @@ def test_verdicts_claim_what_the_intervals_allow(study):
     assert notes[2].endswith(
         "DeiT-T + UPerNet, mIoU, standard deviation 1.00 points in 3 seeds: 3 seeds can show 3.26 points."
     )
-    assert notes[3:] == ("Measured on dense-segmentation: 11 classes, 800 training and 200 validation images.",)
+    assert notes[3:] == ("Measured on scenes-10c-64px-13f1aa31: 11 classes, 800 training and 200 validation images.",)
     worse = VALUES | {"transmix": [19.0, 21.0, 22.7]}
     notes = tables()["table4"].build(measured(study, "table4.deit_t.mask_rcnn_1x", worse)).notes
     assert notes[0].startswith(
@@ -218,7 +217,7 @@ def test_pictures_are_small_and_say_what_they_show(study):
     assert shown.problems == ()
     assert found.caption == "DeiT-T + UPerNet, TransMix weights, seed 0"
     assert Image.open(io.BytesIO(found.content)).size == found.size == (900, 100)
-    assert "Validation images of dense-segmentation" in found.alt
+    assert "Validation images of scenes-10c-64px-13f1aa31" in found.alt
     assert "DeiT-T + UPerNet predicts, fine-tuned from TransMix weights (mIoU 21.00 % over all images)" in found.alt
 
 
@@ -284,24 +283,6 @@ def test_csv_is_unrounded_and_names_its_records(study):
         ("transmix", "baseline"),
         ("baseline", "random"),
     ]
-
-
-def test_the_summary_has_a_line_where_fine_tuning_is_planned(study):
-    collected = joined(
-        measured(study, "table3.deit_t.upernet", VALUES), measured(study, "table4.deit_t.mask_rcnn_1x", {})
-    )
-    assert dict(summary.lines(collected))["Fine-tuned"] == (
-        "Semantic segmentation, mIoU with TransMix’s weights minus the baseline’s: DeiT-T + UPerNet +2.00 ± 2.48 "
-        "points, with 95 % intervals over seeds; 0 of 1 interval lies above zero. "
-        "Detection and instance segmentation: no difference between the two weights can be formed yet."
-    )
-    many = [measured(study, f"table3.deit_t.{part}", VALUES) for part in ("a", "b", "c", "d")]
-    many.append(measured(study, "table3.deit_t.e", VALUES | {"transmix": [21.0, 23.0, 25.3]}))
-    assert "baseline’s: 5 gains from +1.10 to +2.00 points, with 95 % intervals over seeds; 1 of 5 intervals lies" in (
-        tables()["table3"].summary(joined(*many))
-    )
-    assert "nothing has been measured on it yet" in dict(summary.lines(collected))["Runs"]
-    assert "Fine-tuned" not in dict(summary.lines(Collected(study, ())))
 
 
 def test_data_of_another_task_is_no_reason_for_caution(study):

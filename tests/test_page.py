@@ -156,7 +156,7 @@ def test_what_records_have_in_common_is_there_once(page, collected):
     found = trace(collected)
     assert len(found.entries) == len(collected.results)
     assert len(found.environments) == 2
-    assert [data.name for data in found.data[1:]] == ["dense-segmentation", "dense-detection"]
+    assert [data.fingerprint for data in found.data[1:]] == ["segmentation-print", "detection-print"]
     # two trained rows, two fine-tuned configurations, and three protocols
     assert len(found.recipes) == 2 * 2 + 2 + 3 + 1  # the last is what a step costs
     assert page.count("<dt>weight_decay</dt>") == 4

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from reports.analysis.statistics import Estimate, ImageInterval
-
-LISTED = 4  # gains that a sentence lists; of more it gives the range
 
 
 def number(value: float, digits: int = 2, sign: bool = False) -> str:
@@ -40,36 +38,6 @@ def estimate_text(estimate: Estimate, sign: bool = False, digits: int = 2) -> st
 def gain_text(gain: Estimate) -> str:
     """``+1.23 ± 0.45``, or ``+1.23`` where there is no interval."""
     return estimate_text(gain, sign=True)
-
-
-def gains_text(gains: Mapping[str, Estimate], published: Mapping[str, float] | None = None) -> str:
-    """Gains in points by name, or their range where there are many; then what their intervals allow to say.
-
-    Args:
-        gains: measured, at least one.
-        published: by the same names, of those that have one.
-    """
-    listed = [f"{name} {gain_text(gain)}" for name, gain in gains.items()]
-    if published:
-        beside = [
-            f" (published {number(published[name], 1, sign=True)})" if name in published else "" for name in gains
-        ]
-        listed = [text + more for text, more in zip(listed, beside, strict=True)]
-    if len(gains) > LISTED:
-        means = sorted(gain.mean for gain in gains.values())
-        listed = [f"{len(gains)} gains from {number(means[0], sign=True)} to {number(means[-1], sign=True)}"]
-    return f"{', '.join(listed)} points{intervals_text(list(gains.values()))}"
-
-
-def intervals_text(gains: Sequence[Estimate]) -> str:
-    """How many of several gains' intervals lie above zero, and below it, to follow a list of the gains."""
-    intervals = sum(gain.half_width is not None for gain in gains)
-    if not intervals:
-        single = all(gain.count == 1 for gain in gains)
-        return "; one seed each, so without intervals" if single else "; without intervals"
-    above, below = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
-    lie = f"{above} of {plural(intervals, 'interval')} {'lies' if 1 in (above, intervals) else 'lie'} above zero"
-    return f", with 95 % intervals over seeds; {lie}" + (f", {below} below" if below else "")
 
 
 def finding(interval: Estimate | ImageInterval) -> str:

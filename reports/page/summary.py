@@ -6,7 +6,6 @@ from experiments.rows import model_name, table1
 from reports.analysis.words import plural
 from reports.formats.table import UNREADABLE
 from reports.records.collect import DONE, Collected
-from reports.tables import tables
 
 
 def banner(collected: Collected) -> str:
@@ -27,13 +26,8 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """A heading and sentences each: runs, what the tables say under their headings, and what is missing."""
-    said: dict[str, list[str]] = {}
-    for table in tables().values():
-        if table.heading and (sentence := table.summary(collected)):
-            said.setdefault(table.heading, []).append(sentence)
-    found = [(heading, " ".join(sentences)) for heading, sentences in said.items()]
-    return [("Runs", f"{_runs(collected)} {_data(collected)}"), *found, ("Not run", _missing(collected))]
+    """A heading and sentences each: what was run, and what is missing."""
+    return [("Runs", f"{_runs(collected)} {_data(collected)}"), ("Not run", _missing(collected))]
 
 
 def _runs(collected: Collected) -> str:

@@ -63,8 +63,6 @@ class TableSpec:
         text: a paragraph above the table; empty for none.
         figures: what the section shows below it.
         files: further CSV files, by name without suffix.
-        heading: the line of the page's summary that it has a part in; empty for none.
-        summary: its part of that line, sentences or nothing.
         details: columns that the terminal leaves out after a whole report.
         name: of its make target, its files and its runs: the module's, without an underscore at its end; filled in
             when it is found.
@@ -79,8 +77,6 @@ class TableSpec:
     text: Callable[[Collected], str] = lambda collected: ""
     figures: Callable[[Collected], Shown] = lambda collected: Shown()
     files: dict[str, Callable[[Collected], Numbers]] = field(default_factory=dict)
-    heading: str = ""
-    summary: Callable[[Collected], str] = lambda collected: ""
     details: tuple[str, ...] = ()
     name: str = ""
     help: str = ""

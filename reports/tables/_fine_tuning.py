@@ -16,7 +16,7 @@ from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX, head_name, method_name
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers
-from reports.analysis.words import gains_text, number
+from reports.analysis.words import number
 from reports.formats.table import NOT_RECORDED, Cell, Column, Table, missing
 from reports.records.checks import RANDOM
 from reports.records.collect import DONE, Collected, Result
@@ -216,19 +216,6 @@ def _data(found: list[Setup]) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def summary(collected: Collected, task: Task) -> str:
-    """The first judged metric's gains with TransMix in one sentence; empty where nothing is planned."""
-    found = setups(collected, task)
-    if not found:
-        return ""
-    first, name = next(iter(task.verdicts.items()))
-    compared = {setup.name: setup.comparisons(first).get((BASELINE, TRANSMIX)) for setup in found}
-    gains = {setup: step.gain for setup, step in compared.items() if step and step.gain}
-    if not gains:
-        return f"{task.title}: no difference between the two weights can be formed yet."
-    return f"{task.title}, {name} with TransMix’s weights minus the baseline’s: {gains_text(gains)}."
-
-
 def numbers(collected: Collected, task: Task) -> Numbers:
     """The table for programs, unrounded: a line for each weights and for each difference, all metrics."""
     return [line for setup in setups(collected, task) for line in _numbers(setup, task)]
@@ -306,6 +293,4 @@ def table_of(task: Task, number_: int) -> TableSpec:
         numbers=partial(numbers, task=task),
         position=number_,
         figures=partial(figures, task=task),
-        heading="Fine-tuned",
-        summary=partial(summary, task=task),
     )

@@ -22,18 +22,22 @@ from reports.records.collect import Collected, published_study
 from reports.records.published_sets import HEADING, NONE, set_columns, set_key, sets_of
 from reports.tables import Numbers, TableSpec, _step_time, occlusion, table3, table4, table5, tables
 from reports.tables._fine_tuning import Task, setups
+from reports.tables.table2 import regime
+from reports.tables.table6 import by_size_and_length
 
 NO_NUMBER = "yes, in its abstract; no number in the slides"
 CAPTION = (
     "What the paper claims and what the runs of this study, scale {scale}, say of it. Effects are TransMix minus the "
     "baseline (of λ: area’s error minus attention’s), paired by seed, mean ± 95 % interval over seeds, of several "
-    "models the mean over them; above zero they support the claim. A claim is shown where a two-sided paired t-test is "
-    "below 5 %, {corrected}, and one about every model where each model that was tested shows it; in parentheses, how "
-    "much of what the paper claims or this study plans that is. Where it is not shown, the seeds, if more than there "
-    "are, are those that would show the published effect, else the one seen here, in 80 % of studies, before the "
-    "correction and if the spread is what these few show. "
-    "Published effects are Table 1’s; others are not in the slides. Published runs are evidence for themselves, "
-    "corrected by themselves."
+    "models the mean over them; above zero they support the claim. Published effects are Table 1’s; others are not in "
+    "the slides."
+)
+RULES = (  # how it is judged, below the table
+    "A claim is shown where a two-sided paired t-test is below 5 %, {corrected}, and one about every model where each "
+    "model that was tested shows it; in parentheses, how much of what the paper claims or this study plans that is.",
+    "Where a claim is not shown, the seeds, if more than there are, are those that would show the published effect, "
+    "else the one seen here, in 80 % of studies, before the correction and if the spread is what these few show.",
+    "Published runs are evidence for themselves, corrected by themselves.",
 )
 COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
@@ -177,10 +181,12 @@ def build(collected: Collected) -> Table:
     columns = COLUMNS + set_columns(beside, {"verdict": "Verdict", "effect": "Effect"})
     notes = [finding.aside for finding, _ in found.values() if finding.aside]
     notes += _parameter_notes(found["d"][0]) + (_step_time.notes(bench) if bench else []) + [problem] * bool(problem)
+    notes += [f"(b) {note}" for note in (by_size_and_length(collected), regime(collected)) if note]
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
     notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
     corrected = correction_text(_corrected({key: finding for key, (finding, _) in found.items()}), "claim")
-    caption = CAPTION.format(scale=collected.study.scale.name, corrected=corrected)
+    notes += [rule.format(corrected=corrected) for rule in RULES]
+    caption = CAPTION.format(scale=collected.study.scale.name)
     return Table("claims", caption, columns, tuple(lines), tuple(notes))
 
 

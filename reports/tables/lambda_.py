@@ -123,13 +123,6 @@ def figures(collected: Collected) -> Shown:
     return Shown((examples,) if examples else (), tuple(problems))
 
 
-def summary(collected: Collected) -> str:
-    """What the labels of the first row that was looked at are worth."""
-    looked_at = (line for line in _lines(collected) if _arm(collected, *line).results)
-    found = next(looked_at, None)
-    return f"{with_method(*found)}, labels: {verdict(collected, *found)}." if found else ""
-
-
 TABLE = TableSpec(
     label="What TransMix changes",
     title="What TransMix changes",
@@ -137,6 +130,4 @@ TABLE = TableSpec(
     numbers=numbers,
     position=7,
     figures=figures,
-    heading="Also",
-    summary=summary,
 )

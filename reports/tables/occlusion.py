@@ -16,7 +16,6 @@ from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import AREAS
 from reports.analysis.names import (
     BASELINE,
-    TRANSMIX,
     difference_key,
     difference_name,
     method_name,
@@ -25,7 +24,6 @@ from reports.analysis.names import (
 )
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers, mean_interval
-from reports.analysis.words import gains_text
 from reports.formats.table import NOT_PLANNED, Cell, Column, Table, missing
 from reports.records.collect import Collected, Result
 from reports.records.published_sets import (
@@ -222,13 +220,6 @@ def _points(result: Result) -> Iterator[dict[str, Any]]:
             }
 
 
-def summary(collected: Collected) -> str:
-    """What TransMix gains where patches are dropped at random, in a sentence."""
-    compared = {row: with_baseline(arms_of(collected, row), SUBJECT).get(TRANSMIX) for row in collected.study.rows}
-    gains = {model_name(row): pair.gain for row, pair in compared.items() if pair and pair.gain is not None}
-    return f"Area under the curve, {FIRST}: {gains_text(gains)}." if gains else ""
-
-
 TABLE = TableSpec(
     label="Occlusion",
     title="Occlusion and other perturbations",
@@ -238,6 +229,4 @@ TABLE = TableSpec(
     text=lambda collected: protocol(sweep(collected.study)),
     figures=figures,
     files={"occlusion_curves": points},
-    heading="Also",
-    summary=summary,
 )

@@ -14,7 +14,7 @@ from reports.analysis.metrics import TOP1
 from reports.analysis.names import BASELINE, TRANSMIX, difference_key, difference_name, method_name
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimate_numbers, interval_numbers
-from reports.analysis.words import gains_text, number
+from reports.analysis.words import number
 from reports.formats.table import MEASURED, NOT_IN_SLIDES, NOT_PLANNED, PUBLISHED, Cell, Column, Table, missing
 from reports.records.collect import Collected
 from reports.records.published_sets import (
@@ -200,22 +200,6 @@ def figures(collected: Collected) -> Shown:
     return Shown(tuple(Panel(drawn, title) for drawn, title in ((overview, ""), (curves, "Training curves")) if drawn))
 
 
-def summary(collected: Collected) -> str:
-    """What TransMix gains, in a sentence."""
-    rows = gain_rows(collected)
-    measured = [row for row in rows if row.comparison.verdict]
-    if not measured:
-        return "None: no row has a baseline and a TransMix run of the same seed yet."
-    if len(measured) == 1:
-        (row,) = measured
-        paper = f" Published: {number(row.published_gain, 1, sign=True)} points." if row.published else ""
-        return f"{row.model}: {row.comparison.verdict}{paper}"
-    gains = {row.model: row.gain for row in measured if row.gain is not None}
-    if not gains:
-        return "None: the records were made on different data."
-    return f"Top-1: {gains_text(gains, {row.model: row.published_gain for row in rows if row.published})}."
-
-
 TABLE = TableSpec(
     label="Table 1",
     title="Table 1: classification",
@@ -223,7 +207,5 @@ TABLE = TableSpec(
     numbers=numbers,
     position=1,
     figures=figures,
-    heading="Gain",
-    summary=summary,
     details=("params", "flops", "model", "parameters", "gmacs"),
 )

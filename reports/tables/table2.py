@@ -281,8 +281,6 @@ TABLE = TableSpec(
     build=build,
     numbers=numbers,
     position=2,
-    heading="Gain",
-    summary=regime,
     figures=lambda collected: Shown((Cards("What each way to mix is", cards()),)),
     files={"table2_published": published_numbers},
 )

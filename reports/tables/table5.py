@@ -10,10 +10,9 @@ from experiments.rows import model_name
 from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, verdict_notes
 from reports.analysis.gains import arms_in, with_baseline
 from reports.analysis.metrics import NATURAL
-from reports.analysis.names import BASELINE, TRANSMIX, difference_name, method_name, with_method
+from reports.analysis.names import BASELINE, difference_name, method_name, with_method
 from reports.analysis.power import power_note
 from reports.analysis.statistics import estimates_numbers, interval_numbers
-from reports.analysis.words import gains_text
 from reports.formats.table import Cell, Column, Table, missing
 from reports.records.collect import Collected
 from reports.records.published_sets import (
@@ -153,19 +152,10 @@ def _numbers(collected: Collected, row: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def summary(collected: Collected) -> str:
-    """What TransMix gains on hard images, in a sentence; empty where no difference can be formed."""
-    compared = {row: with_baseline(arms_of(collected, row), "it").get(TRANSMIX) for row in collected.study.rows}
-    gains = {model_name(row): pair.gain for row, pair in compared.items() if pair and pair.gain is not None}
-    return f"Top-1 on hard images of known classes: {gains_text(gains)}." if gains else ""
-
-
 TABLE = TableSpec(
     label="Table 5",
     title="Table 5: natural adversarial images",
     build=build,
     numbers=numbers,
     position=5,
-    heading="Also",
-    summary=summary,
 )

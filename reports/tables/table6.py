@@ -217,7 +217,7 @@ def figures(collected: Collected) -> Shown:
     return Shown((Panel(tuple(drawn), ""),) if drawn else ())
 
 
-def summary(collected: Collected) -> str:
+def by_size_and_length(collected: Collected) -> str:
     """Where TransMix is shown to gain over CutMix, in a sentence; empty where no cell has been tested."""
     for runs in _origins(collected):
         if any(verdict.p is not None for verdict in judged(runs.rows, TRANSMIX).values()):
@@ -233,6 +233,4 @@ TABLE = TableSpec(
     numbers=numbers,
     position=8,
     figures=figures,
-    heading="Gain",
-    summary=summary,
 )
