@@ -6,7 +6,6 @@ error: the exit status is 0 on every machine on which all lines could be measure
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from benchmarks.rows import Row
 from experiments.machine import processor
 from experiments.run import commit, environment, now
 from transmix.common.errors import UserError, exit_on_user_error, unknown_name
-from transmix.common.files import write_text
+from transmix.common.files import check_writable, write_text
+from transmix.common.options import Parser
 from transmix.training.distributed import Processes, join_processes
 
 DEIT, MICRO = "deit_tiny_patch16_224", "deit_micro_tiny_patch8_64"
@@ -89,7 +89,7 @@ PARTS: dict[str, Part] = {
 
 def main() -> None:
     """Parse the command line; measure, print the table, write the record."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these: {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="small: shows that it runs, not what anything takes")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -98,6 +98,8 @@ def main() -> None:
     for name in args.parts:
         if name not in PARTS:
             raise unknown_name("part of the bench", name, PARTS)
+    if args.json is not None:
+        check_writable(args.json)
     torch.set_num_threads(1)  # as runs on a CPU do
     console = Console(stderr=True)
     found: list[Row] = []

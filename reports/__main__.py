@@ -15,6 +15,7 @@ from reports.formats.render import print_table, warn
 from reports.records.collect import collect
 from reports.tables import tables
 from transmix.common.errors import exit_on_user_error, unknown_name
+from transmix.common.files import check_writable
 from transmix.common.options import Parser
 from transmix.common.text import printable
 
@@ -99,17 +100,20 @@ def page(args: argparse.Namespace) -> None:
     """Print one table, or write the whole report."""
     if args.table is not None and args.table not in tables():
         raise unknown_name("table", args.table, tables())
-    collected = collect(study_from(args))
+    study = study_from(args)
     if args.table is not None:
+        collected = collect(study)
         warn(collected.problems)
         print_table(tables()[args.table].build(collected))
         return print(f"This table: {printable(collected.study.make(args.table))}")
-    from reports.page.report import build, report_folder, write
+    from reports.page.report import PAGE, build, report_folder, write
 
-    report = build(collected)
-    page = write(report, report_folder(collected.study))
+    folder = report_folder(study)
+    check_writable(folder / PAGE)  # before the figures, which take a while
+    report = build(collect(study))
+    page = write(report, folder)
     warn(report.problems)
-    asked = ("claims", "table1", "table6") if collected.study.grid else ("claims", "table1")
+    asked = ("claims", "table1", "table6") if study.grid else ("claims", "table1")
     for section in map(report.sections.__getitem__, asked):
         print_table(section.table.without(*section.spec.details))
     return print(f"Report: {page}")

@@ -275,6 +275,25 @@ def test_a_damaged_record_is_a_note_and_an_unknown_part_an_error(monkeypatch, tm
         run(monkeypatch, "step")
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--json", "{folder}"), "cannot write {folder}: it is a folder: name a file"),
+        (("--json", "{folder}/file/bench.json"), "cannot write {folder}/file: file exists"),
+        (("--jsn", "x"), "unrecognized arguments: --jsn x: see python -m benchmarks --help"),
+        (("--device", "tpu"), "argument --device: invalid choice: 'tpu'"),
+    ],
+)
+def test_a_wrong_option_and_a_record_that_cannot_be_written_are_told_before_minutes_of_work(
+    monkeypatch, tmp_path, words, line
+):
+    monkeypatch.setitem(bench.PARTS, "steps", lambda processes, quick: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as error:
+        run(monkeypatch, "steps", *(word.format(folder=tmp_path) for word in words))
+    assert str(error.value).startswith(line.format(folder=tmp_path))
+
+
 def test_a_gpus_steps_run_on_the_cpu_too():
     for how in (("bf16", False, True), ("fp32", False, False)):
         gpu.step_with(bench.MICRO, 64, 4, CPU, *how)()

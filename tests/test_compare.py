@@ -225,6 +225,9 @@ def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):
         build(a, a / "tiny" / "..")
     with pytest.raises(UserError, match=r"^no such folder: "):
         build(a, tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UserError, match=r"^no such folder: .*/loop: "):
+        build(tmp_path / "loop", a)
     other = make_study(tmp_path / "c", "--scale", "tiny", "--rows", "pvt_t")
     write_study(other, (1.0,))
     with pytest.raises(UserError, match=r"have no run in common, e.g. .*deit_t.* and .*pvt_t"):

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from transmix.common.errors import UserError, exit_on_user_error
-from transmix.common.files import Unwritable, library_writes, make_folder, replacing, write_text
+from transmix.common.files import Unwritable, check_writable, library_writes, make_folder, replacing, write_text
 from transmix.common.locks import NAME, clear, held
 from transmix.training.checkpoints import load_state, save_state, save_weights
 
@@ -67,10 +67,24 @@ def test_a_file_that_may_not_be_made_is_one_line_and_so_is_a_folder(tmp_path):
         with pytest.raises(Unwritable) as error:
             write(path)
         assert str(error.value).startswith(f"cannot write {path}: ")
+    with pytest.raises(UserError, match=r"cannot write \.: it is a folder: name a file"):
+        write_text(Path(""), "1234")
     with pytest.raises(
         Unwritable, match=r"is a directory, 4 bytes are needed: make .* writable or choose another folder"
     ):
         write_text(tmp_path, "1234")
+
+
+def test_whether_a_file_can_be_written_is_known_before_its_content_is(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "é ü" / "file")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "new", "é ü"]
+    assert (tmp_path / "file").read_text() == "kept"
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "file" / "x", tmp_path / "loop" / "x", Path("/proc/x"), tmp_path, Path("")):
+        with pytest.raises(UserError, match=r"^cannot write "):
+            check_writable(path)
 
 
 @pytest.mark.parametrize(

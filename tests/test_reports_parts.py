@@ -124,12 +124,13 @@ def test_unknown_table_is_one_line(monkeypatch):
         main()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_one_line_before_figures_are_drawn(tmp_path, monkeypatch):
     from reports.__main__ import main
 
+    monkeypatch.setattr("reports.page.report.build", lambda collected: pytest.fail("the page was built"))
     (tmp_path / "tiny").write_text("a file where the folder should be")
     monkeypatch.setattr(sys, "argv", ["reports", "--results", str(tmp_path)])
-    with pytest.raises(UserError, match=r"cannot write .*report/.*: not a directory"):
+    with pytest.raises(UserError, match=r"cannot write .*/report: not a directory"):
         main()
 
 

@@ -102,9 +102,9 @@ def build(a: Path, b: Path) -> Compared:
     Raises:
         UserError: as `compare`.
     """
-    if a.resolve() == b.resolve():
-        raise UserError(f"A and B are the same folder, {a}: give two")
     (first, problems), (second, others) = readable(a), readable(b)
+    if a.resolve() == b.resolve():  # which takes that they are there
+        raise UserError(f"A and B are the same folder, {a}: give two")
     pairing = pair_up(first, second, (a, b))
     return Compared(
         folders=(a, b),

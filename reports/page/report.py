@@ -23,6 +23,8 @@ from transmix.common.files import write_text
 from transmix.common.text import printable_lines
 from transmix.recipe import fingerprint
 
+PAGE = "index.html"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -95,7 +97,7 @@ def write(report: Report, folder: Path) -> Path:
             for file, numbers in files.items():
                 write_text(folder / f"{file}.csv", to_csv(numbers(report.collected)))
     write_text(folder / "report.md", printable_lines(render("report.md", report)))
-    page = folder / "index.html"
+    page = folder / PAGE
     write_text(page, printable_lines(render("page.html", report)))
     return page
 

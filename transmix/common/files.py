@@ -42,8 +42,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write into; when the block ends well, it takes the place of `path`.
 
     Raises:
+        UserError: the path names nothing, as "" and "." do.
         Unwritable: no room, a read-only disk, or the like; what was there before is there still.
     """
+    if not path.name:
+        raise UserError(f"cannot write {path}: it is a folder: name a file")
     file = _Counting(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     try:
         yield file
@@ -52,6 +55,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         file.discard()
     if file.failure is not None:
         raise Unwritable(path, file.failure, file.size) from file.failure
+
+
+def check_writable(path: Path) -> None:
+    """Find out before work begins whether a file can be written at its end; makes the file's folder.
+
+    Raises:
+        UserError: it cannot, or it is a folder.
+    """
+    if path.is_dir():  # as is Path("")
+        raise UserError(f"cannot write {path}: it is a folder: name a file")
+    make_folder(path.parent)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.touch()
+        scratch.unlink()
+    except OSError as error:
+        raise Unwritable(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
