@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.costs import ModelCost
-from transmix.common.files import write_text
+from transmix.common.errors import UserError
+from transmix.common.files import check_writable, write_text
 
 NAME = "rates.json"  # in the folder of all results
 FORMAT = 1
@@ -113,6 +114,11 @@ def measured_machine(results: Path, wanted: set[tuple[str, int]], options: tuple
     """The same, measured now where a model's rate is not kept and the environment is there (half a minute)."""
     machine = read_machine(results)
     if not wanted - (machine.rates.keys() if machine else set()) or not COMPLETE.is_file():
+        return machine
+    try:
+        check_writable(results / NAME)
+    except UserError as error:
+        print(f"this machine is not measured: {error}", file=sys.stderr)
         return machine
     print(f"measuring how fast this machine is: half a minute, kept in {results / NAME}", file=sys.stderr)
     command = [str(PYTHON), "-m", "experiments", "rates", *options]

@@ -30,6 +30,7 @@ from experiments.scales import (
     trained_by,
 )
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.files import folder_at
 from transmix.common.ranges import Range
 from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import SourceSpec
@@ -89,8 +90,8 @@ class Study:
         PublicWeights.parse,
     )
     protocol: str | None = option("protocol of the sweeps (occlusion)", "NAME", choices=lambda: PROTOCOLS)
-    results: Path = option("folder of all results", "DIR", Path, default=Path("results"))
-    data: Path = option("folder of embedded data", "DIR", Path, default=Path("data"))
+    results: Path = option("folder of all results", "DIR", folder_at, default=Path("results"))
+    data: Path = option("folder of embedded data", "DIR", folder_at, default=Path("data"))
     changed: dict[str, Any] = option("recipe settings to change", "SETTING=VALUE", repeated=True, name="set")
     options: tuple[str, ...]
 

@@ -60,10 +60,10 @@ def study_from(args: argparse.Namespace) -> Study:
 
 
 def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
-    """Rows by name, all that a scale has, or its usual ones."""
+    """Rows by name, each once, all that a scale has, or its usual ones."""
     if not text:
         return scale.rows
-    names = scale.known_rows if text == "all" else tuple(text.split(","))
+    names = scale.known_rows if text == "all" else tuple(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in scale.known_rows:
             raise unknown_name(f"row at scale {scale.name}", name, scale.known_rows)
@@ -71,7 +71,7 @@ def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
 
 
 def _chosen(text: str, study: Study) -> tuple[str, ...]:
-    """Methods by name, or all that a study can train."""
+    """Methods by name, each once, or all that a study can train."""
     if text == "all":
         return tuple(name for name in methods() if not why_not(name, study))
     for name in text.split(","):
@@ -81,7 +81,7 @@ def _chosen(text: str, study: Study) -> tuple[str, ...]:
             raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
         if not any(name in trained_by(row, (name,), study.mixed_row) for row in study.rows):
             raise UserError(f"--methods {name}: {unreadable(study.mixed_row)}: choose other --rows, or leave it out")
-    return tuple(text.split(","))
+    return tuple(dict.fromkeys(text.split(",")))
 
 
 def why_not(method: str, study: Study) -> str:

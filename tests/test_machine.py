@@ -13,7 +13,17 @@ from made_up import edit, make_study, write_study
 from experiments.__main__ import main
 from experiments.costs import ModelCost
 from experiments.estimate import Assumptions, estimate, unmeasured
-from experiments.machine import NAME, PYTHON, Machine, Rate, measured_machine, processor, read_machine, write_machine
+from experiments.machine import (
+    COMPLETE,
+    NAME,
+    PYTHON,
+    Machine,
+    Rate,
+    measured_machine,
+    processor,
+    read_machine,
+    write_machine,
+)
 from experiments.plan import plan_lines
 from experiments.records import read_record
 from reports.records.collect import collect
@@ -121,6 +131,17 @@ def test_nothing_is_measured_while_the_environment_is_being_made(tmp_path, monke
     python.symlink_to(sys.executable)
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("packages may still be missing"))
     assert measured_machine(tmp_path / "results", {(MODEL, 64)}, ()) is None
+
+
+def test_nothing_is_measured_that_could_not_be_kept(tmp_path, monkeypatch, capsys):
+    """Half a minute each time, for results that are somebody else's or on a disk that is read-only."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / COMPLETE).parent.mkdir()
+    (tmp_path / COMPLETE).touch()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it was measured"))
+    assert measured_machine(tmp_path / "file" / "results", {(MODEL, 64)}, ()) is None
+    assert capsys.readouterr().err.startswith(f"this machine is not measured: cannot write {tmp_path}/file/results: ")
 
 
 def run_main(monkeypatch, *words: str) -> None:

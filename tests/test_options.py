@@ -84,3 +84,26 @@ def test_a_studys_options_give_it_again(tmp_path):
     again = make_study(tmp_path / "results", *study.options)
     assert again == study
     assert (study.changed, study.seeds, study.coco.path) == ({"lr": 1e-3}, 2, tmp_path)
+
+
+def test_rows_and_methods_that_are_named_twice_are_one(tmp_path):
+    once = make_study(tmp_path, "--scale", "desk", "--rows", "deit_t,xcit_t", "--methods", "fmix,cutmix")
+    twice = make_study(tmp_path, "--scale", "desk", "--rows", "deit_t,xcit_t,deit_t", "--methods", "fmix,cutmix,fmix")
+    assert (twice.rows, twice.methods) == (("deit_t", "xcit_t"), ("fmix", "cutmix"))
+    assert [run.id for run in twice.plan()] == [run.id for run in once.plan()]
+
+
+@pytest.mark.parametrize("path", ["file", "file/new", "loop", "loop/new", "gone"])
+def test_results_and_data_where_no_folder_can_be_are_one_line(tmp_path, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "unmounted")
+    parser = argparse.ArgumentParser()
+    add_options(parser, Study)
+    for flag in ("--results", "--data"):
+        with pytest.raises(
+            UserError, match=rf"^no folder can be at .*/{path}: .*/{path[:4]} is no folder: give another"
+        ):
+            parser.parse_args([flag, str(tmp_path / path)])
+    for new in ("new", "a b/é/new", "", "."):
+        assert parser.parse_args(["--results", str(tmp_path / new)]).results == tmp_path / new

@@ -107,6 +107,19 @@ def make_folder(path: Path) -> None:
         raise Unwritable(path, error) from error
 
 
+def folder_at(text: str) -> Path:
+    """The path of a folder that is there or can be made.
+
+    Raises:
+        UserError: a file is there, or above it, or a link that leads nowhere.
+    """
+    path = Path(text)
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), Path())
+    if not there.is_dir():
+        raise UserError(f"no folder can be at {text}: {there} is no folder: give another, or move that away")
+    return path
+
+
 def named_file(spec: str) -> tuple[str, Path]:
     """The model's name, empty for a file that says it itself, and the weights file, of ``FILE`` or ``NAME:FILE``."""
     name, _, file = ("", "", spec) if Path(spec).is_file() else spec.rpartition(":")
