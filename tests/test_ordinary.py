@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from coco_lists import SIZE, document, square
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_coco_lists import SIZE, document, square
 
 from experiments.dense.coco_list import read_list
 from experiments.dense.ordinary import ordinary
