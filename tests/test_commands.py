@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from machines import holder
-from test_experiments import study
+from studies import study
 
 from experiments import __main__ as experiments_command
 from experiments import estimate

@@ -7,8 +7,8 @@ import statistics
 import sys
 
 import pytest
+from studies import study
 from test_commands import run
-from test_experiments import study
 
 from experiments.__main__ import main
 from experiments.costs import known_costs, write_costs

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_experiments import study
+from studies import study
 
 from experiments.makefile import needed
 from transmix.common.errors import UserError

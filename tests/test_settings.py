@@ -1,9 +1,11 @@
-"""Settings: each has a range, checked where it is made, and what is outside is named in one line."""
+"""Settings: read with their types, each within a range that is checked where it is made, and named where it is not."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from dataclasses import fields
 
 import pytest
 from usual_settings import SMOKE, TUNING
@@ -12,10 +14,11 @@ from experiments.protocols import CURVES, LambdaStudy, NaturalAdversarial, Sweep
 from experiments.scales import SCALES
 from tests.made_up import make_study
 from transmix.common.errors import UserError
+from transmix.common.plain import built, plain
 from transmix.common.ranges import Range, check, check_field, choice, number, text
 from transmix.data.loaders import eval_transform, train_transform
 from transmix.methods import methods
-from transmix.recipe import INTERPOLATIONS, override, parse_settings
+from transmix.recipe import INTERPOLATIONS, Recipe, override, parse_settings
 
 
 @pytest.mark.parametrize(
@@ -201,3 +204,52 @@ def test_ranges_in_words():
         with pytest.raises(UserError, match=message):
             check(Example(**change))
     check_field(Example, "share", 0.25)
+
+
+def test_settings_survive_json():
+    recipe = SCALES["tiny"].recipe("deit_t", "transmix")
+    assert built(Recipe, json.loads(json.dumps(plain(recipe)))) == recipe
+
+
+def test_settings_from_the_command_line_are_typed():
+    parsed = parse_settings(
+        ["lr=1e-3", "epochs=5", "ema_decay=none", "crop_scale=0.5,1", "report_ema=false", "precision=bf16"]
+    )
+    assert parsed == {
+        "lr": 0.001,
+        "epochs": 5,
+        "ema_decay": None,
+        "crop_scale": (0.5, 1.0),
+        "report_ema": False,
+        "precision": "bf16",
+    }
+    assert all(parse_settings([f"{field.name}=none"]) for field in fields(Recipe) if "None" in str(field.type))
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("lrr=1", "unknown setting 'lrr': did you mean 'lr'"),
+        ("LR=1", "unknown setting 'LR': did you mean 'lr'"),
+        ("resident=yes", "resident='yes': write true or false"),
+        ("crop_scale=0.1", "crop_scale='0.1': write two numbers, LOW,HIGH"),
+        ("mixup-switch-prob=0.8", "did you mean 'switch_prob'"),  # what the official configuration got wrong
+        ("epochs=many", "epochs='many': write a whole number"),
+        ("epochs", "has no value"),
+    ],
+)
+def test_a_wrong_setting_is_named(pair, message):
+    with pytest.raises(UserError, match=message):
+        parse_settings([pair])
+
+
+def test_a_setting_out_of_range_is_named():
+    recipe = SCALES["tiny"].recipe("deit_t", "baseline")
+    for change, message in (
+        ({"label_rule": "are"}, "did you mean 'area'"),
+        ({"epochs": 0}, "epochs=0: must be from 1 to 100,000"),
+        ({"report_ema": True}, "report_ema=True needs ema_decay"),
+        ({"warm_up": 3}, "did you mean 'warmup_"),
+    ):
+        with pytest.raises(UserError, match=message):
+            override(recipe, **change)

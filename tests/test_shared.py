@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from machines import standing_for_make
-from test_experiments import study
+from studies import study
 
 from experiments.shared import OWNER, run_forked
 from transmix.common.errors import UserError

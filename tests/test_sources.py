@@ -19,8 +19,8 @@ from conftest import write_class_folders
 from PIL import Image
 from recipes import small_recipe
 from shards import shards_of
+from studies import study
 from test_commands import run
-from test_experiments import study
 from torchvision.datasets import CIFAR100
 
 from experiments.records import read_record
