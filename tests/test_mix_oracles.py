@@ -1,4 +1,4 @@
-"""The methods' own functions against plain loops, and what is uniform against the plain method."""
+"""The methods' own functions against plain loops. See `test_puzzlemix` and `test_mix_reductions`, too."""
 
 from __future__ import annotations
 
@@ -13,21 +13,8 @@ from mix_tasks import LABELS, OWN, batch, model, task
 
 from transmix.attention import token_grid
 from transmix.labels import mixed_targets, pasted_tokens
-from transmix.methods import (
-    fmix,
-    gridmix,
-    maskmix,
-    mixpro,
-    puzzlemix,
-    resizemix,
-    saliencymix,
-    smmix,
-    tl_align,
-    tokenmix,
-)
+from transmix.methods import fmix, gridmix, mixpro, resizemix, saliencymix, smmix, tokenmix
 from transmix.methods._draws import to_pixels
-from transmix.methods._graph_cut import least_cut
-from transmix.mixing import mirror
 from transmix.task import MixingTask
 
 PASTING = [name for name in OWN if name not in ("resizemix", "smmix", "puzzlemix")]  # where the partner has them, too
@@ -36,9 +23,6 @@ PASTING = [name for name in OWN if name not in ("resizemix", "smmix", "puzzlemix
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
     return batch()
-
-
-# -- slow oracles ----------------------------------------------------------------------------------------------------
 
 
 def own_mixes(name: str, images: torch.Tensor, **settings) -> list:
@@ -261,113 +245,7 @@ def test_aligned_labels_in_matrices(images):
         torch.testing.assert_close(result["targets"][i].double(), labels[0], atol=1e-6, rtol=0)
 
 
-def test_least_cut_is_the_best_of_all():
-    rng = np.random.default_rng(0)
-    for rows, columns, count in ((2, 3, 3), (3, 3, 2), (2, 2, 4), (2, 2, 3), (1, 4, 3)):
-        cost = rng.integers(0, 300, (rows, columns, count))
-        vertical, horizontal = rng.integers(0, 300, (rows - 1, columns)), rng.integers(0, 300, (rows, columns - 1))
-
-        def energy(labels, cost=cost, vertical=vertical, horizontal=horizontal, count=count):
-            labels = np.asarray(labels).reshape(cost.shape[:2])
-            own = np.take_along_axis(cost, labels[..., None], 2).sum()
-            down, right = np.diff(labels, axis=0) ** 2, np.diff(labels, axis=1) ** 2
-            return own + ((vertical * down).sum() + (horizontal * right).sum()) / (count - 1) ** 2
-
-        best = min(energy(labels) for labels in itertools.product(range(count), repeat=rows * columns))
-        assert energy(least_cut(cost, vertical, horizontal)) == best
-
-
-def test_a_cut_of_four_blocks_is_the_best_by_its_definition():
-    """Energy from pixels, in plain words: saliency that is lost, seams that are seen, and the prior."""
-    generator = torch.Generator().manual_seed(3)
-    images, saliency = torch.randn(2, 3, 8, 8, generator=generator), torch.rand(2, 8, 8, generator=generator)
-    std, kept, partner = (0.2, 0.3, 0.25), 0.4, torch.tensor([1, 0])
-    beta, gamma, eta = 1.2, 20.0, 0.2  # seams count: a wrong sign would show
-    masks = puzzlemix.cut_masks(
-        images, saliency, partner, 2, kept, std, least_cut, weights=2, beta=beta, gamma=gamma, eta=eta, pooled=1
-    )
-    blocks = saliency.unflatten(2, (2, 4)).unflatten(1, (2, 4)).sum((2, 4))
-    blocks = blocks / blocks.sum((1, 2), keepdim=True)
-    pixels = images * torch.tensor(std).view(-1, 1, 1)
-    smooth = beta / 2 / 16
-    for i, other in enumerate(partner.tolist()):
-
-        def energy(mask, i=i, other=other):
-            shown = [[pixels[i] if mask[y][x] else pixels[other] for x in (0, 1)] for y in (0, 1)]
-            lost = sum(blocks[other if mask[y][x] else i, y, x] for y in (0, 1) for x in (0, 1))
-            prior = sum(-math.log((kept if mask[y][x] else 1 - kept) + 1e-8) for y in (0, 1) for x in (0, 1))
-            seams = changes = 0.0
-            for a in (0, 1):
-                along = slice(4 * a, 4 * a + 4)
-                seams += (shown[0][a][:, 3, along] - shown[1][a][:, 4, along]).abs().mean()
-                seams += (shown[a][0][:, along, 3] - shown[a][1][:, along, 4]).abs().mean()
-                changes += (mask[0][a] != mask[1][a]) + (mask[a][0] != mask[a][1])
-            return float(lost + prior * eta / 4 + smooth * gamma * seams + smooth * changes)
-
-        every = [(bits[:2], bits[2:]) for bits in itertools.product((0, 1), repeat=4)]
-        found = tuple(tuple(int(w) for w in row) for row in masks[i].tolist())
-        assert energy(found) == pytest.approx(min(map(energy, every)), abs=2e-3)
-
-
-def test_blocks_move_only_to_where_they_are_shown():
-    rng = np.random.default_rng(0)
-    saliency = rng.random((4, 4, 4))
-    shown = rng.random((4, 4, 4)) < 0.5
-    source = puzzlemix.moves(saliency / saliency.sum((1, 2), keepdims=True), shown, 0.8)
-    for i in range(4):
-        used = source[i][source[i] >= 0]
-        assert len(set(used)) == len(used)  # a block is at one place
-        assert (source[i][shown[i].ravel()] >= 0).all()
-    images = torch.arange(4 * 16.0).view(4, 1, 4, 4)
-    moved = puzzlemix.move_blocks(images, source)
-    for i, place in itertools.product(range(4), range(16)):
-        expected = images[i].flatten()[source[i, place]] if source[i, place] >= 0 else 0.0
-        assert moved[i].flatten()[place] == expected
-
-
 def test_pixels_take_the_cell_that_they_lie_in():
     cells = torch.arange(6).view(1, 2, 3)
     pixels = to_pixels(cells, (4, 9))[0]
     assert all(pixels[y, x] == cells[0, y // 2, x // 3] for y in range(4) for x in range(9))
-
-
-# -- reductions: what is uniform makes the plain method --------------------------------------------------------------
-
-
-def test_uniform_attention_makes_cutmix_of_tl_align():
-    pasted, area = torch.zeros(2, 16), torch.tensor([0.25, 0.5])
-    pasted[0, :4] = pasted[1, :8] = 1
-    shares = tl_align.aligned_share([torch.full((2, 17, 17), 1 / 17)] * 5, pasted, area)
-    torch.testing.assert_close(shares, area)
-
-
-def test_uniform_attention_makes_maskmix_of_mixpro(images):
-    made = task("mixpro", mix_options={"share": 1.0})
-    query, key = made.get_trainable_module().blocks[-1].attn.qkv.weight.chunk(3)[:2]
-    torch.nn.init.zeros_(query), torch.nn.init.zeros_(key)
-    result = made(images, LABELS)
-    torch.testing.assert_close(result["lam"], result["mix"].lam)
-
-
-def test_uniform_label_maps_make_area_labels_of_tokenmix():
-    pasted = (torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.4).float()
-    labels, partner = torch.tensor([0, 1, 2]), mirror(3)
-    own, theirs = tokenmix.map_shares(torch.ones(3, 4, 4), pasted, partner)
-    targets = tokenmix.share_targets(labels, labels[partner], own, theirs, 4, 0.0)
-    torch.testing.assert_close(targets, mixed_targets(labels, labels[partner], pasted.mean((1, 2)), 4, 0.0))
-
-
-def test_one_hole_without_a_crop_is_a_box_of_cutmix():
-    mask = gridmix.grid_of_holes((64, 64), 0.25, 1, 1.0, 1.0, (0.3, 0.3))
-    assert mask.sum() == mask[:32, :32].sum() == 32**2
-
-
-def test_without_seams_and_saliency_puzzlemix_is_mixup_without_a_place():
-    images, saliency = torch.ones(2, 3, 8, 8), torch.ones(2, 8, 8)
-    masks = puzzlemix.cut_masks(images, saliency, torch.tensor([1, 0]), 4, 0.9, (0.2,) * 3, least_cut)
-    assert masks.unique().tolist() == [1.0]  # the likeliest weight for a share of .9, at every place
-
-
-def test_as_many_cells_as_kept_leave_maskmix_unmixed():
-    order = torch.arange(16).expand(2, -1)
-    assert maskmix.kept_tokens(order, 16, 2, (8, 8)).all()
