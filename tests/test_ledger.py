@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from test_reports import run_named, written
+from reported import run_named, written
 
 from experiments.__main__ import main
 from experiments.entries import Alternative, Entry, as_deit_itself, chosen, listed, spelled
