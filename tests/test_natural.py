@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score
-from test_sweep import ALONE, model
+from sweeps import ALONE, model
 
 from robustness.classes import (
     check_imagenet_a,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_sweep import model
+from sweeps import model
 
 from reports.__main__ import main as reports_main
 from robustness.__main__ import main
