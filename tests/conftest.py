@@ -28,7 +28,7 @@ MAKE += ("RESULTS", "DATA", "JOBS")
 
 # files that take longest, the longest first: whatever is begun last ends soon, and no process waits for another
 LONG = """
-downstream_fine_tune commands train processes downstream_configs make scenes downstream_processes page_in_browser
+downstream_fine_tune commands train processes downstream_configs make scene_folders downstream_processes page_in_browser
 fuzz adding shared sweep downstream_backbone strange_records mix_methods mix_oracles cells class_folders mixing_task
 robustness_command bench
 """
