@@ -1,11 +1,21 @@
-"""What a report says about a study: cells of its tables, and its files."""
+"""A study of three seeds, and what a report says about a study: cells of its tables, and its files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from experiments.study import Study
 from reports.page.report import build, report_folder, write
 from reports.records.collect import Collected, collect
 from reports.tables import tables
+from tests.made_up import make_study, write_study
+
+
+def three_seeds(folder: Path) -> Study:
+    """Three seeds with gains of 1, 2 and 3 points."""
+    study = make_study(folder, "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
+    write_study(study, (1.0, 2.0, 3.0))
+    return study
 
 
 def cells(collected: Collected, table: str, line: int = 0) -> dict[str, str]:

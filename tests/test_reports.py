@@ -11,22 +11,18 @@ from pathlib import Path
 
 import pandas
 import pytest
-from reported import cells, written
+from reported import cells, three_seeds, written
 
 from experiments.study import Study
 from reports.__main__ import main
 from reports.page.report import build, report_folder, write
 from reports.records.collect import collect
 from reports.tables import tables
-from tests.made_up import make_study, write_study
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Study:
-    """Three seeds with gains of 1, 2 and 3 points."""
-    study = make_study(tmp_path_factory.mktemp("three"), "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
-    write_study(study, (1.0, 2.0, 3.0))
-    return study
+    return three_seeds(tmp_path_factory.mktemp("three"))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pandas
 import pytest
+from reported import three_seeds
 
 from experiments.study import Study
 from reports.analysis.arms import Comparison
@@ -24,10 +25,7 @@ from tests.made_up import IMAGES, OTHER_DATA, edit, make_study, write_natural, w
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Study:
-    """Three seeds with gains of 1, 2 and 3 points."""
-    study = make_study(tmp_path_factory.mktemp("three"), "--scale", "tiny", "--rows", "deit_t", "--seeds", "3")
-    write_study(study, (1.0, 2.0, 3.0))
-    return study
+    return three_seeds(tmp_path_factory.mktemp("three"))
 
 
 def compared(table: ModuleType, collected: Collected, *what: str) -> Comparison:
