@@ -11,7 +11,7 @@ from experiments.records import NAME
 from experiments.scales import TABLES
 from experiments.study import Study
 from transmix.common.errors import UserError
-from transmix.common.files import write_text
+from transmix.common.files import replacing
 from transmix.data.scenes.spec import MANIFEST
 
 PLANS = Path(".venv", "plans")  # beside the environment: make can read no file whose path has a space in it
@@ -25,10 +25,11 @@ def write_plan(study: Study) -> Path:
         UserError: make cannot carry the name of a folder.
         Unwritable: no room for it.
     """
-    text = fragment(study)
-    path = PLANS / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.mk"
+    text = fragment(study).encode(errors="surrogateescape")  # paths as they are, whether UTF-8 or not
+    path = PLANS / f"{hashlib.sha256(text).hexdigest()[:16]}.mk"
     if not path.exists():
-        write_text(path, text)
+        with replacing(path) as file:
+            file.write(text)
     return path
 
 

@@ -16,7 +16,7 @@ from experiments.records import NAME, read_record
 from experiments.study import Study
 from reports.__main__ import main
 from reports.analysis.arms import Comparison
-from reports.compare.runs import build, default_folder
+from reports.compare.runs import build, default_folder, write
 from tests import made_up
 from tests.made_up import COMMIT, OTHER_DATA, make_study, write_fine_tuned, write_study, write_train
 from transmix.common.errors import UserError
@@ -255,6 +255,15 @@ def test_of_several_runs_of_one_name_those_are_paired_that_both_have(copies, tmp
     shutil.rmtree(tmp_path / "same" / "tiny" / two.id)
     pairing = build(first, tmp_path / "same").pairing
     assert pairing.only_a == {f"table1.deit_t.baseline.{two.id.rpartition('-')[2]}": [0]}
+
+
+def test_folders_whose_names_cannot_be_shown_are_compared(sides, tmp_path):
+    odd = tmp_path / "no utf-8 \udcff, an escape \x1b"
+    shutil.copytree(sides[0].results, odd)
+    page = write(build(odd, sides[1].results), tmp_path / "out")
+    texts = [path.read_text() for path in (page, page.with_suffix(".md"))]
+    assert all(r"no utf-8 \udcff, an escape \x1b" in text for text in texts)
+    assert not {"\udcff", "\x1b"} & set("".join(texts))
 
 
 def test_the_default_folder_names_both():

@@ -26,6 +26,7 @@ NAMES = [
     "%",
     "a:b",
     "Größe ∞",
+    "no UTF-8 \udcff",
     "a&b (c)",
     "- -n",
     "x' & touch made & '",
@@ -35,7 +36,8 @@ REFUSED = ["a;b", "a=b", "a|b", "a*", "a?", "[a]", "a\\b"]
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
     """Planning takes no environment but the system's Python."""
-    return subprocess.run(["make", "-C", ROOT, "--no-print-directory", *arguments], capture_output=True, text=True)
+    words = ["make", "-C", ROOT, "--no-print-directory", *arguments]
+    return subprocess.run(words, capture_output=True, encoding="utf-8", errors="surrogateescape")
 
 
 @pytest.mark.parametrize("given", ["SEED=3", "METHOD=fmix", "scale=smoke"])

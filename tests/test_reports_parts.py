@@ -81,6 +81,7 @@ def test_latex():
 
 def test_csv_quotes_what_it_must():
     assert to_csv([{"a": "x,y", "b": 1.5}]) == 'a,b\n"x,y",1.5\n'
+    assert to_csv([{"a": "é \udcff"}]) == "a\né \\udcff\n"
 
 
 def test_cells_merge_only_within_a_group():

@@ -119,7 +119,7 @@ def test_control_characters_reach_neither_the_terminal_nor_the_page(study, capsy
     bad = "\x1b[31m\u202e\udcff\n"
     for run in study.plan():
         edit(run.folder, lambda record: record["environment"].update(device=f"CPU{bad}"))
-        edit(run.folder, lambda record: record["data"].update(name=f"data{bad}"))
+        edit(run.folder, lambda record: record["data"].update(name=f"data{bad}", embedded=False))
     lambdas = study.find("lambda.deit_t.transmix.seed0")
     edit(lambdas.folder, lambda record: record.update(classes=[f"disc{bad}", "ring"]))
     torn = study.find("table5.deit_t.transmix.seed0")

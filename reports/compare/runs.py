@@ -23,6 +23,7 @@ from reports.formats.table import Cell, Column, Table, missing
 from reports.records.found import readable
 from transmix.common.errors import UserError
 from transmix.common.files import write_text
+from transmix.common.text import printable_lines
 
 OUT = Path("results/comparisons")
 NAMED = 6  # runs that a line names; of more it gives the number
@@ -255,5 +256,5 @@ def write(found: Compared, folder: Path) -> Path:
     write_figures(found.pictures, folder / "figures")
     write_text(folder / "compare.csv", to_csv(numbers(found.pairing)))
     for name in ("compare.md", "compare.html"):
-        write_text(folder / name, fill(name, found=found, reading=FIGURES))
+        write_text(folder / name, printable_lines(fill(name, found=found, reading=FIGURES)))
     return folder / "compare.html"

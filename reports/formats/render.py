@@ -133,12 +133,15 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def to_csv(lines: list[dict[str, Any]]) -> str:
-    """Lines with the same keys as CSV, its heading first; a number that is missing is an empty field."""
+    """Lines with the same keys as CSV, its heading first; a number that is missing is an empty field.
+
+    Halves of characters, as in a name that is no UTF-8, are escaped: no file could hold them.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]) if lines else (), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    return text.getvalue()
+    return text.getvalue().encode(errors="backslashreplace").decode()
 
 
 def print_table(table: Table) -> None:
