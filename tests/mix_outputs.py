@@ -19,7 +19,6 @@ from transmix.methods import (
     resizemix,
     saliencymix,
     smmix,
-    tl_align,
     tokenmix,
 )
 from transmix.methods._draws import batch_share, to_pixels
@@ -223,9 +222,3 @@ def puzzle_mix(given: Values, solver: str) -> Values:
         "own_block_source_for_each_destination": puzzlemix.moves(blocks, shown > 0, given["t_eps"]),
         "partner_block_source_for_each_destination": puzzlemix.moves(blocks[partner], 1 - shown > 0, given["t_eps"]),
     }
-
-
-def tl_align_share(given: Values) -> Values:
-    pasted = tensor(given["pasted_mask_tokens"]).flatten(1)
-    lam = tl_align.aligned_share(list(tensor(given["attention"])), pasted, pasted.mean(1))
-    return {"lam_pasted": lam, "lam_own": 1 - lam}
