@@ -180,8 +180,8 @@ def build(collected: Collected) -> Table:
             line |= {set_key(place, name): cell for name, cell in cells.items()}
     columns = COLUMNS + set_columns(beside, {"verdict": "Verdict", "effect": "Effect"})
     notes = [finding.aside for finding, _ in found.values() if finding.aside]
-    notes += _parameter_notes(found["d"][0]) + (_step_time.notes(bench) if bench else []) + [problem] * bool(problem)
     notes += [f"(b) {note}" for note in (by_size_and_length(collected), regime(collected)) if note]
+    notes += _parameter_notes(found["d"][0]) + (_step_time.notes(bench) if bench else []) + [problem] * bool(problem)
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())
     notes += ["One seed tests nothing: SEEDS=5 gives every effect an interval and a verdict."] if single else []
     corrected = correction_text(_corrected({key: finding for key, (finding, _) in found.items()}), "claim")
