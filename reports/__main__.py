@@ -104,7 +104,7 @@ def page(args: argparse.Namespace) -> None:
     if args.table is not None:
         collected = collect(study)
         warn(collected.problems)
-        print_table(tables()[args.table].build(collected))
+        print_table(tables()[args.table].build(collected), tables()[args.table].details)
         return print(f"This table: {printable(collected.study.make(args.table))}")
     from reports.page.report import PAGE, build, report_folder, write
 

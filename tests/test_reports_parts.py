@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,15 @@ from reports.analysis.words import gain_text, interval_text, number, plural, tit
 from reports.figures.colours import BLUE
 from reports.figures.examples import Example
 from reports.figures.style import Picture
-from reports.formats.render import latex_text, markdown_code, markdown_text, to_csv, to_latex, to_markdown
+from reports.formats.render import (
+    latex_text,
+    markdown_code,
+    markdown_text,
+    print_table,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from reports.formats.table import MEASURED, Cell, Column, Source, Table, missing
 from reports.page.provenance import duration
 from reports.records.collect import collect
@@ -158,3 +167,22 @@ def test_seeds_of_several_methods_are_one_number_two_or_a_range(tmp_path):
     done, none = arm(collect(study), "deit_t", "transmix"), arm(collect(study), "xcit_t", "transmix")
     arms = [done, done, none]
     assert (seeds_text(*arms[:2]), seeds_text(*arms[1:]), seeds_text(*arms)) == ("1", "1 and 0", "0 to 1")
+
+
+def test_a_narrow_terminal_breaks_no_word_and_says_what_it_leaves_out(monkeypatch, capsys):
+    groups = {"detail": MEASURED, "gain": MEASURED, "theirs": "published runs of this suite: scale desk"}
+    columns = [Column("name", "Method", align="left")]
+    columns += [Column(key, key.title(), group) for key, group in groups.items()]
+    row = {"name": Cell("Attentive CutMix of SaliencyMix"), "detail": Cell("parameters"), "gain": Cell("+1.25 ± 0.50")}
+    table = Table("made_up", "A caption.", tuple(columns), (row | {"theirs": Cell("+0.75")},))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    shown = {}
+    for width in (80, 40, 26):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(table, details=("detail",))
+        shown[width] = re.sub("\x1b.*?m", "", capsys.readouterr().out)
+        assert max(map(len, shown[width].splitlines())) <= width
+        assert {"Attentive", "SaliencyMix", "+1.25"} <= {*shown[width].split()}
+    assert "Not shown" not in shown[80]
+    assert "want of width: Detail." in " ".join(shown[40].split())
+    assert "want of width: Detail; published runs of this suite: scale desk." in " ".join(shown[26].split())

@@ -7,9 +7,11 @@ import io
 import re
 import sys
 import unicodedata
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -144,22 +146,73 @@ def to_csv(lines: list[dict[str, Any]]) -> str:
     return text.getvalue().encode(errors="backslashreplace").decode()
 
 
-def print_table(table: Table) -> None:
-    """Print all but folded columns on the terminal; elsewhere the same in plain text, as wide as it needs to be."""
+def print_table(table: Table, details: Collection[str] = ()) -> None:
+    """Print all but folded columns on the terminal, or what fits of them; elsewhere in plain text, as wide as it needs.
+
+    Args:
+        table: what to print.
+        details: keys of columns that are left out first; then published runs are, then what is on the right.
+    """
     table = table.without(*(column.key for column in table.columns if column.folded))
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else 250, highlight=False)
-    drawn = RichTable(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
-    for column in table.columns:
-        title = f"{column.group.split(' (')[0]}\n{column.title}" if column.group else f"\n{column.title}"
-        style = {"measured here": "bold"}.get(column.group, "")
-        drawn.add_column(escape(printable_lines(title)), justify=column.align, style=style, overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(_terminal_cell(row[column.key]) for column in table.columns))
+    left_out: dict[str, str] = {}  # titles, by key
+    for some in _dispensable(table, details) if terminal else ():
+        if _room(table.without(*left_out), console.width) >= 0:
+            break
+        left_out |= some
     console.print(escape(printable(table.caption)), soft_wrap=not terminal)
-    console.print(drawn)
+    console.print(_drawn(table.without(*left_out), console.width))
+    if left_out:
+        titles = "; ".join(dict.fromkeys(left_out.values()))
+        console.print(escape(printable(f"Not shown, for want of width: {titles}.")), style="dim")
     for note in table.notes:
         console.print(escape(printable(note)), soft_wrap=not terminal)
+
+
+def _dispensable(table: Table, details: Collection[str]) -> Iterator[dict[str, str]]:
+    """What can be left out, in turn: details, sets of published runs, then the column on the right; never the first."""
+    backwards = table.columns[:0:-1]
+    sets = dict.fromkeys(column.group for column in backwards if column.group.startswith("published runs"))
+    yield from ({column.key: column.title} for column in backwards if column.key in details)
+    yield from ({column.key: name for column in backwards if column.group == name} for name in sets)
+    yield from ({column.key: column.title} for column in backwards if column.group not in sets)
+
+
+def _texts(table: Table, column: Column) -> list[str]:
+    title = f"{column.group.split(' (')[0]}\n{column.title}"
+    return [printable_lines(title), *(printable(row[column.key].text) for row in table.rows)]
+
+
+def _narrowest(texts: list[str]) -> int:
+    """Columns of a terminal that the longest word takes: words are not broken."""
+    return max((cell_len(word) for text in texts for word in text.split()), default=1)
+
+
+def _widest(texts: list[str]) -> int:
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
+
+
+def _room(table: Table, width: int) -> int:
+    """What is left of a width where every column is as narrow as can be; negative where that is too wide."""
+    between = 3 * len(table.columns) - 1
+    return width - between - sum(_narrowest(_texts(table, column)) for column in table.columns)
+
+
+def _drawn(table: Table, width: int) -> RichTable:
+    """The table for a terminal of that width; what columns do not need for a word goes where lines are longest."""
+    texts = [_texts(table, column) for column in table.columns]
+    widths, wanted = [*map(_narrowest, texts)], [*map(_widest, texts)]
+    for _ in range(_room(table, width)):
+        place = max(range(len(widths)), key=lambda place: wanted[place] / widths[place])
+        widths[place] += wanted[place] > widths[place]
+    drawn = RichTable(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
+    for column, (title, *_), room in zip(table.columns, texts, widths, strict=True):
+        style = {"measured here": "bold"}.get(column.group, "")
+        drawn.add_column(escape(title), justify=column.align, style=style, overflow="fold", width=room)
+    for row in table.rows:
+        drawn.add_row(*(_terminal_cell(row[column.key]) for column in table.columns))
+    return drawn
 
 
 def _terminal_cell(cell: Cell) -> str:

@@ -63,7 +63,7 @@ class TableSpec:
         text: a paragraph above the table; empty for none.
         figures: what the section shows below it.
         files: further CSV files, by name without suffix.
-        details: columns that the terminal leaves out after a whole report.
+        details: columns that the terminal leaves out after a whole report, and first where it is narrow.
         name: of its make target, its files and its runs: the module's, without an underscore at its end; filled in
             when it is found.
         help: the first line of the module's docstring; filled in when it is found.

@@ -283,4 +283,5 @@ TABLE = TableSpec(
     position=2,
     figures=lambda collected: Shown((Cards("What each way to mix is", cards()),)),
     files={"table2_published": published_numbers},
+    details=("mixup", "cutmix", "labels", "passes", "published_difference"),
 )
