@@ -110,7 +110,8 @@ def main() -> None:
                 found += PARTS[name](processes, args.quick)
     if not found:
         raise UserError("nothing was measured: without a GPU the part gpu has no rows")
-    print_table(found, f"{about['device']}, {about['date'][:10]}" + (", quick: no measurement" if args.quick else ""))
+    quick = ", quick: no measurement" if args.quick else ""
+    print_table(found, f"{about['device']}, {about['date'][:10]}{quick}", args.quick)
     if args.json is not None:
         record = {"format": FORMAT, "quick": args.quick, **about, "rows": [asdict(row) for row in found]}
         write_text(args.json, json.dumps(record, indent=1) + "\n")
@@ -125,22 +126,22 @@ def about_machine(processes: Processes) -> dict[str, object]:
     return {"date": now(), "commit": commit(), "device": device, "cores": cores, "packages": here.packages}
 
 
-def print_table(rows: list[Row], title: str) -> None:
-    """A line a row: value, its rounds' ends, goal, verdict."""
+def print_table(rows: list[Row], title: str, quick: bool) -> None:
+    """A line a row: value, its rounds' ends, goal, and the verdict, which a quick bench has none of."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("what", "on", "value", "rounds", "goal", ""):
         table.add_column(heading, justify="right" if heading in ("value", "rounds", "goal") else "left")
     for row in rows:
-        table.add_row(*cells(row))
+        table.add_row(*cells(row, quick))
     Console(width=None if os.isatty(1) else 160).print(table)
 
 
-def cells(row: Row) -> Iterator[str]:
+def cells(row: Row, quick: bool) -> Iterator[str]:
     """The texts of a line."""
     yield from (row.name, row.where, f"{_number(row.value)} {row.unit}".strip())
     yield "" if row.low is None or row.high is None else f"{_number(row.low)} to {_number(row.high)}"
     yield "" if row.goal is None else f"{'at most' if row.most else 'at least'} {row.goal:g}"
-    yield row.verdict
+    yield "" if quick else row.verdict
 
 
 def _number(value: float) -> str:

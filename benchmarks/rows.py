@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from reports.records.bench import goal_verdict
+
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
@@ -39,14 +41,8 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``met``, or ``missed``; empty without a goal. Rounds on both sides of a goal miss nothing yet: ``near``."""
-        if self.goal is None:
-            return ""
-        if (self.value <= self.goal) if self.most else (self.value >= self.goal):
-            return "met"
-        best = self.low if self.most else self.high
-        near = best is not None and ((best <= self.goal) if self.most else (best >= self.goal))
-        return "near" if near else "missed"
+        """As `goal_verdict` says it."""
+        return goal_verdict(self.value, self.low, self.high, self.goal, self.most)
 
 
 def clock_for(device: torch.device) -> Clock:

@@ -260,6 +260,7 @@ def test_without_a_bench_of_ones_own_the_published_one_is_shown_as_published(mon
     assert table.caption.startswith("Published with this suite. ")
     assert [row["value"].text for row in table.rows] == ["0.999", "12.0 s"]
     assert {row["value"].kind for row in table.rows} == {"published"}
+    assert [row["verdict"].text for row in table.rows] == ["met", ""]
     assert "make bench measures it" in table.notes[0]
     run(monkeypatch, "steps", "--device", "cpu", "--json", str(study.results / NAME))
     table = tables()["speed"].build(collect(study))

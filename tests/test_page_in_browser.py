@@ -221,6 +221,14 @@ def test_a_narrow_page_does_not_scroll_sideways(visit, width):
     assert page.evaluate("document.querySelector('#table1').offsetWidth") > width  # scrolls in a box of its own
 
 
+@pytest.mark.parametrize("width", [320, 500, 700, 900])
+def test_a_caption_ends_where_its_table_is_cut(visit, width):
+    page = visit(width)
+    beyond = """() => [...document.querySelectorAll("caption span")].map((caption) =>
+      caption.getBoundingClientRect().right - caption.closest(".scroll").getBoundingClientRect().right)"""
+    assert max(page.evaluate(beyond)) <= 0
+
+
 @pytest.mark.parametrize(("scheme", "blue"), [("light", BLUE), ("dark", DARK_BLUE)])
 def test_figures_follow_the_colour_scheme(visit, scheme, blue):
     page = visit(color_scheme=scheme)

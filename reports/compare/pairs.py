@@ -161,7 +161,7 @@ def _described(result: Result) -> Iterator[tuple[str, str]]:
     yield "scale", result.run.scale
     for name, value in record.settings.items():
         yield f"setting {name}", _text(value)
-    for name in ("name", "images", "classes", "fingerprint"):
+    for name in ("name", "images", "classes", "identity"):
         yield f"data {name}", _text(getattr(record.data, name))
     environment = record.content()["environment"]
     for name, value in environment.items():

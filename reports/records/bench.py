@@ -47,6 +47,25 @@ class Bench:
         return [row for row in self.rows if row["name"] == STEP_TIME]
 
 
+def goal_verdict(value: float, low: float | None, high: float | None, goal: float | None, most: bool) -> str:
+    """``met``, or ``missed``; empty without a goal. Rounds on both sides of a goal miss nothing yet: ``near``.
+
+    Args:
+        value: median over rounds.
+        low: the smallest of the rounds; None where there is one.
+        high: the largest.
+        goal: what the value should be at most, or at least.
+        most: whether it is at most.
+    """
+    if goal is None:
+        return ""
+    if value <= goal if most else value >= goal:
+        return "met"
+    best = low if most else high
+    near = best is not None and (best <= goal if most else best >= goal)
+    return "near" if near else "missed"
+
+
 def read_bench(results: Path) -> tuple[Bench | None, str]:
     """The bench kept in a folder of results; None where there is none, with a line on what is wrong with it."""
     path = results / NAME

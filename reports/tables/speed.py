@@ -6,7 +6,7 @@ from typing import Any
 
 from reports.analysis.words import number
 from reports.formats.table import Cell, Column, Table
-from reports.records.bench import published_bench, read_bench
+from reports.records.bench import goal_verdict, published_bench, read_bench
 from reports.records.collect import Collected
 from reports.tables import Numbers, TableSpec
 
@@ -16,11 +16,13 @@ COLUMNS = (
     Column("value", "Measured"),
     Column("rounds", "Rounds"),
     Column("goal", "Goal"),
+    Column("verdict", "Verdict", align="left"),
 )
 CAPTION = (
     "Ratios and rates that make bench measured: {where}, code {commit}. Contenders take turns; on a CPU times are CPU "
-    "seconds. Median over rounds, and their ends."
+    "seconds. Median over rounds, and their ends. A goal is met by the median; near, if rounds lie on both sides of it."
 )
+_JUDGED = ("value", "low", "high", "goal", "most")
 QUICK = "A quick bench, which shows that its parts run: no measurement."
 
 
@@ -36,10 +38,10 @@ def build(collected: Collected) -> Table:
     caption = CAPTION.format(where=bench.where, commit=bench.commit[:7])
     caption = f"{QUICK} {caption}" if bench.quick else caption
     caption = caption if kind == "measured" else f"Published with this suite. {caption}"
-    return Table("speed", caption, COLUMNS, tuple(_cells(row, kind) for row in bench.rows), notes)
+    return Table("speed", caption, COLUMNS, tuple(_cells(row, kind, bench.quick) for row in bench.rows), notes)
 
 
-def _cells(row: dict[str, Any], kind: str) -> dict[str, Cell]:
+def _cells(row: dict[str, Any], kind: str, quick: bool) -> dict[str, Cell]:
     ends = row["low"], row["high"]
     goal = "" if row["goal"] is None else f"{'at most' if row['most'] else 'at least'} {row['goal']:g}"
     return {
@@ -48,6 +50,7 @@ def _cells(row: dict[str, Any], kind: str) -> dict[str, Cell]:
         "value": Cell(f"{_text(row['value'])} {row['unit']}".strip(), kind),
         "rounds": Cell("" if None in ends else " to ".join(map(_text, ends)), kind),
         "goal": Cell(goal),
+        "verdict": Cell("" if quick else goal_verdict(*(row[name] for name in _JUDGED))),
     }
 
 
