@@ -36,6 +36,7 @@ from experiments.records import (
 )
 from experiments.runs import Data, Run
 from experiments.study import Study
+from transmix.common import plugins
 from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.locks import clear
@@ -45,6 +46,7 @@ from transmix.data.sources import ImageSource, read_source
 from transmix.training.distributed import Processes, join_processes
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
+MADE_BY = ("transmix", "experiments", "downstream", "robustness", "benchmarks", "requirements.lock")  # of this checkout
 
 
 @dataclass(frozen=True)
@@ -228,14 +230,18 @@ def environment(processes: Processes) -> Environment:
 
 
 def commit() -> str:
-    """The git commit of this code, with ``+`` where it was changed since; ``unknown`` outside a checkout."""
+    """The git commit of this code; ``unknown`` outside a checkout.
+
+    With ``+`` where what can make a number was changed since, or where plug-ins, which are in no commit, were loaded.
+    """
     git = ["git", "-C", str(Path(__file__).resolve().parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+        status = [*git, "status", "--porcelain", "--", *(f":(top){name}" for name in MADE_BY)]
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+    return head.stdout.strip() + ("+" if changed.stdout.strip() or os.environ.get(plugins.VARIABLE) else "")
 
 
 def headline(metrics: dict[str, Any]) -> str:
