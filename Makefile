@@ -1,7 +1,9 @@
 # TransMix suite. `make help` lists what there is; every target sets up its own environment on first use.
 # Its variables stand in experiments/options.mk; `make help` lists them, too. Beside those there are
-#   LAUNCH=".venv/bin/torchrun --standalone --nproc-per-node 8"   JOBS=n   PYTHON=python3.x
-#   PLUGINS=/my/folder (its methods/*.py, rows/*.py, tables/*.py, kinds/*.py: docs/adding.md)
+## LAUNCH=COMMAND  what starts a run's processes, as ".venv/bin/torchrun --standalone --nproc-per-node 8"
+## JOBS=N  runs at once
+## PLUGINS=DIR:...  folders of your own methods/*.py, rows/*.py, tables/*.py, kinds/*.py: docs/adding.md
+## PYTHON=python3.x  what makes .venv
 
 include experiments/options.mk
 # What is typed is text: neither make nor the shell acts on a $ or a quote in it.
@@ -48,9 +50,9 @@ TABLES := $(patsubst %_,%,$(basename $(notdir $(TABLE_FILES))))
 
 help:  ## this list
 	@{ grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'; $(foreach file,$(TABLE_FILES),\
-	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' $(call quoted,file);) sed -n 's/^## \([^ ]*\)  /\1\t/p' experiments/options.mk; } | expand -t 28
+	  sed -n '1s/^"*\([^"]*[^".]\)[".]*$$/$(patsubst %_,%,$(basename $(notdir $(file))))\t\1/p' $(call quoted,file);) sed -n 's/^## \([^ ]*\)  /\1\t/p' experiments/options.mk Makefile; } | expand -t 28
 
-report: $(VENV)  ## run what is missing, then write and print the whole report
+report: $(VENV)  ## run what is missing, write the whole report, print its claims
 $(TABLES): $(VENV)
 
 plan:  ## every run of the scale: its status, its command, and at paper scale its GPU-hours

@@ -11,6 +11,7 @@ from typing import Any
 from experiments.dense import DenseSpec
 from experiments.kinds import kinds
 from experiments.records import Record, RunInfo, UnreadableRecord, read_record
+from transmix.common import plugins
 from transmix.common.errors import UserError
 from transmix.common.plain import differing
 from transmix.data.scenes import ScenesSpec
@@ -104,7 +105,8 @@ class Run:
     @property
     def command(self) -> str:
         """What carries it out."""
-        return shlex.join(["python", "-m", "experiments", "run", self.name, *self.options])
+        command = shlex.join(["python", "-m", "experiments", "run", self.name, *self.options])
+        return " ".join([*plugins.assignments(), command])
 
     @property
     def info(self) -> RunInfo:

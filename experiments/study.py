@@ -29,6 +29,7 @@ from experiments.scales import (
     table_of,
     trained_by,
 )
+from transmix.common import plugins
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.files import folder_at
 from transmix.common.ranges import Range
@@ -212,7 +213,7 @@ class Study:
 
     def make(self, target: str) -> str:
         """The command line that makes a target of this study: ``make table2 SCALE=tiny SEEDS=3``."""
-        return shlex.join(["make", target, *as_variables(self.options)])
+        return " ".join([shlex.join(["make", target, *as_variables(self.options)]), *plugins.assignments()])
 
     def find(self, name: str) -> Run:
         """The run of that name or id."""

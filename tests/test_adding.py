@@ -127,3 +127,14 @@ def test_make_knows_a_table_of_ones_own(folder):
     assert "hours How long every training took" in [" ".join(line.split()) for line in make("help").splitlines()]
     (line,) = [line for line in make("-n", "hours", "SCALE=smoke").splitlines() if "-m reports" in line]
     assert line.endswith("--table hours")
+
+
+def test_commands_of_a_study_with_plugins_name_their_folder(plugins, tmp_path):
+    (plugins / "methods").mkdir()
+    (plugins / "methods" / "halves.py").write_text(snippets()["methods/halves.py"])
+    study = make_study(tmp_path, "--scale", "smoke", "--methods", "halves")
+    run = study.find("table2.deit_t.halves.seed0")
+    assert run.command.startswith(
+        f"PLUGINS={plugins} python -m experiments run table2.deit_t.halves.seed0 --scale smoke"
+    )
+    assert study.make("table2").endswith(f" PLUGINS={plugins}")

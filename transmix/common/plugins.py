@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 VARIABLE = "PLUGINS"  # environment variable: folders of one's own, separated as in PATH
+
+
+def assignments() -> list[str]:
+    """What has to stand before a command, or beside make's target, that finds the same modules again; quoted."""
+    return [f"{VARIABLE}={shlex.quote(os.environ[VARIABLE])}"] if os.environ.get(VARIABLE) else []
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
