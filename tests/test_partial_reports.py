@@ -12,6 +12,7 @@ from experiments.rows import table1 as published
 from reports.__main__ import main
 from reports.page.provenance import cautions
 from reports.page.report import build, report_folder
+from reports.page.summary import lines
 from reports.records.collect import collect
 from reports.tables import table1, tables
 from tests.made_up import OTHER_DATA, make_study, write_examples, write_lambda, write_study, write_train
@@ -157,6 +158,15 @@ def test_reports_of_other_data_and_recipes_lie_apart(tmp_path):
     assert len(set(names)) == 4
     assert own.startswith("report-birds-")
     assert name("--scale", "paper", "--imagenet", "/data/imagenet") == "report"
+
+
+def test_records_that_the_study_does_not_plan_are_counted(tmp_path):
+    wide = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(wide, (1.0, 2.0))
+    narrow = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t")
+    assert "Not shown" not in dict(lines(collect(wide)))
+    more = len(wide.plan()) - len(narrow.plan())
+    assert dict(lines(collect(narrow)))["Not shown"].startswith(f"{more} records beside these in {tmp_path}/tiny, of ")
 
 
 def test_paper_scale_has_no_banner(tmp_path):

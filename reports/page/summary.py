@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.records import NAME
 from experiments.rows import model_name, table1
 from reports.analysis.words import plural
 from reports.formats.table import UNREADABLE
@@ -26,8 +27,9 @@ def banner(collected: Collected) -> str:
 
 
 def lines(collected: Collected) -> list[tuple[str, str]]:
-    """A heading and sentences each: what was run, and what is missing."""
-    return [("Runs", f"{_runs(collected)} {_data(collected)}"), ("Not run", _missing(collected))]
+    """A heading and sentences each: what was run, what is missing, and what lies beside it."""
+    found = [("Runs", f"{_runs(collected)} {_data(collected)}"), ("Not run", _missing(collected))]
+    return found + ([("Not shown", beside)] if (beside := _beside(collected)) else [])
 
 
 def _runs(collected: Collected) -> str:
@@ -53,6 +55,15 @@ def _data(collected: Collected) -> str:
         f"Data: {data.name} ({kind}): {data.classes:,} classes, {images['train']:,} training and "
         f"{images['val']:,} validation images."
     )
+
+
+def _beside(collected: Collected) -> str:
+    """How many runs of this scale are done that the study does not plan; empty where there is none."""
+    folder = collected.study.results / collected.study.scale.name
+    done = {path.parent.name for path in folder.glob(f"*/{NAME}")} - {result.run.id for result in collected.results}
+    if not done:
+        return ""
+    return f"{plural(len(done), 'record')} beside these in {folder}, of other seeds, rows, methods or settings."
 
 
 def _missing(collected: Collected) -> str:
