@@ -62,11 +62,12 @@ _SALIENCY = {
 
 def protocol(sweep: Sweep) -> str:
     """What was done, in plain words."""
+    some = f" Measured on {sweep.images:,} of the validation images, drawn at random." if sweep.images else ""
     return (
         f"Patches are dropped (painted {sweep.fill}) at random, the foreground first, or the background first, before "
         f"normalisation, as in “Intriguing Properties of Vision Transformers”; then images are cut into cells and "
         f"shuffled, and corrupted by {', '.join(CORRUPTIONS).replace('_', ' ')}. {_SHARING[sweep.protocol]} The "
-        f"foreground comes from {_SALIENCY[sweep.saliency]}."
+        f"foreground comes from {_SALIENCY[sweep.saliency]}.{some}"
     )
 
 
