@@ -34,6 +34,7 @@ from typing import Any
 from experiments.kinds import kinds
 from transmix.common.errors import CommandEnd, UserError, exit_on_user_error
 from transmix.common.files import Unwritable
+from transmix.common.stopping import stop_when_asked
 
 OWNER = "MAKE_PID"
 GROUPS = {"classified": ("experiments", "robustness"), "dense": ("downstream",)}  # packages of what a server loads
@@ -83,17 +84,13 @@ def run_forked(kind: str, owner: int) -> None:
 
 
 def _wait(connection: socket.socket, log: Path) -> int:
-    """The run's exit status; signals that come meanwhile are the run's."""
-    process, early = 0, []
+    """The run's exit status; signals that come once it is forked are the run's. Before, they end this command."""
+    process = 0
 
     def pass_on(signum: int, _: FrameType | None) -> None:
-        early.append(signum)
         with suppress(ProcessLookupError):
-            while process and early:
-                os.kill(process, early.pop(0))
+            os.kill(process, signum)
 
-    for signum in _SIGNALS:
-        signal.signal(signum, pass_on)
     answers = connection.makefile("r")
 
     def answer() -> str:
@@ -102,10 +99,9 @@ def _wait(connection: socket.socket, log: Path) -> int:
         except ConnectionError:
             return ""
 
-    process = int(answer() or 0)
-    with suppress(ProcessLookupError):
-        while process and early:
-            os.kill(process, early.pop(0))
+    if process := int(answer() or 0):
+        for signum in _SIGNALS:
+            signal.signal(signum, pass_on)
     status = answer()
     if not status:
         if process:
@@ -192,8 +188,8 @@ def serve(group: str, listening: socket.socket, owner: int) -> None:
 
     Returns in the forked processes, which are then what the command was that asked for them.
     """
-    for signum in _SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
+    # Held back, not ignored: a command passes its signals on as soon as its run is forked, which takes them in `main`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `experiments.__main__` sets it
     for name in ("experiments.run", *(kind.execute for kind in kinds().values())):
         if name.partition(".")[0] in GROUPS[group]:
@@ -258,9 +254,8 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:
     """Take on the arguments, folder, environment and streams of a command."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until `main` can say what an interrupt means
-    for signum in _SIGNALS:
-        signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop_when_asked()
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
@@ -284,7 +279,7 @@ def _alive(process: int) -> bool:
 
 def main() -> None:
     """What a forked process does: the command that asked for it."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     from experiments.__main__ import main as command
 
     command()

@@ -16,7 +16,7 @@ import pytest
 from machines import standing_for_make
 from studies import study
 
-from experiments.shared import OWNER, run_forked
+from experiments.shared import OWNER, Ended, run_forked
 from transmix.common.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -200,6 +200,49 @@ def test_a_command_that_is_killed_while_the_server_loads_does_not_take_the_serve
         first.kill()
         finish(first)
         assert "has no record yet" in finish(second)[2]
+
+
+EARLY = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (75, "stopped"), signal.SIGUSR1: (75, "stopped")}
+AGAIN = "run the same command again to continue"
+
+
+@pytest.mark.parametrize("signum", EARLY)
+def test_a_signal_that_comes_right_after_the_fork_is_the_runs(folder, owner, monkeypatch, capfd, signum):
+    given = ["--scale", "smoke", "--results", str(folder / f"early{signum}"), "--data", str(folder / "data")]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", "table1.deit_t.baseline.seed0", *given])
+    # it comes as soon as the command can pass it on
+    monkeypatch.setattr(signal, "signal", lambda number, pass_on: number == signum and pass_on(number, None))
+    with pytest.raises(Ended) as ended:
+        run_forked("train", owner)
+    status, word = EARLY[signum]
+    assert (ended.value.status, capfd.readouterr().err) == (status, f"{word}: {AGAIN}\n")
+
+
+def test_a_signal_that_comes_while_the_server_loads_ends_the_command(folder):
+    with standing_for_make() as owner:
+        started = [start(folder, "early", "table1.deit_t.baseline.seed0", owner=owner) for _ in EARLY]
+        end = time.monotonic() + 60
+        while not ((found := servers(owner)) and all(map(has_socket, started))) and time.monotonic() < end:
+            time.sleep(0.05)
+        (server,) = found
+        os.kill(server, signal.SIGSTOP)  # it loads for as long as this takes
+        try:
+            time.sleep(1)  # they have asked, and wait
+            for process, signum in zip(started, EARLY, strict=True):
+                process.send_signal(signum)
+            statuses = [process.wait(timeout=30) for process in started]
+        finally:
+            os.kill(server, signal.SIGCONT)
+        said = [finish(process)[2] for process in started]
+    assert list(zip(statuses, said, strict=True)) == [(status, f"{word}: {AGAIN}\n") for status, word in EARLY.values()]
+
+
+def has_socket(process: subprocess.Popen) -> bool:
+    links = []
+    with suppress(OSError):
+        links = [os.readlink(path) for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+    return any(link.startswith("socket:") for link in links)
 
 
 @pytest.mark.parametrize("owner", ["", "make", "-1", "999999999"])
