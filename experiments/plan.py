@@ -47,8 +47,8 @@ def plan_lines(study: Study, given: Assumptions) -> Iterator[str]:
         yield from _wrapped(_measured(given) if cpu else _assumptions(costs, given))
     unknown = dict.fromkeys(_model(run) for run, cost in costs if cost is None and run.kind == "train")
     if unknown:
-        sources = "experiments/model_costs.csv nor a rate of this machine, which plan measures where .venv is set up"
-        yield from _wrapped([f"No estimate, as neither {sources}, has a cost of it: {', '.join(unknown)}."])
+        known_are = "those in experiments/model_costs.csv and, once .venv is set up, the models of scales for a CPU"
+        yield from _wrapped([f"No estimate for {', '.join(unknown)}: costs are known of {known_are}."])
 
 
 def _heads(cpu: bool) -> str:

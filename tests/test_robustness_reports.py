@@ -200,3 +200,10 @@ def test_runs_on_different_images_are_not_compared(tmp_path):
     for table in ("occlusion", "table5"):
         note = tables()[table].build(collect(study)).notes[0]
         assert "Not compared: the records were made on different data" in note
+
+
+def test_a_sweep_over_some_images_says_over_how_many(tmp_path):
+    tiny, paper = (make_study(tmp_path, "--scale", scale) for scale in ("tiny", "paper"))
+    said = occlusion.protocol(occlusion.sweep(tiny))
+    assert said.endswith("Measured on 128 of the validation images, drawn at random.")
+    assert "Measured on" not in occlusion.protocol(occlusion.sweep(paper))
