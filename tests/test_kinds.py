@@ -66,7 +66,7 @@ def test_a_kind_of_ones_own_is_one_file(plugins, tmp_path, monkeypatch, capsys):
     run = study.find("counts.deit_t.baseline.seed0")
     assert run in study.shown_in("report")
     assert f"RECORDS_counts := {run.folder}/record.json\n" in fragment(study)
-    monkeypatch.setattr(sys, "argv", ["experiments", *run.command.split()[3:], "--device", "cpu"])
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", run.name, *run.options, "--device", "cpu"])
     main()
     assert "images 32" in capsys.readouterr().out
     assert read_record(run.folder).metrics == {"images": 32}

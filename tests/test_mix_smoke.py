@@ -34,7 +34,7 @@ ROWS = (Row("cnn", "resnet", "ResNet-10", resnet, models={"tiny": "resnet10t"}, 
 
 
 def carry_out(monkeypatch, run, *options: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments", *run.command.split()[3:], "--device", "cpu", *options])
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", run.name, *run.options, "--device", "cpu", *options])
     experiments()
 
 

@@ -66,7 +66,7 @@ def test_a_method_of_ones_own_is_planned_timed_shown_and_drawn_from_its_one_file
     study = make_study(tmp_path, "--scale", "smoke", "--methods", "cutmix,far_slow")
     assert study.find("table2.deit_t.far_slow.seed0").kind == "train"
     (run,) = [run for run in study.plan() if run.kind == "cost"]
-    monkeypatch.setattr(sys, "argv", ["experiments", *run.command.split()[3:], "--device", "cpu"])
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", run.name, *run.options, "--device", "cpu"])
     began = time.process_time()
     main()
     spent = time.process_time() - began

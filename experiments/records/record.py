@@ -57,7 +57,7 @@ class DataInfo:
     def identity(self) -> str:
         """What tells it from other data: of a set that the suite makes its name, which its settings determine.
 
-        Its fingerprint may hold the rounding of the CPU that drew it: a level of a pixel in a hundred images.
+        Its fingerprint may hold the rounding of the CPU that drew it: of a few pixels in one image of a hundred.
         """
         return self.name if self.embedded else self.fingerprint
 
