@@ -339,3 +339,9 @@ def test_options_without_a_command_are_those_of_the_page(sides, monkeypatch, cap
         monkeypatch.setattr(sys, "argv", ["reports", *words, *sides[0].options, "--table", "table1"])
         main()
         assert "+2.00 ± 2.48" in capsys.readouterr().out
+
+
+def test_scenes_that_another_cpu_drew_are_no_difference(copies):
+    edit(copies[1], "table1.deit_t.baseline.seed0", lambda record: record["data"].update(fingerprint="0" * 16))
+    found = build(*(side.results for side in copies))
+    assert [row for row in found.apart.rows if row["what"].text.startswith("data")] == []

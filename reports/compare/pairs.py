@@ -161,7 +161,8 @@ def _described(result: Result) -> Iterator[tuple[str, str]]:
     yield "scale", result.run.scale
     for name, value in record.settings.items():
         yield f"setting {name}", _text(value)
-    for name in ("name", "images", "classes", "identity"):
+    told_apart = () if record.data.embedded else ("fingerprint",)  # the suite's own data by their name
+    for name in ("name", "images", "classes", *told_apart):
         yield f"data {name}", _text(getattr(record.data, name))
     environment = record.content()["environment"]
     for name, value in environment.items():
