@@ -38,7 +38,8 @@ def _steps(processes: Processes, quick: bool) -> list[Row]:
 
 
 def _loop(processes: Processes, quick: bool) -> list[Row]:
-    return loop.loop_rows("deit_t", 64 if quick else 512, 1 if quick else 4, processes)
+    images, rounds = (64, 1) if quick else (512, 4)
+    return [row for scale in ("tiny", "desk") for row in loop.loop_rows("deit_t", scale, images, rounds, processes)]
 
 
 def _loading(processes: Processes, quick: bool) -> list[Row]:

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import numpy as np
 import torch
 from timm.loss import SoftTargetCrossEntropy
 
-from benchmarks.rows import Row, clock_for, ratio, turns
+from benchmarks.rows import Clock, Row, clock_for, ratio
 from benchmarks.steps import batch_of
 from experiments.run import default_workers, prepare
 from experiments.runs import Data
 from experiments.scales import SCALES
 from transmix.common.runtime import Runtime
+from transmix.data.loaders import Batch
 from transmix.data.scenes import ScenesSpec
 from transmix.data.sources import ImageSource, SourceSpec
 from transmix.models.build import build_model
@@ -31,13 +33,14 @@ from transmix.training.optimisation import Optimisation
 from transmix.training.precision import autocast
 
 LOOP, PROCESSES = 0.95, 1.1  # goals
-EPOCHS = 2
+EPOCHS = 4
+STRETCH = 4  # steps between turns
 
 
-def recipe_for(row: str) -> Recipe:
-    """A row's recipe at scale tiny, shortened, evaluated at its end only."""
+def recipe_for(row: str, scale: str = "tiny") -> Recipe:
+    """A row's recipe at a scale, shortened, evaluated at its end only."""
     short = {"epochs": EPOCHS, "evaluate_every": EPOCHS, "warmup_epochs": 0}
-    return override(SCALES["tiny"].recipe(row, "transmix"), **short)
+    return override(SCALES[scale].recipe(row, "transmix"), **short)
 
 
 def scenes(folder: Path, images: int, processes: Processes) -> ImageSource:
@@ -47,54 +50,74 @@ def scenes(folder: Path, images: int, processes: Processes) -> ImageSource:
     return prepare(Data(spec.key, SourceSpec("", "", place / "imagenet"), place, spec), processes)
 
 
-def loop_rows(row: str, images: int, rounds: int, processes: Processes) -> list[Row]:
-    """The share of a bare loop's rate that training reaches, on images of scale tiny.
+def loop_rows(row: str, scale: str, images: int, rounds: int, processes: Processes) -> list[Row]:
+    """The share of a bare loop's rate that training reaches: of whole runs, data, evaluation and checkpoints included.
 
     Args:
         row: of Table 1.
+        scale: whose recipe it is.
         images: of an epoch.
-        rounds: how often each of the two takes its turn.
+        rounds: runs.
         processes: this one.
     """
-    recipe, clock = recipe_for(row), clock_for(processes.device)
+    recipe, clock = recipe_for(row, scale), clock_for(processes.device)
+    runtime = Runtime(default_workers(processes), progress=False)
+    taken = {"bare": np.zeros(rounds), "training": np.zeros(rounds)}
     with tempfile.TemporaryDirectory() as scratch:
         source = scenes(Path(scratch), images, processes)
-        steps = EPOCHS * (source.counts["train"] // recipe.batch_size)
-        bare = bare_loop(recipe, source.num_classes, steps, processes.device)
-        runtime = Runtime(default_workers(processes), progress=False)
-        folders = [Path(scratch) / f"run{number}" for number in range(rounds + 1)]  # one to warm up
-        for folder in folders:
+        bare_step = bare_loop(recipe, source.num_classes, processes.device)
+        for turn in range(-1, rounds):  # one more, for what is allocated or chosen once
+            folder = Path(scratch) / f"run{turn}"
             folder.mkdir()
-        trainers = iter([Trainer(recipe, source, folder, 0, processes, runtime) for folder in folders])
-
-        def training() -> None:
-            next(trainers).run()
-
-        taken = turns({"bare": bare, "training": training}, rounds, clock)
+            trainer = Interleaved(recipe, source, folder, 0, processes, runtime)
+            began = clock()
+            trainer.alternate(bare_step, clock).run()
+            if turn >= 0:
+                taken["bare"][turn] = trainer.bare_seconds
+                taken["training"][turn] = clock() - began - trainer.bare_seconds
+        steps = recipe.epochs * trainer.batches.steps
     where = f"{recipe.model}, {recipe.image_size} px, {steps} steps of {recipe.batch_size}"
     return [ratio("training loop / bare loop, rate", where, taken["bare"], taken["training"], LOOP, most=False)]
 
 
-def bare_loop(recipe: Recipe, classes: int, steps: int, device: torch.device):
-    """Forward, loss, backward and update, again and again on one batch: nothing is read, mixed, labelled or kept."""
+class Interleaved(Trainer):
+    """Training that gives way to a bare loop every few steps, for as many: both meet the same load of the machine."""
+
+    def alternate(self, bare_step: Callable[[], None], clock: Clock) -> Interleaved:
+        """The same, to be run beside a bare loop."""
+        self._bare_step, self._clock, self._owed, self.bare_seconds = bare_step, clock, 0, 0.0
+        return self
+
+    def _train_step(self, micro_batches: Iterator[Batch]) -> None:
+        super()._train_step(micro_batches)
+        self._owed += 1
+        if self._owed == STRETCH or self.batch + 1 == self.batches.steps:
+            began = self._clock()
+            for _ in range(self._owed):
+                self._bare_step()
+            self.bare_seconds += self._clock() - began
+            self._owed = 0
+
+
+def bare_loop(recipe: Recipe, classes: int, device: torch.device) -> Callable[[], None]:
+    """A step of forward, loss, backward and update, always on one batch: nothing is read, mixed, labelled or kept."""
     model, _ = build_model(recipe, classes)
     task = MixingTask(model, classes, "none").to(device)
-    optimisation = Optimisation(task, recipe, steps=steps, accumulated=1)
+    optimizer = Optimisation(task, recipe, steps=1, accumulated=1).optimizer
     batch = batch_of(recipe.image_size, recipe.batch_size, classes)
     images = batch.images.to(device).float() / 255
     targets = torch.nn.functional.one_hot(batch.labels.to(device), classes).float()
     criterion = SoftTargetCrossEntropy()
     model.train()
 
-    def loop() -> None:
-        for _ in range(steps):
-            optimisation.optimizer.zero_grad()
-            with autocast(device, recipe.precision):
-                loss = criterion(model(images), targets)
-            loss.backward()
-            optimisation.optimizer.step()
+    def step() -> None:
+        optimizer.zero_grad()
+        with autocast(device, recipe.precision):
+            loss = criterion(model(images), targets)
+        loss.backward()
+        optimizer.step()
 
-    return loop
+    return step
 
 
 def process_rows(images: int, rounds: int) -> list[Row]:

@@ -15,7 +15,7 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.data.loaders import EpochOrder, Shard, TrainLoader, eval_loader
-from transmix.data.resident import FILTERS, KeptBatches, ResidentLoader, Spans, draw_box, pick, resample
+from transmix.data.resident import KeptBatches, ResidentLoader, Spans, draw_box, in_products, pick, resample
 from transmix.data.sources.folders import FolderImages, read_folders
 from transmix.labels import Box, mixed_targets
 from transmix.mixing import cutmix
@@ -87,9 +87,11 @@ def test_boxes_are_timms():
             assert draw_box(random.Random(seed), 48, scale) == expected
 
 
-@pytest.mark.parametrize("filter_", FILTERS)
+@pytest.mark.parametrize(
+    ("resize", "filter_"), [(resample, "bilinear"), (in_products, "bilinear"), (resample, "bicubic")]
+)
 @pytest.mark.parametrize("size", [16, 48, 64, 100])
-def test_it_resizes_as_pillow_does(filter_, size):
+def test_it_resizes_as_pillow_does(resize, filter_, size):
     """Noise, the hardest of images, made smaller and larger, from boxes anywhere and of any shape, mirrored or not."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (20, 64, 48, 3), dtype=np.uint8)
@@ -98,7 +100,7 @@ def test_it_resizes_as_pillow_does(filter_, size):
     turned = rng.random(20) < 0.5
     rows = Spans(*map(torch.from_numpy, (top, height, np.zeros(20, bool))))
     columns = Spans(*map(torch.from_numpy, (left, width, turned)))
-    found = resample(torch.from_numpy(pixels).transpose(2, 3).contiguous(), rows, columns, size, filter_)
+    found = resize(torch.from_numpy(pixels), rows, columns, size, filter_)
     nearest = pick(torch.from_numpy(pixels[..., 0] > 127), rows, columns, size)
     apart, elsewhere = [], []
     for index in range(20):
@@ -109,7 +111,8 @@ def test_it_resizes_as_pillow_does(filter_, size):
         apart.append(np.abs(found[index].permute(1, 2, 0).numpy() - expected))
         expected = np.asarray(crop.resize((size, size), Image.Resampling.NEAREST))[:, ::step, 0] > 127
         elsewhere.append(nearest[index].numpy() != expected)  # where a middle lies between two pixels
-    assert np.max(apart) <= 2  # a step of rounding for the columns, one for the rows
+    # a step of rounding for the columns, one for the rows; none where all weights are whole numbers of 1/128
+    assert np.max(apart) <= (0 if filter_ == "bilinear" and size == 64 else 2)
     assert np.mean(np.array(apart) > 0) < 0.02
     assert np.mean(elsewhere) < 0.02
 

@@ -304,8 +304,9 @@ class FinalTokens(Reader):
 
 
 def _without_autocast(tokens: Tensor) -> AbstractContextManager:
-    # autocast knows no meta device, where costs are counted
-    return nullcontext() if tokens.is_meta else torch.autocast(tokens.device.type, enabled=False)
+    # autocast knows no meta device, where costs are counted; and to switch off what is off takes time
+    off = tokens.is_meta or not torch.is_autocast_enabled(tokens.device.type)
+    return nullcontext() if off else torch.autocast(tokens.device.type, enabled=False)
 
 
 def _norms(module: nn.Module) -> bool:

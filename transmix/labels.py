@@ -160,9 +160,7 @@ def mixed_targets(
     """
     lam = torch.as_tensor(lam, dtype=torch.float32, device=labels.device).reshape(-1, 1)
     off = smoothing / num_classes
-
-    def smooth(index: Tensor) -> Tensor:
-        hot = torch.full((len(index), num_classes), off, device=index.device)
-        return hot.scatter_(1, index.long()[:, None], 1.0 - smoothing + off)
-
-    return (1 - lam) * smooth(labels) + lam * smooth(partner_labels)
+    both = torch.stack([labels, partner_labels]).long()
+    smooth = torch.full((*both.shape, num_classes), off, device=labels.device)
+    own, partners = smooth.scatter_(2, both[..., None], 1.0 - smoothing + off)
+    return (1 - lam) * own + lam * partners

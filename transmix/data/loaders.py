@@ -244,8 +244,9 @@ class Normalizer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 in 0..255, or floats in [0, 1]."""
-        pixels = images if images.is_floating_point() else images.float() / 255
-        normalised = (pixels - self.mean).div_(self.std)
+        # in place where the pixels are our own copy: each further copy of a batch costs as much as the arithmetic
+        centred = images - self.mean if images.is_floating_point() else images.float().div_(255).sub_(self.mean)
+        normalised = centred.div_(self.std)
         if self.training and self.erasing:
             normalised = RandomErasing(self.erasing, mode="pixel", device=images.device)(normalised)
         return normalised

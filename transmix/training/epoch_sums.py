@@ -31,15 +31,15 @@ def micro_batch_sums(loss: Tensor, lam: Tensor, mix: Mix, objects: Tensor | None
         objects: (B, H, W) bool, where the labelled objects are, where that is known.
     """
     # of float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
-    area, label = mix.lam.double(), lam.detach().double()
-    moved = (label - area).abs().mean()  # zero for Mixup
-    cutmixed = moved.new_full((), float(mix.pasted is not None))
-    errors = area.new_zeros(3)
-    if objects is not None and mix.pasted is not None:
-        errors = label_errors(label, area, object_share(objects, mix.partner, mix.pasted).double())
-    scalars = torch.cat([torch.stack([loss.detach().double(), torch.ones_like(moved), moved, cutmixed]), errors])
-    counts = area.new_zeros(SIZE - _SCALARS) if mix.pasted is None else lambda_counts(label, area)
-    return torch.cat([scalars, counts])
+    label, area = torch.stack([lam.detach(), mix.lam]).double()
+    sums = label.new_zeros(SIZE)
+    sums[0], sums[1] = loss.detach(), 1
+    if mix.pasted is not None:  # else labels are by the area, or by Mixup's blend
+        sums[2], sums[3] = (label - area).abs().mean(), 1
+        if objects is not None:
+            sums[4:_SCALARS] = label_errors(label, area, object_share(objects, mix.partner, mix.pasted).double())
+        sums[_SCALARS:] = lambda_counts(label, area)
+    return sums
 
 
 def label_errors(label: Tensor, area: Tensor, true: Tensor) -> Tensor:
