@@ -10,13 +10,15 @@ import torch
 from test_attention import explicit, small_vit
 from timm.models import VisionTransformer
 from timm.task import ClassificationTask
+from torch._dynamo.testing import CompileCounter
 
-from transmix import TransMixTask
+from transmix import TransMixTask, attention
 from transmix.attention import ClassAttention
 from transmix.common.errors import UserError
 from transmix.labels import Box, area_share, mixed_targets, pasted_share, token_mask
-from transmix.mixing import MixPolicy, cutmix, mixup
+from transmix.mixing import MixPolicy, cutmix, mixup, unmixed
 from transmix.models import create_model
+from transmix.task import MixingTask
 
 LABELS = torch.tensor([0, 3, 5, 6])
 
@@ -122,6 +124,37 @@ def test_compiled_it_gives_the_same_loss(images):
     task = TransMixTask(small_vit(), 7)
     task.compile(backend="eager")
     torch.testing.assert_close(task(images, LABELS, mix=mix)["loss"], plain)
+
+
+def test_attention_is_read_where_a_label_needs_it(images, monkeypatch):
+    rows = []
+    row = attention.class_row
+    monkeypatch.setattr(attention, "class_row", lambda *given: rows.append(row(*given)) or rows[-1])
+    task, box = TransMixTask(vit(), 7), Box(0, 8, 0, 8)
+    expected = TransMixTask(vit(), 7)(images, LABELS, mix=cutmix(images, box))["lam"]
+    del rows[:]
+    for mix in (mixup(images, 0.3), unmixed(images)):
+        assert torch.equal(task(images, LABELS, mix=mix)["lam"], mix.lam)
+    task.eval()
+    task(images, LABELS)
+    assert rows == []
+    task.train()
+    assert torch.equal(task(images, LABELS, mix=cutmix(images, box))["lam"], expected)
+    assert len(rows) == 1
+    always = MixingTask(vit(), 7, "mixpro")
+    for mix in (mixup(images, 0.3), cutmix(images, box)):  # for its own functions, whatever they do with it
+        always(images, LABELS, mix=mix)
+    assert len(rows) == 3
+
+
+def test_compiled_once_for_mixed_and_unmixed_batches(images):
+    counted = CompileCounter()
+    task = TransMixTask(vit(), 7)
+    task.compile(backend=counted)
+    for mix in (mixup(images, 0.3), cutmix(images, Box(0, 8, 0, 8)), unmixed(images), cutmix(images, Box(0, 8, 0, 9))):
+        lam = task(images, LABELS, mix=mix)["lam"]
+        assert torch.equal(lam, TransMixTask(vit(), 7)(images, LABELS, mix=mix)["lam"])
+    assert counted.frame_count == 1
 
 
 def test_any_model_can_be_a_baseline():

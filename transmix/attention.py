@@ -148,7 +148,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
-        self._silent = False
+        self._silent = self._paused = False
         self._seen: Any = None
 
     def __deepcopy__(self, memo: dict) -> Reader:
@@ -156,14 +156,22 @@ class Reader:
         silent._silent = True
         return silent
 
+    def pause(self, paused: bool) -> None:
+        """Let passes go unread from now on, or read them; a compiled model is read always, or it is compiled twice."""
+        self._check_own()
+        self._paused = paused
+
     def take(self) -> Any:
         """What the last forward pass showed; each pass can be taken once."""
-        if self._silent:
-            raise UserError(f"a deep copy reads no {self.what}: make a new one around the copied model")
+        self._check_own()
         if self._seen is None:
             raise RuntimeError(f"no forward pass to take {self.what} from")
         seen, self._seen = self._seen, None
         return seen
+
+    def _check_own(self) -> None:
+        if self._silent:
+            raise UserError(f"a deep copy reads no {self.what}: make a new one around the copied model")
 
     def remove(self) -> None:
         """Take the hooks off the model."""
@@ -209,7 +217,7 @@ class ClassAttention(Reader):
         self._handles.append(module.register_forward_pre_hook(self._read))
 
     def _read(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self._silent:
+        if self._silent or (not torch.compiler.is_compiling() and self._paused):
             return
         tokens = inputs[0].detach()
         with torch.no_grad(), _without_autocast(tokens):

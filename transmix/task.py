@@ -75,7 +75,8 @@ class MixingTask(ClassificationTask):
         reads = () if mixing.method is None else mixing.method.reads
         self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
         self.head = self.own["head"](model, num_classes) if "head" in self.own else None
-        self._labelled_by_attention = self.label_rule in READ_ATTENTION or "attention" in reads
+        self._method_reads_attention = "attention" in reads
+        self._labelled_by_attention = self.label_rule in READ_ATTENTION or self._method_reads_attention
         self.class_attention: ClassAttention | None = None  # of the student, or of whom the recipe says
         if self._labelled_by_attention and mixing.attention_of != "ema":  # that model is still to come
             self.class_attention = self._reader(model if mixing.attention_of == "student" else self.teacher)
@@ -127,6 +128,8 @@ class MixingTask(ClassificationTask):
             step.mix = unmixed(input)
         else:
             step.mix = self.own["mix"](step) if "mix" in self.own else mix_batch(input, self.policy, self.rng)
+        if self.class_attention is not None:
+            self.class_attention.pause(not self._needs_attention(step))
         output = self.trainable_module(step.mix.images)
         check_output(output, self.num_classes)
         step.output = output.float()
@@ -165,14 +168,18 @@ class MixingTask(ClassificationTask):
             step.tokens = self._tokens.take()
         if not self._labelled_by_attention:
             return
-        if self.mixing.attention_of == "student":
-            step.attention = self.class_attention.take()
-        elif step.mix.pasted is not None and not self._warming_up:
-            step.attention = self._attention_of_another(step)
+        if self._needs_attention(step):
+            student = self.mixing.attention_of == "student"
+            step.attention = self.class_attention.take() if student else self._attention_of_another(step)
         step.grid = self.grid
         if self._grid and self.class_attention and self._grid != self.class_attention.grid:
             own = self.class_attention.grid
             raise UserError(f"grid={self._grid}, but the model attends to {own} patches of these images: give no other")
+
+    def _needs_attention(self, step: Step) -> bool:
+        """For the labels of a batch with a pasted region; for a method's own functions always, where it is free."""
+        labels = step.mix.pasted is not None and not self._warming_up
+        return labels or (self._method_reads_attention and self.mixing.attention_of == "student")
 
     def _attention_of_another(self, step: Step) -> Tensor:
         """Class attention of the moving average or of the teacher on the mixed batch: one more forward pass."""

@@ -43,7 +43,8 @@ class Step:
         attention_block, attention_head: where class attention is read.
         mix: the mixed batch; None before.
         output: (B, K) float32 logits of the mixed batch, with gradient; None before the forward pass.
-        attention: (B, P) class attention on the mixed batch, of whom the recipe says; None where nobody reads it.
+        attention: (B, P) class attention on the mixed batch, of whom the recipe says; None where nobody reads it:
+            without a pasted region, it is the student's and for methods that read ``attention``.
         grid: (gh, gw) of `attention`.
         block_attention: of the mixed batch, a (B, N, N) for each block; None where it is not read.
         tokens: (B, N, C) of the mixed batch after the final norm, with gradient; None where they are not read.
