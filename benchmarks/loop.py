@@ -7,7 +7,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,24 +122,34 @@ def bare_loop(recipe: Recipe, classes: int, device: torch.device) -> Callable[[]
 
 
 def process_rows(images: int, rounds: int) -> list[Row]:
-    """What two processes on the CPU add to the CPU time of one: the same steps, started as torchrun starts them."""
+    """What two processes on the CPU add to the CPU time of one: the same steps, started as torchrun starts them.
+
+    The one has a twin that trains beside it: two busy cores, which may share caches and power, are not its advantage.
+    """
     taken = {count: np.zeros(rounds) for count in (1, 2)}
     with tempfile.TemporaryDirectory() as scratch:
         for turn in range(rounds):
             for count in (1, 2) if turn % 2 == 0 else (2, 1):
-                taken[count][turn] = cpu_seconds(Path(scratch) / f"{turn}-{count}", count, images)
+                folders = [Path(scratch) / f"{turn}-{count}-{twin}" for twin in range(2 // count)]
+                taken[count][turn] = cpu_seconds(folders, count, images)
     where = f"{recipe_for('deit_t').model}, {EPOCHS * images} images, gloo"
     return [ratio("two processes / one, CPU seconds", where, taken[2], taken[1], PROCESSES)]
 
 
-def cpu_seconds(folder: Path, count: int, images: int) -> float:
-    """CPU seconds of training, in all processes together."""
-    folder.mkdir()
+def cpu_seconds(folders: Sequence[Path], count: int, images: int) -> float:
+    """CPU seconds of a training in `count` processes, all of them together; the mean of one in each folder, at once."""
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m", "benchmarks.loop"]
-    command = [sys.executable, "-m", *launch, str(folder), str(images)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}  # torchrun sets it for several processes only
-    subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, check=True, env=alone)
-    return sum(float(path.read_text()) for path in folder.glob("*.seconds"))
+
+    def train(folder: Path) -> None:
+        folder.mkdir()
+        command = [sys.executable, "-m", *launch, str(folder), str(images)]
+        subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, check=True, env=alone)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(train, folders))
+    found = [float(path.read_text()) for folder in folders for path in folder.glob("*.seconds")]
+    return sum(found) / len(folders)
 
 
 def member(folder: Path, images: int) -> None:
