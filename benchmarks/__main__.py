@@ -62,7 +62,7 @@ def _operators(processes: Processes, quick: bool) -> list[Row]:
 
 
 def _processes(processes: Processes, quick: bool) -> list[Row]:
-    return loop.process_rows(64 if quick else 512, 1 if quick else 2)
+    return loop.process_rows(64 if quick else 256, 1 if quick else 4)
 
 
 def _reports(processes: Processes, quick: bool) -> list[Row]:
