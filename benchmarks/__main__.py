@@ -38,7 +38,7 @@ def _steps(processes: Processes, quick: bool) -> list[Row]:
 
 
 def _loop(processes: Processes, quick: bool) -> list[Row]:
-    images, rounds = (64, 1) if quick else (512, 4)
+    images, rounds = (64, 1) if quick else (1024, 3)
     return [row for scale in ("tiny", "desk") for row in loop.loop_rows("deit_t", scale, images, rounds, processes)]
 
 
