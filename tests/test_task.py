@@ -147,6 +147,21 @@ def test_attention_is_read_where_a_label_needs_it(images, monkeypatch):
     assert len(rows) == 3
 
 
+@pytest.mark.parametrize("whose", ["student", "ema"])
+def test_evaluation_reads_no_attention_whatever_the_last_batch_was(images, monkeypatch, whose):
+    rows = []
+    row = attention.class_row
+    monkeypatch.setattr(attention, "class_row", lambda *given: rows.append(row(*given)) or rows[-1])
+    task = MixingTask(vit(), 7, attention_of=whose)
+    task.setup_ema(decay=0.5)
+    task.trainable_module.set_grad_checkpointing()
+    pasted = cutmix(images, Box(0, 8, 0, 8))
+    for read, mix in ((1, pasted), (1, mixup(images, 0.3)), (2, pasted)):
+        task(images, LABELS, mix=mix)["loss"].backward()  # which computes the blocks again
+        task.get_eval_model(ema=whose == "ema")(images)
+        assert len(rows) == read
+
+
 def test_compiled_once_for_mixed_and_unmixed_batches(images):
     counted = CompileCounter()
     task = TransMixTask(vit(), 7)

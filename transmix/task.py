@@ -171,6 +171,7 @@ class MixingTask(ClassificationTask):
         if self._needs_attention(step):
             student = self.mixing.attention_of == "student"
             step.attention = self.class_attention.take() if student else self._attention_of_another(step)
+            self.class_attention.pause(True)  # passes to come, an evaluation's above all, label nothing
         step.grid = self.grid
         if self._grid and self.class_attention and self._grid != self.class_attention.grid:
             own = self.class_attention.grid
