@@ -52,7 +52,9 @@ def scenes(folder: Path, images: int, processes: Processes) -> ImageSource:
 
 
 def loop_rows(row: str, scale: str, images: int, rounds: int, processes: Processes) -> list[Row]:
-    """The share of a bare loop's rate that training reaches: of whole runs, data, evaluation and checkpoints included.
+    """The share of a bare loop's rate that training reaches, with crops, evaluation and checkpoints.
+
+    From a run's first step to its weights; what comes before, decoding the training images above all, is not in it.
 
     Args:
         row: of Table 1.
