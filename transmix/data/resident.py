@@ -67,7 +67,9 @@ class ResidentLoader:
         self._order.epoch, self._order.first_step = epoch, first_step
         keys = np.fromiter(self._order, dtype=np.dtype((np.int64, 3)), count=len(self._order))
         size, micro_batch = self.recipe.image_size, self.recipe.micro_batch
-        ahead = micro_batch * max(1, _AHEAD // micro_batch)
+        # not of products: how they are rounded may depend on how many there are, and a resumed epoch groups otherwise
+        alone = resized_alone(self.images, self.recipe.interpolation)
+        ahead = micro_batch * max(1, _AHEAD // micro_batch if alone else 1)
         for some in range(0, len(keys), ahead):
             chosen = torch.from_numpy(keys[some : some + ahead, 2]).to(self.images.device)
             rows, columns = self._draw_crops(keys[some : some + ahead].tolist())
@@ -151,9 +153,13 @@ def resample(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: st
     Returns:
         (b, C, size, size) uint8.
     """
-    if images.is_cuda or filter_ not in _KERNELS:
-        return in_products(images, rows, columns, size, filter_)
-    return one_by_one(images, rows, columns, size, filter_)
+    resize = one_by_one if resized_alone(images, filter_) else in_products
+    return resize(images, rows, columns, size, filter_)
+
+
+def resized_alone(images: Tensor, filter_: str) -> bool:
+    """Whether `resample` takes one image after the other."""
+    return not images.is_cuda and filter_ in _KERNELS
 
 
 def one_by_one(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str) -> Tensor:
