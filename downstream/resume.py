@@ -6,6 +6,7 @@ go on.
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ class SaveState(Hook):
         with restoring(self.path):
             self._restore(runner, state)
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter, runner.max_iters)
-        runner.logger.info(f"continued from iteration {runner.iter}")
+        if self.processes.leads:
+            where = f"after iteration {runner.iter} of {runner.max_iters}"
+            print(f"{self.path.parent.name}: continues {where}", file=sys.stderr)
 
     def _restore(self, runner: Runner, state: dict[str, Any]) -> None:
         bare(runner.model).load_state_dict(state["model"])

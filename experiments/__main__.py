@@ -92,7 +92,7 @@ def main() -> None:
     if args.command == "rates":
         from experiments.measure_rates import measure_rates
 
-        return print(f"{len(measure_rates(study).rates)} models measured")
+        return print(f"models measured: {len(measure_rates(study).rates)}")
     if args.command == "makefile":
         return print(write_plan(study))
     if args.command == "data":
@@ -124,7 +124,8 @@ def print_cards(names: list[str]) -> None:
         if name not in methods():
             raise unknown_name("method", name, methods())
     for found in map(card, names) if names else cards():
-        print(f"{found.name}: {found.title}\n\n{indent(found.text, '  ')}\n")
+        text = "\n".join([found.text.replace("``", "`"), "", *found.declared])
+        print(f"{found.name}: {found.title}\n\n{indent(text, '  ')}\n")
 
 
 def draw_cards(path: Path, weights: Path | None) -> None:

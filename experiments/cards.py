@@ -14,12 +14,14 @@ class Card:
     Attributes:
         name: what ``METHODS=`` takes.
         title: what tables call it.
-        text: its file's docstring, and below it its settings, options and cost, a line each.
+        text: its file's docstring.
+        declared: its tables, settings, options and cost, a line each.
     """
 
     name: str
     title: str
     text: str
+    declared: tuple[str, ...]
 
 
 def card(name: str) -> Card:
@@ -31,8 +33,8 @@ def card(name: str) -> Card:
         "options": _listed({key: method.choices.get(key, value) for key, value in method.options.items()}),
         "cost beside CutMix": method.passes or "no pass",
     }
-    lines = [f"{what}: {values}" for what, values in declared.items() if values]
-    return Card(name, method.title, "\n".join([method.card, "", *lines]))
+    lines = tuple(f"{what}: {values}" for what, values in declared.items() if values)
+    return Card(name, method.title, method.card, lines)
 
 
 def cards() -> tuple[Card, ...]:

@@ -87,7 +87,7 @@ def run(study: Study, args: argparse.Namespace) -> None:
             planned = study.made(study.plan())
             done = sum((run.folder / NAME).exists() for run in planned)
             took = f"{record.wall_seconds:.0f} s; {done} of {len(planned)} runs done"
-            print(f"{task.name}: {headline(record.metrics)} ({took})")
+            print(f"{task.name}: {headline(record.metrics) or 'measured'} ({took})")
 
 
 def check(task: Run) -> None:

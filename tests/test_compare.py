@@ -232,12 +232,22 @@ def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):
     write_study(other, (1.0,))
     with pytest.raises(UserError, match=r"have no run in common, e.g. .*deit_t.* and .*pvt_t"):
         build(a, other.results)
+
+
+def test_of_runs_of_one_name_that_the_other_folder_has_not_each_is_named_and_the_rest_compared(copies, tmp_path):
     changed = make_study(copies[0].results, "--scale", "tiny", "--rows", "deit_t", "--set", "lr=3e-3")
     write_train(changed.find("table1.deit_t.baseline.seed0"), 50.0)
     third = make_study(tmp_path / "third", "--scale", "tiny", "--rows", "deit_t", "--set", "lr=4e-3")
     write_study(third, (1.0,))
-    with pytest.raises(UserError, match=r"has two runs called table1.deit_t.baseline.seed0, .* neither: move one"):
-        build(copies[0].results, third.results)
+    pairing = build(copies[0].results, third.results).pairing
+    name = "table1.deit_t.baseline"
+    ids = [study.find(f"{name}.seed0").id for study in (copies[0], changed, third)]
+    mine, other, theirs = (f"{name}.{id_.rpartition('-')[2]}" for id_ in ids)
+    assert {run for run, seeds in pairing.only_a.items() if run.startswith(name) and 0 in seeds} == {mine, other}
+    assert {run for run, seeds in pairing.only_b.items() if run.startswith(name) and 0 in seeds} == {theirs}
+    pairs = [pair.name for pair in pairing.pairs]
+    assert "table1.deit_t.transmix" in pairs
+    assert not any(pair.startswith(name) for pair in pairs)
 
 
 def test_of_several_runs_of_one_name_those_are_paired_that_both_have(copies, tmp_path):

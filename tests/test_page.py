@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -215,12 +216,14 @@ def test_records_are_files_beside_the_report(page, study):
 
 def test_each_method_has_a_folded_card_with_the_commands_text(page):
     folds = page[page.index('<details class="cards">') :].split("<details>\n")
-    found = [re.match(r"<summary><b>([^<]+)</b>.*?</summary>\n<p>(.*?)</p>\n", fold, re.DOTALL) for fold in folds]
+    found = [re.match(r"<summary><b>([^<]+)</b>.*?</summary>\n(.*?)</details>", fold, re.DOTALL) for fold in folds]
     cards = dict(one.groups() for one in found if one)
     for name, method in methods().items():
-        text = cards[str(escape(method.title))]
-        assert text == str(escape(card(name).text))
-        assert str(escape(method.card.splitlines()[0])) in text
+        *paragraphs, declared = re.findall("<p>(.*?)</p>", unescape(cards[str(escape(method.title))]), re.DOTALL)
+        text = re.sub("</?code>", "", "\n\n".join(paragraphs))
+        assert text == "\n\n".join(" ".join(one.split()) for one in method.card.replace("`", "").split("\n\n"))
+        assert declared == "<br>".join(card(name).declared)
+    assert "<code>make table1</code>" in cards["TransMix"]
 
 
 def test_published_columns_are_folded_without_script(page):

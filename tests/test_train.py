@@ -116,6 +116,14 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(shared_folders, un
     assert_same_bytes(trained(tmp_path, shared_folders), uninterrupted)
 
 
+def test_a_run_says_where_it_continues(shared_folders, tmp_path, capsys):
+    assert in_child(train_and_die, shared_folders, tmp_path, "step", 2) == -signal.SIGKILL
+    run = trainer(shared_folders, tmp_path)
+    where = f"in epoch {run.epoch + 1}, after step {run.batch} of {run.batches.steps}"
+    assert (run.epoch, run.batch) != (0, 0)
+    assert capsys.readouterr().err == f"{tmp_path.name}: continues {where}\n"
+
+
 def train_resident(root: Path, out: Path) -> None:
     train(root, out, **RESIDENT)
 

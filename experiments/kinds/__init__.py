@@ -53,7 +53,7 @@ class Kind:
 def kinds() -> dict[str, Kind]:
     """Every kind of run by name, in the order in which they are planned."""
     found = []
-    for module in modules(sys.modules[__name__]):
+    for module in modules(sys.modules[__name__], "KIND"):
         name = module.__name__.rpartition(".")[2].rstrip("_")  # lambda is no name for a module
         found.append(replace(module.KIND, name=name, execute=module.KIND.execute or module.__name__))
     return {kind.name: kind for kind in sorted(found, key=lambda kind: (kind.position, kind.name))}

@@ -149,5 +149,5 @@ def model_name(row: str) -> str:
 
 
 def _declared() -> Iterator[Row]:
-    for module in modules(sys.modules[__name__]):
+    for module in modules(sys.modules[__name__], "ROWS"):
         yield from module.ROWS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,11 +82,10 @@ def pair_up(a: list[Result], b: list[Result], folders: tuple[Path, Path]) -> Pai
     Of several runs of one name in a folder, as other recipes and data leave them, those are paired that both have.
 
     Raises:
-        UserError: a folder has two runs of one name and the other neither, or they have no run in common.
+        UserError: they have no run in common.
     """
     by_scale = any(len({result.run.scale for result in results}) > 1 for results in (a, b))
-    shared = {result.run.id for result in a} & {result.run.id for result in b}
-    twins = set().union(*(_twins(*given, by_scale, shared) for given in zip((a, b), folders, strict=True)))
+    twins = _twins(a, by_scale) | _twins(b, by_scale)
     first, second = (_by_key(results, by_scale, twins) for results in (a, b))
     pairs = []
     for key in sorted(first.keys() & second.keys(), key=_order):
@@ -104,18 +104,10 @@ def _key(run: Run | RunInfo, by_scale: bool) -> Key:
     return run.scale if by_scale else "", run.table, run.row, run.part, run.method
 
 
-def _twins(results: list[Result], folder: Path, by_scale: bool, shared: set[str]) -> set[tuple[Key, int]]:
-    """Key and seed of the runs that a folder has several of; one of them must be among those that both have."""
-    found: dict[tuple[Key, int], list[str]] = {}
-    for result in results:
-        found.setdefault((_key(result.run, by_scale), result.run.seed), []).append(result.run.id)
-    twins = {place: ids for place, ids in found.items() if len(ids) > 1}
-    for one, other, *_ in (ids for ids in twins.values() if shared.isdisjoint(ids)):
-        raise UserError(
-            f"{folder} has two runs called {one.rpartition('-')[0]}, {one} and {other}, and the other folder has "
-            "neither: move one of them into a folder of its own"
-        )
-    return set(twins)
+def _twins(results: list[Result], by_scale: bool) -> set[tuple[Key, int]]:
+    """Key and seed of the runs that a folder has several of."""
+    count = Counter((_key(result.run, by_scale), result.run.seed) for result in results)
+    return {place for place, runs in count.items() if runs > 1}
 
 
 def _by_key(results: list[Result], by_scale: bool, twins: set[tuple[Key, int]]) -> dict[Key, Seeds]:

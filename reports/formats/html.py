@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import sys
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from experiments.entries import listed, setting_text
@@ -24,6 +25,7 @@ from reports.records.origins import data_set, machine
 
 _PICTURE_SIDE = 160  # pixels at most: the page embeds four pictures for each example
 TEMPLATES = Path(__file__).parent / "templates"
+_CODE = re.compile(r"(`{1,2})(.+?)\1")
 _SHOWN_SEEDS = 5  # links of one cell; where more seeds are behind a number, it leads to all of them at once
 
 
@@ -44,6 +46,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"cell": markdown_text, "code": markdown_code, "markdown": to_markdown}
     environment.filters |= {"data_uri": data_uri, "png": png, "integrity": integrity, "setting": setting_text}
+    environment.filters |= {"prose": prose}
     environment.filters |= {"record_links": record_links, "group_links": group_links}
     environment.filters |= {"data_set": data_set, "machine": machine, "models": partial(listed, name=model_name)}
     environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
@@ -64,6 +67,12 @@ def _compiled() -> FileSystemBytecodeCache | None:
     except OSError:
         return None
     return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+
+
+def prose(text: str) -> Markup:
+    """A docstring's paragraphs, and as code what stands in backquotes in them."""
+    escaped = (str(escape(" ".join(paragraph.split()))) for paragraph in text.split("\n\n"))
+    return Markup("\n".join("<p>" + _CODE.sub(r"<code>\2</code>", paragraph) + "</p>" for paragraph in escaped))
 
 
 def group_key(run_id: str) -> str:

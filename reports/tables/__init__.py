@@ -86,7 +86,7 @@ class TableSpec:
 def tables() -> dict[str, TableSpec]:
     """Every table by name, in the order in which they are shown."""
     found = []
-    for module in modules(sys.modules[__name__]):
+    for module in modules(sys.modules[__name__], "TABLE"):
         name = module.__name__.rpartition(".")[2].rstrip("_")
         found.append(replace(module.TABLE, name=name, help=(module.__doc__ or "").strip().partition("\n")[0]))
     return {table.name: table for table in sorted(found, key=lambda table: (table.position, table.name))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.kinds.cost import CUTMIX
-from reports.analysis.words import number
+from reports.analysis.words import number, plural
 from reports.formats.table import MEASURED, NOT_PLANNED, Cell, Column, missing
 from reports.records.collect import DONE, Collected, Result
 from transmix.methods import methods
@@ -61,7 +61,8 @@ def note(result: Result | None) -> tuple[str, ...]:
     device = result.record.environment.device
     return (
         f"A step’s time: {metrics['clock']} of a training step of {settings['model']} on {settings['batch']} images of "
-        f"{settings['image_size']} px, {device}, all methods by turns in one run of {settings['rounds']} rounds of "
-        f"{settings['steps']} steps; CutMix’s takes {1000 * metrics['step_seconds'][CUTMIX]:.3g} ms. Further passes "
-        "are counted in forward passes, a backward pass as two.",
+        f"{settings['image_size']} px, {device}, all methods by turns in one run of "
+        f"{plural(settings['rounds'], 'round')} of {settings['steps']} steps; CutMix’s takes "
+        f"{1000 * metrics['step_seconds'][CUTMIX]:.3g} ms. Further passes are counted in forward passes, a backward "
+        "pass as two.",
     )

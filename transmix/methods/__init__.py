@@ -78,7 +78,7 @@ class Method:
 def methods() -> dict[str, Method]:
     """Every way to mix by name, in the order in which they are shown."""
     found = []
-    for module in modules(sys.modules[__name__]):
+    for module in modules(sys.modules[__name__], "METHOD"):
         name = module.__name__.rpartition(".")[2]
         own = {function: getattr(module, function) for function in FUNCTIONS if hasattr(module, function)}
         changed = {"mixer": name, **module.METHOD.settings} if own else module.METHOD.settings

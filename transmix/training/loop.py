@@ -7,6 +7,7 @@ the work: they belong to a micro-batch, and a process takes as many micro-batche
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -270,6 +271,9 @@ class Trainer:
             )
         with restoring(self.out / STATE):
             self._restore(state)
+        if self.processes.leads:
+            where = f"epoch {self.epoch + 1}, after step {self.batch} of {self.batches.steps}"
+            print(f"{self.out.name}: continues in {where}", file=sys.stderr)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.epoch = check_position("epoch", state["epoch"], self.recipe.total_epochs)

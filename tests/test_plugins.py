@@ -1,0 +1,37 @@
+"""Files of a user's own that declare a method, a row, a table or a kind of run: what is wrong with one is one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"""A card."""\n', ": there is no METHOD in it: mend it, or take it out of PLUGINS\n"),
+        ("x = 1\ndef lam(:\n", ", line 2: invalid syntax: mend it, or take it out of PLUGINS\n"),
+        ("x = 1\ny = 1 / 0\n", ", line 2: ZeroDivisionError: division by zero: mend it, or take it out of PLUGINS\n"),
+        ("import nowhere\n", ", line 1: ModuleNotFoundError: No module named 'nowhere': mend it, or take it out of "),
+        (
+            "x = '\0'\n",
+            ": SyntaxError: source code string cannot contain null bytes: mend it, or take it out of PLUGINS\n",
+        ),
+    ],
+)
+def test_a_file_of_ones_own_that_cannot_be_used_is_one_line(tmp_path, text, message):
+    (tmp_path / "methods").mkdir()
+    file = tmp_path / "methods" / "broken.py"
+    file.write_text(text)
+    environment = os.environ | {"PLUGINS": str(tmp_path)}
+    command = [sys.executable, "-m", "experiments", "plan", "--scale", "smoke", "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {file}{message}")
+    assert len(done.stderr.splitlines()) == 1
