@@ -133,7 +133,10 @@ def draw_cards(path: Path, weights: Path | None) -> None:
     from experiments.method_sheet import write_sheet
 
     write_sheet(path, weights)
-    print(f"wrote {path}")
+    untrained = (
+        "" if weights else ": an untrained model looks on, which looks everywhere alike; --weights FILE gives another"
+    )
+    print(f"wrote {path}{untrained}")
 
 
 def print_ledger() -> None:

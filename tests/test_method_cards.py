@@ -40,7 +40,7 @@ def test_one_card_with_its_options(monkeypatch, capsys):
         command(monkeypatch, "nosuch")
 
 
-def test_the_sheet_has_a_row_a_method_whose_mask_says_what_is_mixed(monkeypatch, tmp_path):
+def test_the_sheet_has_a_row_a_method_whose_mask_says_what_is_mixed(monkeypatch, tmp_path, capsys):
     made = {}
 
     def keep(name, *given):
@@ -52,6 +52,7 @@ def test_the_sheet_has_a_row_a_method_whose_mask_says_what_is_mixed(monkeypatch,
     monkeypatch.setattr(method_sheet, "methods", lambda: {name: methods()[name] for name in SHOWN})
     path = tmp_path / "sheet.png"
     command(monkeypatch, "--sheet", str(path))
+    assert capsys.readouterr().out.startswith(f"wrote {path}: an untrained model looks on")
     with Image.open(path) as sheet:
         assert sheet.height > len(SHOWN) * 128
     own, partner, mixed, mask = made["cutmix"].tiles
