@@ -41,7 +41,7 @@ def watched(run: Trainer) -> Trainer:
     def remember(batches) -> None:
         step(batches)
         state = [tensor.flatten().double() for tensor in run.model.state_dict().values()]
-        seen.append(torch.cat([run.processes.total(run.sums.clone()), *state]))
+        seen.append(torch.cat([run.processes.total(run.sums.total.clone()), *state]))
         if run.processes.leads:
             torch.save(torch.stack(seen), run.out / STEPS)
 

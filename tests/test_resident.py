@@ -15,7 +15,7 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 from transmix.common.errors import UserError
 from transmix.common.runtime import Runtime
 from transmix.data.loaders import EpochOrder, Shard, TrainLoader, eval_loader
-from transmix.data.resident import KeptBatches, ResidentLoader, Spans, draw_box, in_products, pick, resample
+from transmix.data.resident import Crops, KeptBatches, ResidentLoader, Spans, draw_box, in_products, pick, resample
 from transmix.data.sources.folders import FolderImages, read_folders
 from transmix.labels import Box, mixed_targets
 from transmix.mixing import cutmix
@@ -87,25 +87,36 @@ def test_boxes_are_timms():
             assert draw_box(random.Random(seed), 48, scale) == expected
 
 
+def resampled(images: torch.Tensor, crops: Crops, size: int, filter_: str) -> torch.Tensor:
+    """All crops of `resample`, which gives eight at a time here."""
+    parts = list(resample(images, crops, size, filter_, 8))
+    assert [len(part) for part in parts] == [8, 8, 4]
+    return torch.cat(parts)
+
+
 @pytest.mark.parametrize(
-    ("resize", "filter_"), [(resample, "bilinear"), (in_products, "bilinear"), (resample, "bicubic")]
+    ("resize", "filter_"), [(resampled, "bilinear"), (in_products, "bilinear"), (resampled, "bicubic")]
 )
 @pytest.mark.parametrize("size", [16, 48, 64, 100])
 def test_it_resizes_as_pillow_does(resize, filter_, size):
     """Noise, the hardest of images, made smaller and larger, from boxes anywhere and of any shape, mirrored or not."""
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (20, 64, 48, 3), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (30, 64, 48, 3), dtype=np.uint8)
+    chosen = rng.permutation(30)[:20]
     top, left = rng.integers(0, 32, 20), rng.integers(0, 24, 20)
     height, width = rng.integers(1, 65 - top), rng.integers(1, 49 - left)
     turned = rng.random(20) < 0.5
-    rows = Spans(*map(torch.from_numpy, (top, height, np.zeros(20, bool))))
-    columns = Spans(*map(torch.from_numpy, (left, width, turned)))
-    found = resize(torch.from_numpy(pixels), rows, columns, size, filter_)
-    nearest = pick(torch.from_numpy(pixels[..., 0] > 127), rows, columns, size)
+    for part in (top, left, height, width, turned):  # several crops of one size, of which some are mirrored
+        part[10:15] = part[5:10]
+    turned[10:13] = ~turned[10:13]
+    sides = [Spans(*map(torch.from_numpy, side)) for side in ((top, height), (left, width))]
+    crops = Crops(torch.from_numpy(chosen), *sides, torch.from_numpy(turned))
+    found = resize(torch.from_numpy(pixels), crops, size, filter_)
+    nearest = pick(torch.from_numpy(pixels[..., 0] > 127), crops, size)
     apart, elsewhere = [], []
     for index in range(20):
         box = (left[index], top[index], left[index] + width[index], top[index] + height[index])
-        crop = Image.fromarray(pixels[index]).crop(box)
+        crop = Image.fromarray(pixels[chosen[index]]).crop(box)
         step = -1 if turned[index] else 1
         expected = np.asarray(crop.resize((size, size), Image.Resampling[filter_.upper()])).astype(int)[:, ::step]
         apart.append(np.abs(found[index].permute(1, 2, 0).numpy() - expected))

@@ -279,7 +279,7 @@ def test_corrupted_weights_are_named(uninterrupted, tmp_path, damage):
 def test_a_diverging_run_stops_in_one_line_and_keeps_its_last_good_state(shared_folders, tmp_path):
     run = trainer(shared_folders, tmp_path)
     run.save()
-    run.sums[0] = float("nan")
+    run.sums.total[0] = float("nan")
     with pytest.raises(UserError, match="not finite in epoch 1"):
         run.save()
     assert torch.isfinite(load_state(tmp_path / STATE)["sums"]).all()
@@ -297,8 +297,8 @@ def test_it_saves_before_an_evaluation_else_by_the_clock(shared_folders, tmp_pat
 
 def test_a_run_that_diverges_between_evaluations_stops_at_once(shared_folders, tmp_path, monkeypatch):
     run = trainer(shared_folders, tmp_path, evaluate_every=3)
-    sums = transmix.training.loop.micro_batch_sums
-    monkeypatch.setattr(transmix.training.loop, "micro_batch_sums", lambda *given: sums(*given) * float("inf"))
+    sums = transmix.training.epoch_sums.micro_batch_sums
+    monkeypatch.setattr(transmix.training.epoch_sums, "micro_batch_sums", lambda *given: sums(*given) * float("inf"))
     with pytest.raises(UserError, match="not finite in epoch 1"):
         run.run()
     assert run.history == []

@@ -25,7 +25,7 @@ from transmix.data.objects import ObjectMasks, masks_beside
 from transmix.data.sources import Images
 from transmix.recipe import Recipe
 
-_AHEAD = 256  # images that are cropped in one go: what a call costs however few images it takes is shared
+_AHEAD = 2**22  # pixels that are cropped in one go: what a call costs however few images it takes is shared
 _LOG_RATIOS, _TRIES = (math.log(3 / 4), math.log(4 / 3)), 10  # of a crop's width to its height
 
 
@@ -60,36 +60,35 @@ class ResidentLoader:
         self._order = EpochOrder(len(images), self.recipe, shard, seed)
         self.steps, self.mine = self._order.steps, self._order.mine
         self.images, self.labels, self.objects = _read(recipe, images, device, workers)
-        self._generator = torch.Generator()
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The micro-batches of an epoch's steps from `first_step` on."""
         self._order.epoch, self._order.first_step = epoch, first_step
         keys = np.fromiter(self._order, dtype=np.dtype((np.int64, 3)), count=len(self._order))
-        size, micro_batch = self.recipe.image_size, self.recipe.micro_batch
-        # not of products: how they are rounded may depend on how many there are, and a resumed epoch groups otherwise
-        alone = resized_alone(self.images, self.recipe.interpolation)
-        ahead = micro_batch * max(1, _AHEAD // micro_batch if alone else 1)
+        size, micro_batch, filter_ = self.recipe.image_size, self.recipe.micro_batch, self.recipe.interpolation
+        ahead = micro_batch * max(1, _AHEAD // (size**2 * micro_batch))
         for some in range(0, len(keys), ahead):
             chosen = torch.from_numpy(keys[some : some + ahead, 2]).to(self.images.device)
-            rows, columns = self._draw_crops(keys[some : some + ahead].tolist())
-            images = resample(self.images.index_select(0, chosen), rows, columns, size, self.recipe.interpolation)
-            parts = [images, self.labels[chosen]]
+            crops = Crops(chosen, *self._draw_crops(keys[some : some + ahead].tolist()))
+            images = resample(self.images, crops, size, filter_, micro_batch)
+            parts = [images, self.labels[chosen].split(micro_batch)]
             if self.objects is not None:
-                parts.append(pick(self.objects.index_select(0, chosen), rows, columns, size))
-            yield from map(Batch, *(part.split(micro_batch) for part in parts))
+                parts.append(pick(self.objects, crops, size).split(micro_batch))
+            yield from map(Batch, *parts)
 
-    def _draw_crops(self, keys: list[list[int]]) -> tuple[Spans, Spans]:
+    def _draw_crops(self, keys: list[list[int]]) -> tuple[Spans, Spans, Tensor]:
         """Where each sample's crop lies and whether it is mirrored: the draws of the streamed transform."""
+        side, scale, hflip = self.recipe.image_size, self.recipe.crop_scale, self.recipe.hflip
+        python, generator, drawn = random.Random(), torch.Generator(), torch.empty(1)
         boxes, flips = [], []
         for key in keys:
             seed = derive_seed(self.seed, "sample", *key)
-            boxes.append(draw_box(random.Random(seed), self.recipe.image_size, self.recipe.crop_scale))
+            python.seed(seed)
+            boxes.append(draw_box(python, side, scale))
             # what torchvision's flip draws, where there is one
-            flips.append(torch.rand(1, generator=self._generator.manual_seed(seed)).item() < self.recipe.hflip)
-        top, left, heights, widths = torch.tensor(boxes).to(self.images.device).unbind(1)
-        mirrored = torch.tensor(flips).to(self.images.device)
-        return Spans(top, heights, torch.zeros_like(mirrored)), Spans(left, widths, mirrored)
+            flips.append(drawn.uniform_(generator=generator.manual_seed(seed)).item() < hflip)
+        top, left, heights, widths = torch.from_numpy(np.array(boxes)).to(self.images.device).unbind(1)
+        return Spans(top, heights), Spans(left, widths), torch.tensor(flips).to(self.images.device)
 
 
 def draw_box(rng: random.Random, side: int, scale: tuple[float, float]) -> tuple[int, int, int, int]:
@@ -111,16 +110,14 @@ def draw_box(rng: random.Random, side: int, scale: tuple[float, float]) -> tuple
 
 
 class Spans(NamedTuple):
-    """One side of the crops of a batch: first pixel (b,), pixels (b,), and whether it is turned round (b,) bool."""
+    """One side of the crops of a batch, in pixels: where it begins (b,) and how long it is (b,)."""
 
     first: Tensor
     length: Tensor
-    turned: Tensor
 
     def centres(self, size: int) -> Tensor:
         """(b, size) where the crop's `size` output pixels have their middles, in pixels of the source from its edge."""
         steps = torch.arange(size, device=self.first.device) + 0.5
-        steps = torch.where(self.turned[:, None], size - steps, steps)
         return self.first[:, None] + steps * (self.length / size)[:, None]
 
     def weights(self, size: int, source: int, filter_: str) -> Tensor:
@@ -140,48 +137,73 @@ class Spans(NamedTuple):
         return weights.new_zeros(*weights.shape[:2], source).scatter_add_(2, pixels.clamp_(0, source - 1), weights)
 
 
-def resample(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str = "bilinear") -> Tensor:
-    """Crop, mirror and resize a batch, as Pillow does each image: columns first, rounded in between.
+class Crops(NamedTuple):
+    """What is cropped: which images (b,), their rows and columns, and whether the crop is mirrored (b,) bool."""
+
+    chosen: Tensor
+    rows: Spans
+    columns: Spans
+    mirrored: Tensor
+
+    def split(self, size: int) -> Iterator[Crops]:
+        """The same in parts of `size` crops."""
+        columns = (self.chosen, *self.rows, *self.columns, self.mirrored)
+        for chosen, top, height, left, width, mirrored in zip(*(part.split(size) for part in columns), strict=True):
+            yield Crops(chosen, Spans(top, height), Spans(left, width), mirrored)
+
+
+def resample(images: Tensor, crops: Crops, size: int, filter_: str, batch: int) -> Iterator[Tensor]:
+    """Crop, resize and mirror, as Pillow does each image: columns first, rounded in between.
 
     Args:
-        images: (b, H, W, C) uint8.
-        rows: of the crops.
-        columns: of the crops.
+        images: (N, H, W, C) uint8, contiguous.
+        crops: of some of them.
         size: of the result, square.
         filter_: one of `FILTERS`.
+        batch: crops in a tensor of the result.
 
     Returns:
-        (b, C, size, size) uint8.
+        (batch, C, size, size) uint8, one after the other.
     """
-    resize = one_by_one if resized_alone(images, filter_) else in_products
-    return resize(images, rows, columns, size, filter_)
+    if not images.is_cuda and filter_ in _KERNELS:
+        return by_size(images, crops, size, filter_, batch)
+    # each batch for itself: how products are rounded may depend on how many there are
+    return (in_products(images, some, size, filter_) for some in crops.split(batch))
 
 
-def resized_alone(images: Tensor, filter_: str) -> bool:
-    """Whether `resample` takes one image after the other."""
-    return not images.is_cuda and filter_ in _KERNELS
+def by_size(images: Tensor, crops: Crops, size: int, filter_: str, batch: int) -> Iterator[Tensor]:
+    """`resample` by torch's own uint8 kernel, all crops of one height and width in one call: the fastest on a CPU."""
+    (chosen, rows, columns, mirrored), (_, height, width, channels) = crops, images.shape
+    # by size, and of a size those first that are not mirrored
+    kinds, order = ((rows.length * (width + 1) + columns.length) * 2 + mirrored).sort()
+    kinds, of_kind, counts = (kinds // 2).unique_consecutive(return_inverse=True, return_counts=True)
+    straight, counts = torch.bincount(of_kind[~mirrored[order]], minlength=len(kinds)), counts.tolist()
+    lines = ((chosen * height + rows.first) * width + columns.first)[order, None] + torch.arange(height) * width
+    resized = images.new_empty(len(order), size, size, channels)
+    parts = zip(kinds.tolist(), straight.tolist(), lines.split(counts), resized.split(counts), strict=True)
+    for kind, straight_of_kind, lines_of_kind, out in parts:
+        down, across = divmod(kind, width + 1)
+        # a table of all runs of so many pixels, one from each pixel on: a crop is some of its lines
+        runs = images.as_strided((images.numel() // channels - across + 1, across * channels), (channels, 1))
+        found = runs.index_select(0, lines_of_kind[:, :down].flatten()).view(-1, down, across, channels)
+        found = nn.functional.interpolate(found.permute(0, 3, 1, 2), (size, size), mode=filter_, antialias=True)
+        out.copy_(found.permute(0, 2, 3, 1))
+        if straight_of_kind < len(out):
+            out[straight_of_kind:] = out[straight_of_kind:].flip(2)
+    places = order.argsort().split(batch)
+    return iter([resized.index_select(0, some).permute(0, 3, 1, 2).contiguous() for some in places])
 
 
-def one_by_one(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str) -> Tensor:
-    """`resample` by torch's own uint8 kernel, image after image: the fastest on a CPU."""
-    resized, images = [], images.permute(0, 3, 1, 2)  # as torch wants its uint8 images: channels in front, stored last
-    boxes = zip(*(part.tolist() for part in (*rows, *columns)), strict=True)
-    for index, (top, height, upside_down, left, width, mirrored) in enumerate(boxes):
-        crop = images[index : index + 1, :, top : top + height, left : left + width]
-        crop = nn.functional.interpolate(crop, (size, size), mode=filter_, antialias=True)
-        turned = [-2] * upside_down + [-1] * mirrored
-        resized.append(crop.flip(turned) if turned else crop)
-    return torch.cat(resized).contiguous()
-
-
-def in_products(images: Tensor, rows: Spans, columns: Spans, size: int, filter_: str) -> Tensor:
-    """`resample` as two products of matrices for the whole batch: the fastest on a GPU."""
-    count, height, width, channels = images.shape
+def in_products(images: Tensor, crops: Crops, size: int, filter_: str) -> Tensor:
+    """`resample` as two products of matrices, for a batch: the fastest on a GPU."""
+    (chosen, rows, columns, mirrored), (_, height, width, channels) = crops, images.shape
     across, down = columns.weights(size, width, filter_), rows.weights(size, height, filter_)
-    lines = images.transpose(2, 3).reshape(count, -1, width)  # channels in between: each step is one product
+    across = torch.where(mirrored[:, None, None], across.flip(1), across)
+    # channels in between: each step is one product
+    lines = images.index_select(0, chosen).transpose(2, 3).reshape(len(chosen), -1, width)
     resized = torch.bmm(lines.float(), across.transpose(1, 2))
-    resized = _rounded(torch.bmm(down, _rounded(resized).view(count, height, -1))).to(torch.uint8)
-    return resized.view(count, size, channels, size).transpose(1, 2).contiguous()
+    resized = _rounded(torch.bmm(down, _rounded(resized).view(len(chosen), height, -1))).to(torch.uint8)
+    return resized.view(-1, size, channels, size).transpose(1, 2).contiguous()
 
 
 def _rounded(pixels: Tensor) -> Tensor:
@@ -189,13 +211,14 @@ def _rounded(pixels: Tensor) -> Tensor:
     return pixels.add_(0.5).clamp_(0, 255).floor_()
 
 
-def pick(masks: Tensor, rows: Spans, columns: Spans, size: int) -> Tensor:
-    """The same of masks (b, H, W), by the nearest pixel: (b, size, size)."""
-    down, across = (spans.centres(size).long() for spans in (rows, columns))
-    count, height, width = masks.shape
-    lines = torch.arange(count, device=masks.device)[:, None] * height + down  # whole lines first: 3 times as fast
-    picked = masks.reshape(-1, width).index_select(0, lines.flatten()).view(count, size, width)
-    return picked.gather(2, across[:, None, :].expand(count, size, size))
+def pick(masks: Tensor, crops: Crops, size: int) -> Tensor:
+    """The same of masks (N, H, W), by the nearest pixel: (b, size, size)."""
+    down, across = (spans.centres(size).long() for spans in (crops.rows, crops.columns))
+    across = torch.where(crops.mirrored[:, None], across.flip(1), across)
+    height, width = masks.shape[1:]
+    lines = crops.chosen[:, None] * height + down  # whole lines first: 3 times as fast
+    picked = masks.view(-1, width).index_select(0, lines.flatten()).view(-1, size, width)
+    return picked.gather(2, across[:, None, :].expand(-1, size, -1))
 
 
 def _triangle(distance: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from transmix.task import MixingTask
 from transmix.training.batchnorm import RunningStatistics
 from transmix.training.checkpoints import check_position, load_state, restoring, save_state, save_weights
 from transmix.training.distributed import Processes
-from transmix.training.epoch_sums import SIZE, micro_batch_sums, summary
+from transmix.training.epoch_sums import EpochSums, summary
 from transmix.training.evaluate import Accuracy, evaluate
 from transmix.training.log import EpochLog
 from transmix.training.optimisation import Optimisation
@@ -117,7 +117,7 @@ class Trainer:
             self.task.prepare_distributed(broadcast_buffers=False)  # `statistics` shares what there is to share
 
         self.epoch = self.batch = 0  # the position: next step of this epoch
-        self.sums = torch.zeros(SIZE, dtype=torch.float64, device=processes.device)  # of this epoch so far
+        self.sums = EpochSums(processes.device)
         self.history: list[dict[str, Any]] = []
         self.right: Tensor | None = None  # about which images, when the last line of `history` was written
         self.seconds = 0.0
@@ -213,10 +213,10 @@ class Trainer:
         with autocast(device, self.recipe.precision):
             result = self.task(images, labels, objects=batch.objects)
         self.optimisation.backward(result["loss"])
-        self.sums += micro_batch_sums(result["loss"], result["lam"], result["mix"], batch.objects)
+        self.sums.note(result["loss"], result["lam"], result["mix"], batch.objects)
 
     def _close_epoch(self) -> None:
-        sums = self._finite(self.processes.total(self.sums.clone()))
+        sums = self._finite(self.processes.total(self.sums.total.clone()))
         row = {"epoch": self.epoch, "lr": self.optimisation.lr, **summary(sums)}
         note = ""
         if self.recipe.evaluates(self.epoch):
@@ -226,7 +226,7 @@ class Trainer:
             del row["lambda"]  # many numbers, for few readers
         self.history.append(row)
         self.epoch, self.batch = self.epoch + 1, 0
-        self.sums.zero_()
+        self.sums.total.zero_()
         self._show(note)
         self.processes.lead(lambda: self._log.write(self.history))
 
@@ -241,8 +241,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write everything that the rest of the run depends on, atomically; all processes together."""
-        sums = torch.zeros(self.processes.world, *self.sums.shape).to(self.sums)
-        sums[self.processes.rank] = self.sums
+        own = self.sums.total
+        sums = own.new_zeros(self.processes.world, len(own))
+        sums[self.processes.rank] = own
         sums = self._finite(self.processes.total(sums))
         now = time.monotonic()
         self.seconds += now - self._last_tick
@@ -291,4 +292,4 @@ class Trainer:
         same_world = len(state["sums"]) == self.processes.world
         sums = state["sums"] if same_world else state["sums"].sum(0).expand(1, -1)
         if self.processes.rank < len(sums):
-            self.sums.copy_(sums[self.processes.rank])
+            self.sums.total.copy_(sums[self.processes.rank])
