@@ -28,9 +28,9 @@ MAKE += ("RESULTS", "DATA", "JOBS")
 
 # files that take longest, the longest first: whatever is begun last ends soon, and no process waits for another
 LONG = """
-downstream_fine_tune commands train processes downstream_configs make scene_folders downstream_processes page_in_browser
-fuzz adding shared sweep downstream_backbone strange_records mix_methods mix_oracles cells class_folders mixing_task
-robustness_command bench
+downstream_fine_tune commands resume processes downstream_configs make scene_folders downstream_processes
+page_in_browser fuzz adding shared sweep downstream_backbone strange_records mix_methods mix_oracles train cells
+class_folders mixing_task robustness_command bench
 """
 
 
@@ -110,3 +110,13 @@ def class_folders(tmp_path: Path) -> Path:
 def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, for tests that only read it."""
     return write_class_folders(tmp_path_factory.mktemp("shared") / "images")
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(shared_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training run that nothing disturbed, for tests that only read it."""
+    from training_runs import train
+
+    out = tmp_path_factory.mktemp("uninterrupted")
+    train(shared_folders, out)
+    return out
