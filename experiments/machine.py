@@ -65,10 +65,16 @@ class Machine:
 
 def processor() -> str:
     """The processor's name where the system says it, else its architecture."""
+    return processor_name() or platform.machine()
+
+
+def processor_name() -> str:
+    """The processor's model name; empty where the system says no more than its architecture."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    found = next(names, platform.processor())
+    return found if found != platform.machine() else ""
 
 
 def read_machine(results: Path) -> Machine | None:

@@ -22,7 +22,7 @@ import torch
 from experiments.dense import DenseSource, DenseSpec, embedded_source
 from experiments.estimate import Assumptions, estimate
 from experiments.kinds import kinds
-from experiments.machine import read_machine
+from experiments.machine import processor_name, read_machine
 from experiments.records import (
     NAME,
     DataInfo,
@@ -226,6 +226,7 @@ def environment(processes: Processes) -> Environment:
         device=torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
         threads=torch.get_num_threads(),
         processes=processes.world,
+        processor=processor_name() or None,
     )
 
 

@@ -34,6 +34,20 @@ def test_a_folder_whose_files_changed_between_two_tables_is_named(study):
     assert line.endswith(f"were made on different data ({'0' * 16}, feedfacefeedface).")
 
 
+def test_processors_are_told_apart_where_records_name_them(study):
+    one, other, *_ = study.plan()
+    edit(one.folder, lambda record: record["environment"].update(processor="AMD EPYC 9554"))
+    assert cautions(collect(study)) == []  # the others may be of the same
+    edit(other.folder, lambda record: record["environment"].update(processor="Intel Xeon 8480"))
+    assert cautions(collect(study)) == [
+        "The records were made on different devices: CPU (x86_64) AMD EPYC 9554, CPU (x86_64) Intel Xeon 8480."
+    ]
+    for run in (one, other):
+        edit(run.folder, lambda record: record["environment"].update(device="NVIDIA H100"))
+    (line,) = cautions(collect(study))
+    assert line == "The records were made on different devices: CPU (x86_64), NVIDIA H100."
+
+
 def test_a_users_images_are_not_taken_for_the_suites_own(study):
     """The suite's data are told apart by name alone, so a record that claims them must bear such a name."""
     run = study.find("table1.deit_t.transmix.seed0")

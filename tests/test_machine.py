@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 
 import pytest
+import torch
 from made_up import edit, make_study, write_study
 
 from experiments.__main__ import main
@@ -21,13 +22,16 @@ from experiments.machine import (
     Rate,
     measured_machine,
     processor,
+    processor_name,
     read_machine,
     write_machine,
 )
 from experiments.plan import plan_lines
 from experiments.records import read_record
+from experiments.run import environment
 from reports.records.collect import collect
 from reports.tables import tables
+from transmix.training.distributed import Processes
 
 MODEL = "deit_micro_tiny_patch8_64"
 
@@ -74,6 +78,27 @@ def test_a_rate_is_kept_and_one_of_another_machine_is_not_taken(tmp_path):
     (tmp_path / NAME).write_text(text[:-20])
     assert read_machine(tmp_path) is None
     assert read_machine(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "named", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: AMD EPYC 9554\nmodel name\t: other\n", "x86_64", "AMD EPYC 9554"),
+        ("processor\t: 0\nCPU part\t: 0xd0c\n", "aarch64", ""),
+        (None, "arm", "arm"),
+        (None, "", ""),
+    ],
+)
+def test_the_processor_is_named_or_left_out(tmp_path, monkeypatch, cpuinfo, named, name):
+    file = tmp_path / "cpuinfo"
+    if cpuinfo:
+        file.write_text(cpuinfo)
+    monkeypatch.setattr("experiments.machine.Path", lambda _: file)
+    monkeypatch.setattr("platform.processor", lambda: named)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert processor_name() == name
+    assert processor() == (name or "aarch64")
+    assert environment(Processes(0, 1, torch.device("cpu"))).processor == (name or None)
 
 
 def spoilt(change) -> str:

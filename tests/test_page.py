@@ -206,6 +206,8 @@ def test_origins_in_words():
     assert data_set(data) == "imagenet (class folders): 1,000 classes, 1,281,167 training and 50,000 validation images"
     environment = Environment("", "3.11", {"torch": "2"}, "CPU", threads=1, processes=1, operators="x")
     assert machine(environment) == "CPU; 1 thread a process; Python 3.11, torch 2; operators: x"
+    named = replace(environment, processor="AMD EPYC 9554", operators=None)
+    assert machine(named) == "CPU; AMD EPYC 9554; 1 thread a process; Python 3.11, torch 2"
 
 
 def test_records_are_files_beside_the_report(page, study):

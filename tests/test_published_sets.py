@@ -165,6 +165,18 @@ def test_two_sets_of_one_device_have_columns_of_their_own(study, tmp_path):
     assert texts(collected, "table1", f"{H100}, second")[0][0] == "51.00"
 
 
+def test_sets_of_cpus_are_told_apart_by_the_processors_they_name(study, tmp_path):
+    for processor, top1 in {"AMD EPYC 9554": 50.0, "Intel Xeon 8480": 51.0}.items():
+        publish(tmp_path, study, {"table1.deit_t.baseline.seed0": top1}, "CPU (x86_64)")
+        (tmp_path / "set").rename(tmp_path / processor)
+        folder = tmp_path / processor / ours(study, "table1.deit_t.baseline.seed0").id
+        edit(folder, lambda record, name=processor: record["environment"].update(processor=name))
+    collected = collect(study, tmp_path)
+    heading = "published runs of this suite: CPU (x86_64)"
+    assert texts(collected, "table1", f"{heading} AMD EPYC 9554")[0][0] == "50.00"
+    assert texts(collected, "table1", f"{heading} Intel Xeon 8480")[0][0] == "51.00"
+
+
 def test_every_format_has_them_and_the_suites_own_folder_is_read(study, tmp_path, monkeypatch):
     publish(tmp_path, study, {"table1.deit_t.baseline.seed0": 50.4, "table5.deit_t.baseline.seed0": 20.6})
     monkeypatch.setattr(collecting, "PUBLISHED_RUNS", tmp_path)

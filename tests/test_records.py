@@ -14,7 +14,7 @@ import pytest
 from experiments.kinds import kinds
 from experiments.records import NAME, Record, UnreadableRecord, read_record, rehearse, signed, write_record
 from experiments.records.files import digest
-from reports.records.collect import PUBLISHED_RUNS
+from reports.records.collect import PUBLISHED_RUNS, collect
 from tests.made_up import edit, make_study, put, record_of
 from transmix.common.errors import UserError
 
@@ -32,6 +32,19 @@ def test_a_record_survives(tmp_path, record):
     assert (found.run.needs, found.environment.operators, found.history) == ((), None, [])
     assert [path.name for path in (tmp_path / "run").iterdir()] == [NAME]
     assert read_record(tmp_path / "nothing") is None
+
+
+def test_a_record_names_the_processor_where_one_is_known(tmp_path, record):
+    assert "processor" not in record.content()["environment"]  # as in older records
+    named = replace(record, environment=replace(record.environment, processor="AMD EPYC 9554"))
+    write_record(tmp_path, named)
+    assert json.loads((tmp_path / NAME).read_text())["environment"]["processor"] == "AMD EPYC 9554"
+    assert read_record(tmp_path) == named
+    assert (record.environment.computed_on, named.environment.computed_on) == (
+        "CPU (x86_64)",
+        "CPU (x86_64) AMD EPYC 9554",
+    )
+    assert replace(named.environment, device="NVIDIA H100").computed_on == "NVIDIA H100"
 
 
 def test_published_records_are_written_again_byte_for_byte(tmp_path):
@@ -113,7 +126,19 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(tmp_path):
             read_record(tmp_path / name)
     (tmp_path / "dead").mkdir()
     (tmp_path / "dead" / NAME).symlink_to(tmp_path / "gone")
-    assert read_record(tmp_path / "dead") is None
+    with pytest.raises(UnreadableRecord, match=rf"is a link to {tmp_path}/gone, which is not there$"):
+        read_record(tmp_path / "dead")
+
+
+def test_a_record_that_is_a_dead_link_is_unreadable_not_missing(tmp_path):
+    """As where it lies on a drive that is not mounted: a run over it would replace what somebody keeps there."""
+    study = make_study(tmp_path, "--scale", "smoke")
+    run = study.plan()[0]
+    run.folder.mkdir(parents=True)
+    (run.folder / NAME).symlink_to(tmp_path / "gone")
+    assert run.status() == "unreadable"
+    (problem,) = collect(study, tmp_path / "none").problems
+    assert f"{NAME} is a link to {tmp_path}/gone, which is not there: redo just this run with 'python -m" in problem
 
 
 WRONG = {

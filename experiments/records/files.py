@@ -89,6 +89,8 @@ def read_record(folder: Path) -> Record | None:
         if not path.is_file():
             if path.exists():
                 raise UnreadableRecord(f"record {path} is not a file")
+            if path.is_symlink():
+                raise UnreadableRecord(f"record {path} is a link to {path.readlink()}, which is not there")
             return None
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):

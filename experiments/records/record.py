@@ -71,6 +71,7 @@ class Environment:
         python: version.
         packages: versions by name.
         device: name of the accelerator, or ``CPU (x86_64)``.
+        processor: the CPU's model name, beside an accelerator too; None in older records and where no name is known.
         threads: of a process.
         processes: that shared the work.
         operators: what computed mmcv's operators, where they were used.
@@ -83,6 +84,12 @@ class Environment:
     threads: int
     processes: int
     operators: str | None = None
+    processor: str | None = None
+
+    @property
+    def computed_on(self) -> str:
+        """What its numbers were computed on: ``NVIDIA H100``, ``CPU (x86_64) AMD EPYC 9554 64-Core Processor``."""
+        return f"{self.device} {self.processor}" if self.device.startswith("CPU") and self.processor else self.device
 
 
 @dataclass(frozen=True)

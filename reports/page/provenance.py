@@ -191,8 +191,10 @@ def cautions(collected: Collected) -> list[str]:
     if any(commit.endswith("+") or commit == "unknown" for commit in commits):
         found.append("Some records were made with code that is in no commit (marked + or unknown).")
     devices = {record.environment.device for record in collected.records}
-    if len(devices) > 1:
-        found.append(f"The records were made on different devices: {', '.join(sorted(devices))}.")
+    named = {record.environment.computed_on for record in collected.records if record.environment.processor}
+    if max(len(devices), len(named)) > 1:
+        different = sorted(devices if len(devices) > 1 else named)
+        found.append(f"The records were made on different devices: {', '.join(different)}.")
     used: dict[str, dict[str, set[str]]] = {}  # tables, by the data's planned name and identity
     for result in collected.results:
         if result.record is not None:

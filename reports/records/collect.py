@@ -113,7 +113,7 @@ class PublishedSet:
     @property
     def devices(self) -> str:
         """What they were made on."""
-        return ", ".join(sorted({record.environment.device for record in self.collected.records}))
+        return ", ".join(sorted({record.environment.computed_on for record in self.collected.records}))
 
 
 def key(run: Run) -> tuple[str, str, str, str]:

@@ -18,10 +18,11 @@ def data_set(data: DataInfo) -> str:
 
 
 def machine(environment: Environment) -> str:
-    """A record's environment but its commit: the device, processes and threads, Python and packages."""
+    """A record's environment but its commit: device, processes, processor, threads, Python and packages."""
     versions = {"Python": environment.python, **environment.packages}
     parts = [
         machine_name(environment),
+        *filter(None, [environment.processor]),
         f"{plural(environment.threads, 'thread')} a process",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
         *([f"operators: {environment.operators}"] if environment.operators else []),

@@ -75,7 +75,7 @@ def _records(there: PublishedSet, tables: Iterable[str]) -> list[Record]:
 
 
 def _devices(there: PublishedSet, tables: Iterable[str]) -> str:
-    return ", ".join(sorted({record.environment.device for record in _records(there, tables)}))
+    return ", ".join(sorted({record.environment.computed_on for record in _records(there, tables)}))
 
 
 def published_mean(arm: Arm) -> Cell:

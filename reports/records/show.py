@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def _planned(args: argparse.Namespace) -> Run:
 
 def _at(path: Path) -> Found:
     path = path / NAME if path.is_dir() else path
-    if path.name != NAME or not path.is_file():
+    if path.name != NAME or not os.path.lexists(path):
         raise UserError(f"no record at {path}: give a run’s name or id, its folder, or its {NAME}")
     return read_found(path)
 

@@ -58,7 +58,7 @@ def note(result: Result | None) -> tuple[str, ...]:
     if result is None or result.status != DONE:
         return ()
     settings, metrics = result.run.settings, result.metrics
-    device = result.record.environment.device
+    device = result.record.environment.computed_on
     return (
         f"A step’s time: {metrics['clock']} of a training step of {settings['model']} on {settings['batch']} images of "
         f"{settings['image_size']} px, {device}, all methods by turns in one run of "
