@@ -20,7 +20,7 @@ from tests import made_up
 from tests.made_up import COMMIT, make_study, write_study
 from transmix.common.errors import CommandEnd, UserError, exit_on_user_error
 from transmix.common.files import sha256
-from transmix.data.scenes import ScenesSpec
+from transmix.data.scenes import ScenesSpec, check_complete
 from transmix.data.scenes.write import write_scenes
 
 TRAINED, SWEPT = "table1.deit_t.transmix.seed0", "occlusion.deit_t.transmix.seed0"
@@ -162,6 +162,16 @@ def test_data_is_read_back(tmp_path, monkeypatch):
     inputs = {"natural": {"path": "a", "fingerprint": "b"}}
     made_up.edit(run.folder, lambda record: record.update(inputs=inputs))
     assert "not checked: 1 records’ further images" in checked().summary
+    stray = folder / "imagenet" / "val" / "notes.txt"
+    stray.touch()
+    (line,) = checked().wrong
+    assert line == (
+        f"data folder {folder} has 3 files in imagenet/val, its manifest says 2; records made on it: 1: delete the "
+        "folder and write it again with 'python -m experiments data'"
+    )
+    with pytest.raises(UserError, match=rf"^{line.partition(';')[0]}: delete the folder"):  # as a run says it
+        check_complete(folder, spec)
+    stray.unlink()
     image = next(folder.glob("coco/val2017/*.jpg"))
     image.write_bytes(image.read_bytes()[:-1] + b"?")
     (line,) = checked().wrong

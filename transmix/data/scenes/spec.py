@@ -182,14 +182,18 @@ def check_complete(out: str | Path, spec: ScenesSpec) -> Manifest:
     """
     manifest = read_manifest(out)
     require_same_spec(out, manifest.generator, manifest.spec, spec)
-    for folder, expected in spec.counts.items():
-        found = _count_files(Path(out) / folder)
-        if found != expected:
-            raise UserError(
-                f"data folder {out} has {found} files in {folder}, its manifest says {expected}: "
-                "delete the folder and write it again"
-            )
+    if wrong := miscounted(Path(out), spec):
+        raise UserError(f"data folder {out} {wrong}: delete the folder and write it again")
     return manifest
+
+
+def miscounted(out: Path, spec: ScenesSpec) -> str:
+    """Which part of a data folder has more files than were written, or fewer; empty where none has."""
+    for folder, expected in spec.counts.items():
+        found = _count_files(out / folder)
+        if found != expected:
+            return f"has {found} files in {folder}, its manifest says {expected}"
+    return ""
 
 
 def _count_files(folder: Path) -> int:
