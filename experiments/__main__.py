@@ -98,8 +98,11 @@ def main() -> None:
     if args.command == "data":
         return write_data(study, args.names)
     stop_when_asked()
+    found = study.find(args.name)
+    if args.restart or found.status() != "done":
+        found.data.check_given()  # here, and not once the libraries are loaded
     if (owner := owner_of_this()) is not None:
-        return run_forked(study.find(args.name).kind, owner)
+        return run_forked(found.kind, owner)
     # Before torch is loaded: one thread a process, as torchrun sets it. A micro model gains nothing from a second
     # thread; two runs side by side do (see JOBS in the Makefile), and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

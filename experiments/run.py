@@ -37,7 +37,6 @@ from experiments.records import (
 from experiments.runs import Data, Run
 from experiments.study import Study
 from transmix.common import plugins
-from transmix.common.errors import UserError
 from transmix.common.files import sha256
 from transmix.common.locks import clear
 from transmix.common.runtime import Runtime
@@ -179,8 +178,7 @@ def is_done(task: Run, processes: Processes) -> bool:
 
 def prepare(data: Data, processes: Processes) -> ImageSource | DenseSource:
     """Make sure that the data is there and whole."""
-    if data.source is None:
-        raise UserError(f"there are no embedded data for {data.name}: give {data.remedy}")
+    data.check_given()
     if data.scenes is not None:
         from transmix.data.scenes.write import write_scenes
 

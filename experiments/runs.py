@@ -51,6 +51,11 @@ class Data:
     scenes: ScenesSpec | None = None
     remedy: str = ""
 
+    def check_given(self) -> None:
+        """Raise `UserError` where the user has still to say where the images are."""
+        if self.source is None:
+            raise UserError(f"there are no embedded data for {self.name}: give {self.remedy}")
+
 
 @dataclass(frozen=True)
 class Run:

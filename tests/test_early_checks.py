@@ -28,6 +28,11 @@ ROBUSTNESS = "robustness m --weights w --data d --sweep random"
         ("experiments plan --set lr=1e-3 --set lr=2e-3", "setting lr is given twice, 1e-3 and 2e-3: give one"),
         ("experiments plan --set teacher=/nowhere", "setting teacher: no method that is trained heeds it, --methods"),
         ("experiments plan --methods cutmix --set as_published=true", "setting as_published: no method that is"),
+        (
+            "experiments run table1.deit_s.transmix.seed0 --scale paper",
+            "there are no embedded data for imagenet: give IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)",
+        ),
+        ("experiments run table3.deit_s.upernet.transmix.seed0 --scale paper", "for ade20k: give ADE20K=/path/to/"),
         ("experiments run x --workers -1", "--workers -1: must be a whole number from 0 to 1,024"),
         ("experiments run x --checkpoint-seconds nan", "--checkpoint-seconds nan: must be a number from 0 to 604,800"),
         ("ROBUSTNESS --draws 1000000000", "--draws 1000000000: must be"),

@@ -13,7 +13,7 @@ from experiments.__main__ import main
 from experiments.estimate import Assumptions, estimate
 from experiments.scales import SCALES
 from experiments.study import Study
-from tests.made_up import make_study
+from tests.made_up import make_study, write_train
 from transmix.common.errors import UserError
 from transmix.data.sources import SourceSpec, read_source
 from transmix.data.sources.class_lists import LISTS, class_list
@@ -130,3 +130,15 @@ def test_without_data_a_run_says_what_to_give(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", [*command, *places])
         with pytest.raises(UserError, match=f"there are no embedded data for .*: give {given}"):
             main()
+
+
+def test_a_run_that_is_done_needs_no_data(tmp_path, monkeypatch, capsys):
+    run = study(tmp_path, "--scale", "cifar100").find("table1.deit_s.transmix.seed0")
+    write_train(run, 50.0)
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", run.name, *run.options, "--device", "cpu"])
+    main()
+    assert capsys.readouterr().out == f"{run.name}: done, {run.folder}\n"
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--restart"])
+    with pytest.raises(UserError, match="there are no embedded data for cifar100: give "):
+        main()
+    assert run.status() == "done"
