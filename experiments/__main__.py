@@ -87,8 +87,9 @@ def main() -> None:
     study = study_from(args)
     study.check_data()
     if args.command == "plan":
+        given = assumptions_from(args)
         machine = measured_machine(study.results, unmeasured(study.plan()), study.options)
-        return print("\n".join(plan_lines(study, replace(assumptions_from(args), machine=machine))))
+        return print("\n".join(plan_lines(study, replace(given, machine=machine))))
     if args.command == "rates":
         from experiments.measure_rates import measure_rates
 

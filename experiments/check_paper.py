@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import separated
 from transmix.common.progress import progress_bar
 
 PARTS = ("experiments.check_table1", "experiments.check_mixes", "downstream.check_configs")
@@ -51,7 +52,7 @@ def carry_out(command: str, parts: list[Part], wanted: str | None) -> None:
         UserError: a name is unknown, or something is not as expected; the other checks are carried out nevertheless.
     """
     known = [name for part in parts for name in part.checks]
-    names = known if wanted in (None, "all") else wanted.split(",")
+    names = separated(command, wanted) if wanted and wanted != "all" else known
     for name in names:
         if name not in known:
             raise unknown_name("row", name, known)

@@ -19,7 +19,7 @@ from experiments.rows import rows
 from experiments.runs import Run
 from experiments.scales import SCALES
 from transmix.common.errors import UserError, unknown_name
-from transmix.common.options import within
+from transmix.common.options import separated, within
 from transmix.common.ranges import Range
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
@@ -239,7 +239,7 @@ def assumptions_from(args: argparse.Namespace) -> Assumptions:
 def _rates(option: str, text: str | None, kind: str, known: Iterable[str]) -> dict[str, float]:
     """``"bf16=989,fp32=67"`` as numbers by name."""
     rates = {}
-    for pair in text.split(",") if text else ():
+    for pair in separated(option, text) if text else ():
         name, _, number = pair.partition("=")
         if name not in known:
             raise unknown_name(f"{kind} in {option}", name, known)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from experiments.rows import model_name, rows
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import separated
 
 TIMM = "timm"  # the word that allows a download
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
@@ -59,7 +60,7 @@ class PublicWeights:
         """
         if not _PAIRS.match(text):
             return cls(text)
-        pairs = [pair.partition("=") for pair in text.split(",")]
+        pairs = [pair.partition("=") for pair in separated("--weights", text)]
         for row, _, file in pairs:
             if row not in rows():
                 raise unknown_name("row in --weights", row, rows())

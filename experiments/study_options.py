@@ -10,6 +10,7 @@ from experiments.rows import rows
 from experiments.scales import SCALES, Scale, needs_masks, readable, trained_by
 from experiments.study import MOST, Study, concerning
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import separated
 from transmix.methods import methods
 from transmix.recipe import parse_settings
 
@@ -63,7 +64,7 @@ def _rows(text: str | None, scale: Scale) -> tuple[str, ...]:
     """Rows by name, each once, all that a scale has, or its usual ones."""
     if not text:
         return scale.rows
-    names = scale.known_rows if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    names = scale.known_rows if text == "all" else tuple(dict.fromkeys(separated("--rows", text)))
     for name in names:
         if name not in scale.known_rows:
             raise unknown_name(f"row at scale {scale.name}", name, scale.known_rows)
@@ -74,14 +75,15 @@ def _chosen(text: str, study: Study) -> tuple[str, ...]:
     """Methods by name, each once, or all that a study can train."""
     if text == "all":
         return tuple(name for name in methods() if not why_not(name, study))
-    for name in text.split(","):
+    names = tuple(dict.fromkeys(separated("--methods", text)))
+    for name in names:
         if name not in methods():
             raise unknown_name("method", name, methods())
         if needs_masks(name) and not study.masked:
             raise UserError(f"--methods {name} needs object masks, which only the embedded scenes have: leave it out")
         if not any(name in trained_by(row, (name,), study.mixed_row) for row in study.rows):
             raise UserError(f"--methods {name}: {unreadable(study.mixed_row)}: choose other --rows, or leave it out")
-    return tuple(dict.fromkeys(text.split(",")))
+    return names
 
 
 def why_not(method: str, study: Study) -> str:

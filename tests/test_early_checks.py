@@ -28,6 +28,10 @@ ROBUSTNESS = "robustness m --weights w --data d --sweep random"
         ("experiments plan --set lr=1e-3 --set lr=2e-3", "setting lr is given twice, 1e-3 and 2e-3: give one"),
         ("experiments plan --set teacher=/nowhere", "setting teacher: no method that is trained heeds it, --methods"),
         ("experiments plan --methods cutmix --set as_published=true", "setting as_published: no method that is"),
+        ("experiments plan --methods cutmix,", "--methods cutmix,: has an empty name beside a comma: remove that"),
+        ("experiments plan --rows deit_t,,xcit_t", "--rows deit_t,,xcit_t: has an empty name beside a comma: remove"),
+        ("experiments plan --scale paper --weights deit_s=a,", "--weights deit_s=a,: has an empty name beside a comma"),
+        ("experiments plan --images-per-second deit_s=9,", "--images-per-second deit_s=9,: has an empty name beside"),
         (
             "experiments run table1.deit_s.transmix.seed0 --scale paper",
             "there are no embedded data for imagenet: give IMAGENET=/path/to/imagenet (--imagenet [NAME:]PATH)",

@@ -27,6 +27,18 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{shown}: see {self.prog} --help")
 
 
+def separated(option: str, text: str) -> list[str]:
+    """What commas separate in an option's value.
+
+    Raises:
+        UserError: nothing stands before or after a comma.
+    """
+    found = text.split(",")
+    if "" in found:
+        raise UserError(f"{option} {text}: has an empty name beside a comma: remove that comma")
+    return found
+
+
 def within(allowed: Range, kind: type = int) -> type[argparse.Action]:
     """An action for `argparse.ArgumentParser.add_argument` that takes numbers of a range.
 
