@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DECLARED = "from transmix.methods import Method\nMETHOD = Method('Mine', {})\n"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,9 @@ ROOT = Path(__file__).parents[1]
             "x = '\0'\n",
             ": SyntaxError: source code string cannot contain null bytes: mend it, or take it out of PLUGINS\n",
         ),
+        (DECLARED.format({"cutmix_alhpa": 2.0}), ": unknown setting 'cutmix_alhpa': did you mean 'cutmix_alpha'?\n"),
+        (DECLARED.format({"lr": -3.0}), ": lr=-3: must be above 0 and at most 10\n"),
+        (DECLARED.format({"lr": "fast"}), ": lr=fast: must be a number\n"),
     ],
 )
 def test_a_file_of_ones_own_that_cannot_be_used_is_one_line(tmp_path, text, message):

@@ -224,6 +224,15 @@ class Recipe(Mixing):
         return self.epochs + self.cooldown_epochs
 
 
+def check_settings(settings: dict[str, Any]) -> None:
+    """Raise `UserError` for a setting that no recipe has, naming the nearest, and for one that none can have so."""
+    known = [field.name for field in fields(Recipe)]
+    for name, value in settings.items():
+        if name not in known:
+            raise unknown_name("setting", name, known)
+        check_field(Recipe, name, value)
+
+
 def override(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with some settings changed; an unknown setting is an error that names the nearest.
 

@@ -35,7 +35,7 @@ def modules(package: ModuleType, declares: str) -> Iterator[ModuleType]:
     room = package.__name__.rpartition(".")[2]
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not Path(folder).is_dir():
-            raise _ended(f"{VARIABLE}: no such folder: {folder} ({os.pathsep!r} separates several)")
+            raise ended(f"{VARIABLE}: no such folder: {folder} ({os.pathsep!r} separates several)")
         place = str(Path(folder).absolute() / room)
         if place not in package.__path__:
             package.__path__.append(place)
@@ -53,9 +53,9 @@ def _loaded(package: ModuleType, name: str, declares: str) -> ModuleType:
     except Exception as error:
         if Path(file).parent == Path(package.__file__).parent:
             raise  # the suite's own
-        raise _ended(f"{_fault(error, file)}: {remedy}") from None
+        raise ended(f"{_fault(error, file)}: {remedy}") from None
     if not hasattr(module, declares):
-        raise _ended(f"{file}: there is no {declares} in it: {remedy}")
+        raise ended(f"{file}: there is no {declares} in it: {remedy}")
     return module
 
 
@@ -67,7 +67,10 @@ def _fault(error: Exception, file: str) -> str:
     return f"{file}{''.join(lines[-1:])}: {type(error).__name__}: {error}"
 
 
-def _ended(message: str) -> SystemExit:
-    # not a `UserError`: declarations are read while a command's modules load, and nothing would catch it
+def ended(message: str) -> SystemExit:
+    """What ends the program for a fault of a declaration, which is said.
+
+    No `UserError`: declarations are read while a command's modules load, and nothing would catch it.
+    """
     print(f"error: {message}", file=sys.stderr)
     return SystemExit(2)

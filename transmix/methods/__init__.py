@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from transmix.common.plugins import modules
+from transmix.common.errors import UserError
+from transmix.common.plugins import ended, modules
 from transmix.common.ranges import Range
 
 FUNCTIONS = ("mix", "lam", "targets", "loss", "head")
@@ -77,11 +78,17 @@ class Method:
 @cache
 def methods() -> dict[str, Method]:
     """Every way to mix by name, in the order in which they are shown."""
+    from transmix.recipe import check_settings  # which reads what is declared here
+
     found = []
     for module in modules(sys.modules[__name__], "METHOD"):
         name = module.__name__.rpartition(".")[2]
         own = {function: getattr(module, function) for function in FUNCTIONS if hasattr(module, function)}
         changed = {"mixer": name, **module.METHOD.settings} if own else module.METHOD.settings
+        try:
+            check_settings(changed)
+        except UserError as error:
+            raise ended(f"{module.__file__}: {error}") from None
         card = (module.__doc__ or "").strip()
         found.append(replace(module.METHOD, name=name, card=card, own=own, settings=changed))
     return {method.name: method for method in sorted(found, key=lambda method: (method.position, method.name))}
