@@ -13,7 +13,9 @@ from timm.data import create_dataset
 
 from transmix.common.errors import UserError
 from transmix.data.loaders import EpochOrder, Normalizer, Shard, TrainLoader, eval_loader
+from transmix.data.sources import SourceSpec
 from transmix.data.sources.folders import FolderImages, read_folders
+from transmix.data.sources.listing import class_images
 
 
 def batches(folder: Path, epoch: int = 0, first: int = 0, **kwargs) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -192,6 +194,18 @@ def test_an_image_that_cannot_be_read_is_named(class_folders, spoil, workers):
         list(eval_loader(small_recipe().view, FolderImages(class_folders / "val"), workers))
     assert str(broken) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_above_or_below_the_one_that_is_meant_is_told_from_it(class_folders):
+    below = class_folders / "train"
+    for folder in (class_folders.parent, below):
+        with pytest.raises(UserError, match=rf"^no train folder in {folder}: give {class_folders}, which has one$"):
+            SourceSpec("", "", folder).check()
+    (class_folders.parent / "sheet.png").touch()  # as beside the suite's own images
+    for folder in (class_folders.parent, class_folders):
+        with pytest.raises(UserError) as caught:
+            class_images(folder)
+        assert str(caught.value) == f"{folder} holds no class folders: give a split, such as {class_folders / 'val'}"
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,32 @@ def list_folders(root: Path, subset: str = "") -> Listing:
 
 def split_folder(root: Path, split: str) -> Path:
     """The folder of a split, ``train`` or ``val``, under whichever of its usual names it has."""
-    name = find_split(split, {entry.name for entry in os.scandir(root) if entry.is_dir()})
-    if name is None:
-        raise UserError(f"no {split} folder in {root} (expected {root / split}/<class>/*.JPEG)")
-    return root / name
+    if (found := _split_in(root, split)) is not None:
+        return found
+    near = _with_splits(root.parent, *_folders(root))
+    rather = f": give {near}, which has one" if near else f" (expected {root / split}/<class>/*.JPEG)"
+    raise UserError(f"no {split} folder in {root}{rather}")
+
+
+def _split_in(root: Path, split: str) -> Path | None:
+    name = find_split(split, {folder.name for folder in _folders(root)})
+    return root / name if name else None
+
+
+def _with_splits(*folders: Path) -> Path | None:
+    """The first that holds every split: what somebody meant who named a folder above or below it."""
+    open_to_us = (folder for folder in folders if os.access(folder, os.R_OK | os.X_OK))
+    return next((folder for folder in open_to_us if all(_split_in(folder, split) for split in SPLITS)), None)
+
+
+def _no_split(folder: Path) -> UserError | None:
+    """The error for a folder that was taken for a split, and holds the splits, or a folder of them."""
+    near = _with_splits(folder, *_folders(folder))
+    return near and UserError(f"{folder} holds no class folders: give a split, such as {_split_in(near, 'val')}")
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir())
 
 
 def class_images(folder: Path, left_out: Counter[str] | None = None, subset: str = "") -> dict[str, list[str]]:
@@ -101,7 +123,9 @@ def class_images(folder: Path, left_out: Counter[str] | None = None, subset: str
         raise UserError(f"no class folders in {folder} (expected {folder}/<class>/*.JPEG)")
     stray = next((entry.name for entry in entries if _is_image(entry.name) and not entry.is_dir()), None)
     if stray:
-        raise UserError(f"image {folder / stray} lies beside the class folders: move it into one or remove it")
+        raise _no_split(folder) or UserError(
+            f"image {folder / stray} lies beside the class folders: move it into one or remove it"
+        )
     if subset:
         check_all_there(folder, {*classes}, class_list(subset), subset)
         classes = [*class_list(subset)]
@@ -145,7 +169,9 @@ def _images(folder: Path, left_out: Counter[str]) -> list[str]:
             if not entry.is_dir():
                 raise UserError(f"{ascii_path(entry.path)} is no regular file, or a link to none: remove it")
         if entry.is_dir():
-            raise UserError(f"folder {entry.path} lies inside a class folder: images belong directly into {folder}")
+            raise _no_split(folder.parent) or UserError(
+                f"folder {entry.path} lies inside a class folder: images belong directly into {folder}"
+            )
         left_out[MAC if entry.name.startswith(MAC) else os.path.splitext(entry.name)[1].lower()] += 1
     if not images:
         raise UserError(f"class folder {folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): fill it or remove it")

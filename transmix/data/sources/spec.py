@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transmix.common.errors import UserError, unknown_name
+from transmix.data.sources.listing import split_folder
+from transmix.data.sources.source import SPLITS
 from transmix.recipe import fingerprint
 
 TORCHVISION = {  # timm's name: the folder that torchvision looks for
@@ -100,6 +102,8 @@ class SourceSpec:
         return "train/<class>/*.JPEG and val/<class>/*.JPEG"
 
     def check(self) -> None:
-        """Raise `UserError` if the folder is not there."""
+        """Raise `UserError` if the folder, or one of class folders' splits, is not there."""
         if not self.path.is_dir():
             raise UserError(f"no such data folder: {self.path} (it should hold {self.expected})")
+        for split in () if self.kind else SPLITS:
+            split_folder(self.path, split)
