@@ -73,7 +73,7 @@ def processor_name() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    found = next(names, platform.processor())
+    found = next(names, "") or platform.processor()  # which starts a program
     return found if found != platform.machine() else ""
 
 
