@@ -36,6 +36,8 @@ def test_commands_exist_and_parse(command, tmp_path):
         if words[2] == "reports":
             parse_reports(words[3:])
         return
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
     words = [f"{word.split('=')[0]}={tmp_path}" if word.startswith("IMAGENET") else word for word in words]
     words = [word for word in words if not word.startswith(("ADE20K=", "COCO=", "PASCAL_CONTEXT="))]
     out = subprocess.run([*words, "-n", f"RESULTS={tmp_path / 'results'}"], capture_output=True, text=True, cwd=ROOT)
