@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -101,22 +101,42 @@ def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return float(xs[nearest]), float(ys[nearest])
 
 
-def _write(draw: ImageDraw.ImageDraw, names: Iterable[tuple[str, float, float, bool]], size: tuple[int, int]) -> None:
-    """Names (text, x, y, whether these are its middle or its corner) inside the picture, and not over one another."""
-    font, taken = ImageFont.load_default(11), []
-    for text, x, y, centred in names:
-        room = draw.textlength(text, font) + 2
-        left = max(1, min(x - centred * room / 2, size[0] - room))
-        rows = sorted(range(-size[1], size[1], ROOM), key=abs)  # nearest first
-        tops = [max(0, min(y - centred * ROOM / 2 + row, size[1] - ROOM)) for row in rows]
+def _write(draw: ImageDraw.ImageDraw, names: Sequence[tuple[str, float, float, bool]], size: tuple[int, int]) -> None:
+    """Names (text, x, y, whether these are its middle or its corner) inside the picture, where there is room."""
+    font = ImageFont.load_default(11)
+    wanted = [(draw.textlength(text, font) + 2, x, y, centred) for text, x, y, centred in names]
+    for (text, *_), place in zip(names, places(wanted, size), strict=True):
+        if place is not None:
+            draw.text(place, text, "white", font, stroke_width=1, stroke_fill="black")
+
+
+def places(
+    names: Sequence[tuple[float, float, float, bool]], size: tuple[int, int]
+) -> list[tuple[float, float] | None]:
+    """Left and top, in pixels, of names in a picture; they do not cover one another.
+
+    Each is moved up or down by as little as it takes, the first names first; None where no place is left.
+
+    Args:
+        names: width, x and y in pixels, and whether these are the name's middle or its top left corner.
+        size: (width, height) of the picture in pixels.
+    """
+    found: list[tuple[float, float] | None] = []
+    taken: list[tuple[float, float, float]] = []
+    most = size[1] // ROOM
+    rows = sorted(range(-most * ROOM, most * ROOM + 1, ROOM), key=abs)  # nearest first
+    for width, x, y, centred in names:
+        left = max(1, min(x - centred * width / 2, size[0] - width))
+        tops = (max(0, min(y - centred * ROOM / 2 + row, size[1] - ROOM)) for row in rows)
         free = (
             top
             for top in tops
-            if all(abs(top - other) >= ROOM or left >= end or left + room <= start for start, end, other in taken)
+            if all(abs(top - other) >= ROOM or left >= end or left + width <= start for start, end, other in taken)
         )
-        top = next(free, tops[0])
-        taken.append((left, left + room, top))
-        draw.text((left, top), text, "white", font, stroke_width=1, stroke_fill="black")
+        top = next(free, None)
+        found.append(None if top is None else (left, top))
+        taken += [] if top is None else [(left, left + width, top)]
+    return found
 
 
 def _colour(label: int) -> tuple[int, int, int]:
