@@ -20,6 +20,12 @@ FILLS = ("black", "mean", "noise")
 SEVERITIES = (1, 2, 3, 4, 5)  # of corruptions
 SWEEPS = {"occlusion": OCCLUSION, "shuffle": ("shuffle",), "corruptions": CORRUPTIONS}
 CURVES = tuple(curve for curves in SWEEPS.values() for curve in curves)
+_CURVE_NAMES = {"salient": "foreground first", "non_salient": "background first"}  # of what is dropped
+
+
+def curve_name(curve: str) -> str:
+    """A curve for people: ``foreground first`` for ``salient``, ``gaussian noise``."""
+    return _CURVE_NAMES.get(curve, curve.replace("_", " "))
 
 
 @dataclass(frozen=True)

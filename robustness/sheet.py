@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from experiments.protocols import Sweep
+from experiments.protocols import Sweep, curve_name
 from robustness.saliency import Saliency
 from robustness.settings import Setting, label
 from robustness.sweep import Subject
@@ -53,7 +53,7 @@ def _draw(tiles: dict[str, list[tuple[str, Image.Image]]]) -> Image.Image:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for number, (curve, shown) in enumerate(tiles.items()):
         top = _GAP + number * row
-        pen.text((_GAP, top + _TILE // 2), curve.replace("_", " "), fill="black", font=font, anchor="lm")
+        pen.text((_GAP, top + _TILE // 2), curve_name(curve), fill="black", font=font, anchor="lm")
         for column, (text, tile) in enumerate(shown):
             left = _NAMES + column * step
             sheet.paste(tile, (left, top))

@@ -217,6 +217,7 @@ def test_curves_of_both_sides_are_in_one_figure(sides):
     # in A 52, 46.8, ..., 5.2 on average and half a point for the second draw; in B 54 at the start
     assert "random, A 29.05; " in found.curves.pictures[1].alt
     assert "random, B 30.15; " in found.curves.pictures[1].alt
+    assert "; foreground first, A " in found.curves.pictures[1].alt
 
 
 def test_folders_that_cannot_be_compared_are_one_line(sides, copies, tmp_path):

@@ -11,10 +11,12 @@ import pandas
 import pytest
 from reported import three_seeds
 
+from experiments.protocols import OCCLUSION, Sweep
 from experiments.study import Study
 from reports.analysis.arms import Comparison
 from reports.analysis.gains import with_baseline
 from reports.analysis.metrics import LINES
+from reports.compare import own
 from reports.figures.occlusion import line
 from reports.page.report import build, report_folder, write
 from reports.records.answers import read_answers
@@ -158,10 +160,30 @@ def test_one_seed_is_said_to_be_one(tmp_path):
     assert (baseline["aupr"], transmix["aupr"]) == ("not run", "53.00")
 
 
+def test_each_figure_says_in_its_title_what_was_done_to_the_images(three):
+    (panel, _) = occlusion.figures(collect(three)).blocks
+    titles = [re.findall(r">([^<>]+: top-1 \(%\))</text>", picture.svg) for picture in panel.pictures]
+    assert titles == [[f"DeiT-T, {done}: top-1 (%)"] for done in ("occluded", "shuffled", "corrupted")]
+
+
+def test_curves_are_of_the_foreground_and_the_background_wherever_they_are_named(three):
+    (panel, _) = occlusion.figures(collect(three)).blocks
+    assert "foreground first, baseline: from " in panel.pictures[0].alt
+    assert "; background first, TransMix " in panel.pictures[0].caption
+    for protocol in ("per_image", "published"):
+        assert "salient" not in occlusion.protocol(Sweep(curves=OCCLUSION, protocol=protocol))
+    done = [result for result in collect(three).results if result.run.kind == "occlusion"]
+    assert [row["curve"].text for row in own.areas("occlusion", done[:1]).rows][:3] == [
+        "random",
+        "foreground first",
+        "background first",
+    ]
+
+
 def test_the_page_shows_the_sheet_and_csv_every_point(three):
     folder = report_folder(three)
     page = write(build(collect(three)), folder).read_text()
-    assert "One image, clean and under each setting of: random, salient, non salient" in page
+    assert "One image, clean and under each setting of: random, foreground first, background first, shuffle" in page
     (link,) = re.findall(r"\]\((.*/sheet.png)\)", (folder / "report.md").read_text())
     assert (folder / link).exists()
     rows = pandas.read_csv(io.StringIO((folder / "occlusion_curves.csv").read_text()))

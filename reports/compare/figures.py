@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from experiments.protocols import OCCLUSION
+from experiments.protocols import OCCLUSION, curve_name
 from experiments.rows import model_name
 from reports.analysis.arms import Comparison
 from reports.analysis.names import head_name, method_name
@@ -119,6 +119,6 @@ def _curves(pair: Pair, size: tuple[float, float]) -> Picture:
         label_ends(axes, ends, {side: side for side in SIDES}, SIDES)
 
     areas = {(side, one.metric.key): one.means[place] for one in pair.comparisons for place, side in enumerate("AB")}
-    told = [f"{key.removeprefix('area_')}, {side} {number(value)}" for (side, key), value in areas.items()]
+    told = [f"{curve_name(key.removeprefix('area_'))}, {side} {number(value)}" for (side, key), value in areas.items()]
     name = f"occlusion_{pair.first.run.row}_{pair.first.run.method}"
     return Picture(name, f"{title}: top-1 by share of dropped patches. Areas: {'; '.join(told)}.", "", size, paint)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.protocols import CURVES, OCCLUSION
+from experiments.protocols import CURVES, OCCLUSION, curve_name
 from experiments.records import NAME
 from reports.analysis.words import number
 from reports.figures.colours import PALETTE
@@ -104,7 +104,7 @@ def picture(name: str, results: list[Result]) -> bytes:
                 axes.fill_between(found.x, low, high, color=colour, alpha=0.15, linewidth=0)
                 axes.plot(found.x, found.top1, color=colour, linewidth=1.3, marker="o", markersize=2, label=label)
             axes.set_ylim(0)
-            axes.set_title(curve.replace("_", " "))
+            axes.set_title(curve_name(curve))
             axes.set_xlabel(axis_of(curve, results[0].record.settings["protocol"]))
             if curve in OCCLUSION:
                 axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
@@ -143,7 +143,7 @@ def areas(name: str, results: list[Result]) -> Table:
             read = partial(answers.areas, curves=(curve,))
             found = None if result is results[0] else answers.image_difference(results[:1], [result], read)
             texts: dict[str, Any] = {
-                "curve": curve.replace("_", " "),
+                "curve": curve_name(curve),
                 "model": label,
                 "area": number(result.metrics["curves"][curve]["area"]),
                 "difference": number(found.mean, sign=True) if found else "",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.protocols import CORRUPTIONS, OCCLUSION
+from experiments.protocols import CORRUPTIONS, OCCLUSION, curve_name
 from experiments.rows import model_name
 from reports.analysis.metrics import area
 from reports.analysis.names import method_name, methods_in
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 OCCLUDED = "Top-1 by patches dropped: at random (solid), foreground first (dotted), background first (dashed)."
 BAND = "Band: 95 % interval over images, where all runs keep their answers."
 STYLES = {"random": "-", "salient": (0, (1, 1.2)), "non_salient": (0, (5, 2))}
-_NAMES = {"random": "random", "salient": "foreground first", "non_salient": "background first"}
 Done = dict[str, list[Result]]  # a row's sweeps that have a record, by method
 Painter = Callable[[str, Done, tuple[float, float]], Picture]
 
@@ -104,14 +103,14 @@ def _occlusion(row: str, done: Done, size: tuple[float, float]) -> Picture:
             _draw(axes, found, colours[method], STYLES[curve])
         axes.set_ylim(0)
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
-        axes.set_title(f"{model_name(row)}: top-1 (%)")
+        axes.set_title(f"{model_name(row)}, occluded: top-1 (%)")
         axes.set_xlabel(label)
         ends = {method: lines[method, "random"] for method in names}
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in ends.items()}, names, colours)
 
     mean = {key: mean_interval([area(result.metrics, (key[1],)) for result in done[key[0]]]).mean for key in lines}
-    areas = [f"{_NAMES[curve]}, {method_name(method)} {number(mean[method, curve])}" for method, curve in lines]
-    named = {f"{_NAMES[curve]}, {method_name(method)}": found for (method, curve), found in lines.items()}
+    areas = [f"{curve_name(curve)}, {method_name(method)} {number(mean[method, curve])}" for method, curve in lines]
+    named = {f"{curve_name(curve)}, {method_name(method)}": found for (method, curve), found in lines.items()}
     alt = f"{model_name(row)}: top-1 by share of dropped patches. {_ends(named)}"
     return Picture(f"occlusion_{row}", alt, f"Areas under the curves: {'; '.join(areas)}.", size, paint)
 
@@ -134,15 +133,17 @@ def _ends(lines: dict[str, Line]) -> str:
 
 
 def _shuffle(row: str, done: Done, size: tuple[float, float]) -> Picture:
-    return _pair(row, done, size, ("shuffle",), "shuffle", "cells")
+    return _pair(row, done, size, ("shuffle",), "shuffle", "shuffled", "cells")
 
 
 def _corruptions(row: str, done: Done, size: tuple[float, float]) -> Picture:
-    return _pair(row, done, size, CORRUPTIONS, "corruptions", "severity")
+    return _pair(row, done, size, CORRUPTIONS, "corruptions", "corrupted", "severity")
 
 
-def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ...], name: str, label: str) -> Picture:
-    """A line for each method."""
+def _pair(
+    row: str, done: Done, size: tuple[float, float], curves: tuple[str, ...], name: str, done_to: str, label: str
+) -> Picture:
+    """A line for each method; `done_to` says in the title what was done to the images."""
     lines = {method: line(results, curves) for method, results in done.items()}
     names, colours = _looks(done)
 
@@ -156,7 +157,7 @@ def _pair(row: str, done: Done, size: tuple[float, float], curves: tuple[str, ..
         shown = [name != "shuffle" or np.log2(place) % 2 == 0 for place in places]  # every other power of two has room
         axes.set_xticks(places, [f"{place:.0f}" if show else "" for place, show in zip(places, shown, strict=True)])
         axes.set_ylim(0)
-        axes.set_title(f"{model_name(row)}: top-1 (%)")
+        axes.set_title(f"{model_name(row)}, {done_to}: top-1 (%)")
         axes.set_xlabel(label)
         label_ends(axes, {method: (found.x[-1], found.top1[-1]) for method, found in lines.items()}, names, colours)
 

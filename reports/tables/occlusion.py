@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.kinds.occlusion import SHEET, sweep
-from experiments.protocols import CORRUPTIONS, Sweep
+from experiments.protocols import CORRUPTIONS, Sweep, curve_name
 from experiments.rows import model_name
 from experiments.scales import PUBLIC
 from reports.analysis.arms import Arm, Comparison, gain_cell, mean_cell, seeds_text, verdict_notes
@@ -49,8 +49,8 @@ _SHARING = {
         "Every image has draws of its own, and a ratio is a share of patches on each curve (protocol per_image)."
     ),
     "published": (
-        "As published, the images of a batch share their draws, and on the two salient curves a ratio is a share of "
-        "saliency (protocol published), so that their axes differ from that of random dropping."
+        "As published, the images of a batch share their draws, and with the foreground or the background first a "
+        "ratio is a share of saliency (protocol published), so that their axes differ from that of random dropping."
     ),
 }
 _SALIENCY = {
@@ -190,7 +190,7 @@ def figures(collected: Collected) -> Shown:
 
 
 def _alt(result: Result) -> str:
-    curves = ", ".join(result.metrics["curves"]).replace("_", " ")
+    curves = ", ".join(map(curve_name, result.metrics["curves"]))
     return f"One image, clean and under each setting of: {curves}."
 
 
