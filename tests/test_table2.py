@@ -16,6 +16,7 @@ from reports.page.report import build, report_folder, write
 from reports.records.collect import PublishedSet, collect
 from reports.tables import _published_mixes, table2, tables
 from tests.made_up import OTHER_DATA, make_study, write_run, write_study, write_train
+from transmix.methods import methods
 from transmix.mixing import MixPolicy, mix_batch
 
 # 95 % t-quantile of a printed table, two degrees of freedom
@@ -135,7 +136,7 @@ def test_published_columns_are_folded_as_groups(study):
 
 
 def test_verdicts_claim_what_the_intervals_allow(study):
-    *verdicts, power, _, _ = table2.build(collect(study)).notes
+    *verdicts, power, _, _, _ = table2.build(collect(study)).notes
     notes = {note.split(": ")[0]: note for note in verdicts}
     assert list(notes) == ["No mixing", "CutMix", "TransMix", "Oracle"]
     assert "TransMix, standard deviation 1.00 points in 3 seeds: the published +0.4 points take 52 seeds" in power
@@ -160,6 +161,31 @@ def test_each_method_says_what_it_mixes_and_how_it_labels(study):
         "TransMix": ("12", "48", "mean of area and attention"),
         "Oracle": ("12", "48", "true visible share"),
     }
+
+
+def notes_of_recipes(study: Study) -> list[str]:
+    return [note for note in table2.build(collect(study)).notes if note.startswith(("Batches mixed", "Where a column"))]
+
+
+def test_batches_that_are_mixed_otherwise_than_for_imagenet_are_explained(study, tmp_path):
+    (note,) = notes_of_recipes(study)
+    assert note == (
+        "Batches mixed: 12 % by Mixup and 48 % by CutMix in this study’s recipe of the baseline and TransMix, the "
+        "others not; 50 % by Mixup and 50 % by CutMix in DeiT-T’s recipe for ImageNet."
+    )
+    alike = ("--scale", "tiny", "--rows", "deit_t", "--set", "mix_prob=1", "--set", "switch_prob=0.5")
+    assert notes_of_recipes(make_study(tmp_path, *alike)) == []
+
+
+@pytest.mark.parametrize(("method", "labels"), [("fmix", "area"), ("tokenmix", "own")])
+def test_what_is_a_methods_own_is_explained(tmp_path, method, labels):
+    study = make_study(tmp_path, "--scale", "tiny", "--rows", "deit_t", "--methods", method)
+    cells = texts(table2.build(collect(study)))[methods()[method].title]
+    assert (cells["mixup"], cells["cutmix"], cells["labels"]) == ("own", "own", labels)
+    assert notes_of_recipes(study)[-1] == (
+        "Where a column says “own”, the method has a rule of its own for the batches or their labels; its card says "
+        "which (python -m experiments methods)."
+    )
 
 
 @pytest.mark.parametrize("alphas", [(0.8, 1.0), (0.0, 1.0), (0.8, 0.0), (0.0, 0.0)])

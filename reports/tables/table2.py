@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from experiments.cards import cards
@@ -155,6 +155,7 @@ def _notes(collected: Collected, shown: list[MixRow]) -> tuple[str, ...]:
             compared, {methods()[name].title: gain for name, (_, gain, _) in paper.items() if gain is not None}
         ),
         *agreement_notes(collected, TOP1, "table2"),
+        *_recipe_notes(collected, shown),
         *_step_cost.note(_step_cost.measured(collected)),
         *_remedies(collected, shown),
         _published_mixes.source_note(),
@@ -220,6 +221,26 @@ def _recipe_cells(method: Method, settings: dict[str, Any]) -> dict[str, Cell]:
         labels = OWN
     shares = (OWN, OWN) if "mix" in method.own else (f"{100 * mixup:.3g}", f"{100 * cutmix:.3g}")
     return {"mixup": Cell(shares[0]), "cutmix": Cell(shares[1]), "labels": Cell(labels)}
+
+
+def _recipe_notes(collected: Collected, shown: list[MixRow]) -> list[str]:
+    """How many batches are mixed, where that is not as in the row's recipe for ImageNet, and what is a method's own."""
+    notes, row = [], collected.study.mixed_row
+    ours = arm(collected, row, BASELINE).settings
+    shares = [mixed_batches(settings) for settings in (ours, asdict(rows()[row].recipe())) if settings]
+    if len(set(shares)) == 2:
+        here, there = (f"{100 * mixup:.3g} % by Mixup and {100 * cutmix:.3g} % by CutMix" for mixup, cutmix in shares)
+        notes.append(
+            f"Batches mixed: {here} in this study’s recipe of the baseline and TransMix, the others not; {there} in "
+            f"{model_name(row)}’s recipe for ImageNet."
+        )
+    recipes = [_recipe_cells(methods()[found.method], found.arm.settings) for found in shown if found.arm.settings]
+    if any(cell.text == OWN for cells in recipes for cell in cells.values()):
+        notes.append(
+            f"Where a column says “{OWN}”, the method has a rule of its own for the batches or their labels; its card "
+            "says which (python -m experiments methods)."
+        )
+    return notes
 
 
 def _paper(collected: Collected) -> Slides:
