@@ -259,6 +259,7 @@ def test_variants_are_judged_against_transmix_together(tmp_path):
     assert cells["TransMix, attention of the average"]["over_cutmix"] == "+2.50 ± 0.20"
     assert cells["TransMix, one head"]["verdict"].startswith("not shown")
     assert cells["TransMix, attention of a teacher"]["top1"] == "not run"
+    assert table.notes[0].startswith("“Shown”: better than TransMix; “opposite shown”: worse; “not shown”: ")
 
 
 def test_without_a_grid_variants_stand_beside_table_2s(tmp_path):

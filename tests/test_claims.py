@@ -57,6 +57,18 @@ def test_a_clear_loss_is_the_opposite_and_noise_is_nothing(tmp_path):
     assert "seeds would be needed" in noise["verdict"]
 
 
+def test_every_word_of_a_verdict_is_explained_in_the_first_line_below(tmp_path):
+    study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t", "--seeds", "2")
+    write_study(study, (0.5, 0.9))
+    table = claims.build(collect(study))
+    assert table.notes[0] == (
+        "“Shown”: the runs support the claim; “opposite shown”: they support its contrary; “not shown”: the runs leave "
+        "it open; “not tested”: there are no runs to compare."
+    )
+    (rule,) = [note for note in table.notes if "(Holm)" in note and "t-test" in note]
+    assert "the more claims, the stronger the evidence that each must have" in rule
+
+
 def test_one_seed_shows_nothing_and_says_so(tmp_path):
     study = make_study(tmp_path / "results", "--scale", "tiny", "--rows", "deit_t")
     write_study(study, (9.0,))

@@ -94,6 +94,14 @@ def correction_text(verdicts: Mapping[str, Verdict], noun: str = "comparison") -
     return f"corrected for {plural(len(verdicts), noun)} (Holm), {tested} of them tested"
 
 
+def legend(shown: str, opposite: str) -> str:
+    """What the words of verdicts mean, in one line: what is shown, what the opposite is, and the words for neither."""
+    return (
+        f"“{SHOWN[0].upper()}{SHOWN[1:]}”: {shown}; “{OPPOSITE}”: {opposite}; “{NOT_SHOWN}”: the runs leave it open; "
+        f"“{NOT_TESTED}”: there are no runs to compare."
+    )
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """P-values corrected for their number, so that the smallest is below 5 % by chance in 5 % of pages at most."""
     corrected, highest = {}, 0.0

@@ -14,7 +14,7 @@ from reports.analysis.gains import GainRow, gain_rows
 from reports.analysis.metrics import metric
 from reports.analysis.names import BASELINE, TRANSMIX
 from reports.analysis.statistics import estimate_numbers
-from reports.analysis.verdicts import NOT_TESTED, Verdict, correction_text, judge
+from reports.analysis.verdicts import NOT_TESTED, Verdict, correction_text, judge, legend
 from reports.analysis.words import estimate_text, number, plural
 from reports.formats.table import Cell, Column, Table, missing
 from reports.records.bench import Bench
@@ -33,11 +33,12 @@ CAPTION = (
     "the slides."
 )
 RULES = (  # how it is judged, below the table
-    "A claim is shown where a two-sided paired t-test is below 5 %, {corrected}, and one about every model where each "
-    "model that was tested shows it; in parentheses, how much of what the paper claims or this study plans that is.",
-    "Where a claim is not shown, the seeds, if more than there are, are those that would show the published effect, "
-    "else the one seen here, in 80 % of studies, before the correction and if the spread is what these few show.",
-    "Published runs are evidence for themselves, corrected by themselves.",
+    "A claim is tested by a two-sided paired t-test over seeds at 5 %, {corrected}: the more claims, the stronger the "
+    "evidence that each must have, so that hardly one is shown by chance. One about every model is shown where each "
+    "model that was tested shows it. In parentheses: how much of what the paper claims or this study plans was run.",
+    "Seeds that would be needed: for 80 % of such studies to show the published effect, else the one seen here, before "
+    "the correction and if the spread is what these few seeds show.",
+    "Published runs of this suite are judged apart from this study’s, by the same rules.",
 )
 COLUMNS = (  # on a phone the first three are seen
     Column("claim", "Claim", align="left"),
@@ -179,7 +180,8 @@ def build(collected: Collected) -> Table:
         for line, cells in zip(lines, _published(there), strict=True):
             line |= {set_key(place, name): cell for name, cell in cells.items()}
     columns = COLUMNS + set_columns(beside, {"verdict": "Verdict", "effect": "Effect"})
-    notes = [finding.aside for finding, _ in found.values() if finding.aside]
+    notes = [legend("the runs support the claim", "they support its contrary")]
+    notes += [finding.aside for finding, _ in found.values() if finding.aside]
     notes += [f"(b) {note}" for note in (by_size_and_length(collected), regime(collected)) if note]
     notes += _parameter_notes(found["d"][0]) + (_step_time.notes(bench) if bench else []) + [problem] * bool(problem)
     single = any(gain.count == 1 for finding, _ in found.values() for gain in finding.gains.values())

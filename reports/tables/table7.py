@@ -13,7 +13,7 @@ from reports.analysis.arms import Arm, Comparison, arm, evidence_of, gain_cell, 
 from reports.analysis.cells import CellRow, cell_rows
 from reports.analysis.names import TRANSMIX, method_title
 from reports.analysis.statistics import estimate_numbers, interval_numbers
-from reports.analysis.verdicts import Verdict, correction_text, judge
+from reports.analysis.verdicts import Verdict, correction_text, judge, legend
 from reports.analysis.words import quoted
 from reports.formats.table import NOT_PLANNED, NOT_RUN, Cell, Column, Table, missing
 from reports.records.collect import Collected
@@ -153,7 +153,7 @@ def _notes(origins: list[_Origin]) -> tuple[str, ...]:
         names = ", ".join(of_table("table7"))
         return (f"No variant is in this study: make table7 SCALE=desk, or here METHODS=NAME,... of {names}.",)
     shown = [(name, origin) for name, origin in _lines(origins) if name in origin.found.verdicts]
-    notes = []
+    notes = [legend("better than TransMix", "worse")]
     for origin in origins:
         over = origin.found.over(TRANSMIX)
         variants = {method_title(name): over[name] for name, whose in shown if whose is origin}
