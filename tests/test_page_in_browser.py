@@ -221,6 +221,16 @@ def test_a_narrow_page_does_not_scroll_sideways(visit, width):
     assert page.evaluate("document.querySelector('#table1').offsetWidth") > width  # scrolls in a box of its own
 
 
+def test_on_a_phone_a_long_heading_over_one_column_leaves_no_blank_above_the_others(visit):
+    height = visit(390).evaluate("""() => {
+      const [groups, headings] = document.querySelector("#table3").tHead.rows;
+      groups.insertAdjacentHTML("beforeend", "<th class='published'>published runs of this suite: CPU (x86_64)</th>");
+      headings.insertAdjacentHTML("beforeend", "<th class='right published'>mIoU</th>");
+      return groups.clientHeight;
+    }""")
+    assert height < 60  # two lines; in the width of the column it would be four
+
+
 @pytest.mark.parametrize("width", [320, 500, 700, 900])
 def test_a_caption_ends_where_its_table_is_cut(visit, width):
     page = visit(width)
