@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_table_1_has_means_and_the_paired_gain_of_the_seeds_that_are_there(study
     row = tables()["table1"].build(collected).rows[0]
     assert {row[key].text for key in ("baseline", "transmix", "gain")} == {"not run"}
     assert {cell.kind for key, cell in row.items() if key.startswith("set")} == {"published"}
-    assert not any(cell.sources for line in tables()["table1"].build(collected).rows for cell in line.values())
+    cells = [cell for line in tables()["table1"].build(collected).rows for cell in line.values()]
+    assert {source.set for cell in cells for source in cell.sources} == {"set"}  # no record of ours
 
 
 def test_the_other_tables_have_their_first_metric(study, tmp_path):
@@ -186,3 +188,20 @@ def test_every_format_has_them_and_the_suites_own_folder_is_read(study, tmp_path
         assert H100 in text
         assert "50.40" in text or "20.60" in text
     assert "50.4" not in (page.parent / "table1.csv").read_text()
+
+
+def test_published_numbers_lead_to_their_records_where_the_page_is_in_the_suites_folder(study, tmp_path, monkeypatch):
+    suite = tmp_path / "suite"
+    publish(suite / "reports" / "runs", study, {f"table1.deit_t.baseline.seed{seed}": 50.4 for seed in (0, 1)})
+    monkeypatch.setattr(collecting, "PUBLISHED_RUNS", suite / "reports" / "runs")
+    report = build(collect(study))
+    page = write(report, suite / "results" / "tiny" / "report")
+    assert '<a href="#published-set-table1.deit_t">50.40</a>' in page.read_text()
+    assert page.read_text().count('id="published-set-table1.deit_t"') == 1
+    runs = [study.find(f"table1.deit_t.baseline.seed{seed}").id for seed in (0, 1)]
+    links = re.findall(r'<a href="([./]+/reports/runs/set/[^"]+)">([^<]+)</a>', page.read_text())
+    assert links == [(f"../../../reports/runs/set/{run}/record.json", run) for run in runs]
+    assert all((page.parent / link).is_file() for link, _ in links)
+    assert "Published: set</b><span>2 records" in page.read_text()
+    elsewhere = write(report, tmp_path / "elsewhere").read_text()
+    assert f"<dd>{runs[0]}, {runs[1]}</dd>" in elsewhere  # named, and not linked

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -89,10 +90,11 @@ def record_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
 
 def group_links(sources: tuple[Source, ...]) -> list[tuple[str, str]]:
     """The groups that some records are in: (how many of them, HTML id)."""
-    groups: dict[str, int] = {}
-    for source in sources:
-        groups[group_key(source.id)] = groups.get(group_key(source.id), 0) + 1
-    return [(str(count), f"runs-{key}") for key, count in groups.items()]
+    groups = Counter(
+        f"published-{source.set}-{group_key(source.id)}" if source.set else f"runs-{group_key(source.id)}"
+        for source in sources
+    )
+    return [(str(count), key) for key, count in groups.items()]
 
 
 def data_uri(content: str | bytes, media_type: str) -> str:

@@ -19,10 +19,17 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 @dataclass(frozen=True)
 class Source:
-    """The record behind a number: its run's id and seed."""
+    """The record behind a number.
+
+    Attributes:
+        id: of the run.
+        seed: of the run.
+        set: the set of published runs that it is in; empty for a record of this study.
+    """
 
     id: str
     seed: int
+    set: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Cell:
     Attributes:
         text: as shown.
         kind: ``label``, ``published``, ``measured`` or ``missing``.
-        sources: records that a measured number is computed from.
+        sources: records of this study, or published ones, that a number is computed from.
         links: show links to them; the numbers beside it often come from the same.
         leads_to: a table of the page whose section the text is a link to; empty for none.
     """

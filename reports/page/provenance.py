@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from experiments.records import DataInfo, Environment, Record
 from experiments.rows import model_name
 from reports.analysis.names import head_name
 from reports.formats.html import group_key
+from reports.formats.table import Table
+from reports.records import collect
 from reports.records.collect import Collected, Result
 from reports.records.origins import duration, machine_name, short_commit
 from reports.tables import tables
@@ -180,6 +184,25 @@ def _title(result: Result) -> str:
     part = f" + {head_name(run.part)}" if run.part else ""
     label = tables()[run.table].label if run.table in tables() else run.table
     return f"{label}: {model_name(run.row)}{part}"
+
+
+def published_records(found: Iterable[Table]) -> dict[str, dict[str, list[str]]]:
+    """The published records behind the numbers of some tables: ids of runs, by set and group."""
+    cells = (cell for table in found for row in table.rows for cell in row.values())
+    sources = {source for cell in cells for source in cell.sources if source.set}
+    records: dict[str, dict[str, list[str]]] = {}
+    for source in sorted(sources, key=lambda source: (source.set, source.id)):
+        records.setdefault(source.set, {}).setdefault(group_key(source.id), []).append(source.id)
+    return records
+
+
+def published_folder(page: Path) -> str:
+    """Where the suite's published runs are, as a page in the folder `page` links to them.
+
+    Empty for a page outside the suite's folder: the link would hold on this machine only.
+    """
+    runs, page = collect.PUBLISHED_RUNS.resolve(), page.resolve()
+    return Path(os.path.relpath(runs, page)).as_posix() if page.is_relative_to(runs.parents[1]) else ""
 
 
 def cautions(collected: Collected) -> list[str]:

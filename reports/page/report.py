@@ -96,14 +96,14 @@ def write(report: Report, folder: Path) -> Path:
             files = {name: section.spec.numbers} | section.spec.files
             for file, numbers in files.items():
                 write_text(folder / f"{file}.csv", to_csv(numbers(report.collected)))
-    write_text(folder / "report.md", printable_lines(render("report.md", report)))
+    write_text(folder / "report.md", printable_lines(render("report.md", report, folder)))
     page = folder / PAGE
-    write_text(page, printable_lines(render("page.html", report)))
+    write_text(page, printable_lines(render("page.html", report, folder)))
     return page
 
 
-def render(template: str, report: Report) -> str:
-    """A template filled with a report."""
+def render(template: str, report: Report, folder: Path) -> str:
+    """A template filled with a report, for a file in `folder`."""
     collected = report.collected
     return fill(
         template,
@@ -113,6 +113,8 @@ def render(template: str, report: Report) -> str:
         banner=summary.banner(collected),
         summary=summary.lines(collected),
         provenance=provenance.trace(collected),
+        published=provenance.published_records(section.table for section in report.sections.values()),
+        published_folder=provenance.published_folder(folder),
         cautions=provenance.cautions(collected),
         source=next(iter(table1().values())).source,
         ledger=LEDGER,

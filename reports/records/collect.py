@@ -44,7 +44,7 @@ class Result:
     @property
     def source(self) -> Source:
         """Where its numbers come from."""
-        return Source(self.run.id, self.run.seed)
+        return Source(self.run.id, self.run.seed, "" if self.folder == self.run.folder else self.folder.parent.name)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Columns of tables for what somebody's published runs of this suite gave, and how ours agree with it.
 
 Such a number is another measurement of the same run: same recipe, name of the data and seed, but another machine. It
-stands in a column of its own, with its device, and is never linked as a record of this study.
+stands in a column of its own, with its device, and leads to the published records, never to this study's.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ def published_grid(collected: Collected) -> tuple[Collected, str] | None:
 
 
 def published_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """The same numbers as somebody's published ones: no links to records of this study."""
-    return {key: Cell(cell.text, "published") if cell.kind == "measured" else cell for key, cell in cells.items()}
+    """The same numbers as somebody's published ones."""
+    return {
+        key: Cell(cell.text, "published", cell.sources) if cell.kind == "measured" else cell
+        for key, cell in cells.items()
+    }
 
 
 def sets_of(collected: Collected, *tables: str) -> list[tuple[str, Collected]]:
@@ -80,14 +83,14 @@ def _devices(there: PublishedSet, tables: Iterable[str]) -> str:
 
 def published_mean(arm: Arm) -> Cell:
     """The mean in percent over the seeds that are there."""
-    return Cell(number(arm.mean.mean), "published") if arm.mean is not None else _none(arm)
+    return Cell(number(arm.mean.mean), "published", arm.sources) if arm.mean is not None else _none(arm)
 
 
 def published_gain(comparison: Comparison) -> Cell:
     """The paired difference over the seeds that are there."""
     if comparison.gain is None:
         return next((_none(arm) for arm in comparison.arms if arm.mean is None), missing("not paired"))
-    return Cell(gain_text(comparison.gain), "published")
+    return Cell(gain_text(comparison.gain), "published", comparison.sources)
 
 
 def _none(arm: Arm) -> Cell:

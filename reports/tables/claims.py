@@ -219,7 +219,8 @@ def _published(there: Collected) -> list[dict[str, Cell]]:
             found.append({"verdict": missing(NONE), "effect": missing(NONE)})
             continue
         word = _step_time.verdict_text(verdict, None) if finding.exact else verdict.text
-        found.append({"verdict": Cell(word, "published"), "effect": Cell(_effect(finding), "published")})
+        effect = Cell(_effect(finding), "published", finding.sources)
+        found.append({"verdict": Cell(word, "published"), "effect": effect})
     return found
 
 
