@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,19 @@ def test_there_is_no_column_without_a_published_run(study, tmp_path):
         assert collected.published == ()
         for table in tables().values():
             assert not any(column.group.startswith("published runs") for column in table.build(collected).columns)
+
+
+def test_a_study_that_was_copied_from_a_set_does_not_stand_beside_itself(study, tmp_path):
+    names = ("table1.deit_t.baseline.seed0", "table1.deit_t.baseline.seed1")
+    publish(tmp_path / "published", study, dict.fromkeys(names, 40.0))
+    for name in names:
+        run = ours(study, name)
+        shutil.copytree(tmp_path / "published" / "set" / run.id, run.folder)
+    assert collect(study, tmp_path / "published").published == ()
+    write_train(ours(study, names[1]), 41.0)  # made again
+    assert [there.name for there in collect(study, tmp_path / "published").published] == ["set"]
+    shutil.rmtree(ours(study, names[1]).folder)
+    assert [there.name for there in collect(study, tmp_path / "published").published] == ["set"]
 
 
 def test_table_1_has_means_and_the_paired_gain_of_the_seeds_that_are_there(study, tmp_path):

@@ -124,8 +124,15 @@ def key(run: Run) -> tuple[str, str, str, str]:
 def collect(study: Study, published: Path | None = None) -> Collected:
     """Read the record of every planned run, and those that `published` (the suite's own folder) has of them."""
     plan = study.plan()
-    folder = PUBLISHED_RUNS if published is None else published
-    return Collected(study, tuple(read(run) for run in plan), published_sets(study, plan, folder))
+    results = tuple(read(run) for run in plan)
+    sets = published_sets(study, plan, PUBLISHED_RUNS if published is None else published)
+    return Collected(study, results, tuple(there for there in sets if not _is_copied(there, results)))
+
+
+def _is_copied(there: PublishedSet, results: tuple[Result, ...]) -> bool:
+    """Whether a study has all of a set's very records, copied from it: beside themselves they would say nothing."""
+    pairs = zip(there.collected.results, results, strict=True)
+    return all(theirs.status == NOT_RUN or (theirs.record and theirs.record == own.record) for theirs, own in pairs)
 
 
 @cache
