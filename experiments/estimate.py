@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
+from pathlib import Path
 
 from experiments.costs import ModelCost, known_costs
 from experiments.kinds import kinds
@@ -21,6 +22,8 @@ from experiments.scales import SCALES
 from transmix.common.errors import UserError, unknown_name
 from transmix.common.options import separated, within
 from transmix.common.ranges import Range
+from transmix.data.sources.listing import list_folders
+from transmix.data.sources.spec import SourceSpec
 
 A100_TFLOPS = {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0, "fp16": 312.0}  # NVIDIA's A100 data sheet, dense
 # The mean that timm's training benchmark reaches for the eight of the twelve models that it has: 12 to 58 % of the
@@ -162,9 +165,19 @@ def cost_of(model: str, image_size: int, given: Assumptions) -> ModelCost | None
 
 
 def images_of(run: Run, given: Assumptions) -> tuple[int, int]:
-    """Images for training and for validation: of the scenes that a run is on, else as many as are given."""
-    scenes = run.data.scenes
-    return (given.train_images, given.val_images) if scenes is None else (scenes.train, scenes.val)
+    """Images for training and for validation: of the scenes, or the class folders in their place, else those given."""
+    scenes, source = run.data.scenes, run.data.source
+    if scenes is not None:
+        return scenes.train, scenes.val
+    if SCALES[run.scale].scenes and isinstance(source, SourceSpec) and not source.kind:
+        counts = _counts(source.path, source.subset)
+        return counts["train"], counts["val"]
+    return given.train_images, given.val_images  # ImageNet's folders would take long to count
+
+
+@cache
+def _counts(folder: Path, subset: str) -> dict[str, int]:
+    return list_folders(folder, subset).counts
 
 
 def unmeasured(runs: Iterable[Run]) -> set[tuple[str, int]]:

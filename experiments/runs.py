@@ -52,9 +52,11 @@ class Data:
     remedy: str = ""
 
     def check_given(self) -> None:
-        """Raise `UserError` where the user has still to say where the images are."""
+        """Raise `UserError` where the user has still to say where the images are, or they are not there."""
         if self.source is None:
             raise UserError(f"there are no embedded data for {self.name}: give {self.remedy}")
+        if self.scenes is None and isinstance(self.source, SourceSpec):
+            self.source.check_splits()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,13 @@ def test_errors_of_labels_are_their_distances_from_the_visible_share():
     assert "lambda_error" not in summary(sums_of(torch.tensor(1.0), lam, mix))
 
 
+def test_a_loss_may_have_an_axis_of_one():
+    mix, sums = mixup(torch.zeros(4, 3, 8, 8), 0.3), EpochSums(torch.device("cpu"))
+    for loss in (torch.tensor([2.0]), torch.tensor(1.0)):
+        sums.note(loss, mix.lam, mix)
+    assert summary(sums.total)["loss"] == 1.5
+
+
 def test_mixup_is_not_counted():
     mix = mixup(torch.zeros(4, 3, 8, 8), 0.3)
     sums = summary(sums_of(torch.tensor(1.0), mix.lam, mix))

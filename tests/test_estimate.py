@@ -12,7 +12,7 @@ from test_commands import run
 
 from experiments.__main__ import main
 from experiments.costs import known_costs, write_costs
-from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, estimate, total
+from experiments.estimate import A100_TFLOPS, UTILISATION, Assumptions, estimate, images_of, total
 from experiments.kinds import kinds
 from experiments.plan import plan_lines
 from experiments.rows import rows
@@ -48,6 +48,13 @@ def test_gpu_hours_of_xcit_s_by_hand():
 def test_pvt_keeps_no_moving_average():
     found = estimate(planned("table1.pvt_t.baseline.seed0"), ROUND)
     assert found.disk == (1 + 3) * 13_229_288 * 4 + 300 * 1024
+
+
+def test_class_folders_in_place_of_the_scenes_are_counted(shared_folders):
+    run = study("--scale", "smoke", "--imagenet", str(shared_folders)).find("table1.deit_t.baseline.seed0")
+    assert images_of(run, Assumptions()) == (48, 15)
+    run = study(*PAPER, "--imagenet", str(shared_folders)).find("table1.deit_t.baseline.seed0")
+    assert images_of(run, Assumptions(train_images=7, val_images=3)) == (7, 3)
 
 
 def test_measurements_are_forward_passes():

@@ -13,6 +13,7 @@ from experiments.options import FRAGMENT, add_options, as_variables, check_choic
 from experiments.study import Study
 from tests.made_up import make_study
 from transmix.common.errors import UserError, unknown_name
+from transmix.common.options import separated
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,3 +108,9 @@ def test_results_and_data_where_no_folder_can_be_are_one_line(tmp_path, path):
             parser.parse_args([flag, str(tmp_path / path)])
     for new in ("new", "a b/é/new", "", "."):
         assert parser.parse_args(["--results", str(tmp_path / new)]).results == tmp_path / new
+
+
+def test_blanks_beside_commas_do_not_matter():
+    assert separated("--rows", "deit_t, xcit_t ,pvt_t") == ["deit_t", "xcit_t", "pvt_t"]
+    with pytest.raises(UserError, match="--rows deit_t, : has an empty name beside a comma: remove that comma"):
+        separated("--rows", "deit_t, ")

@@ -142,3 +142,14 @@ def test_a_run_that_is_done_needs_no_data(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="there are no embedded data for cifar100: give "):
         main()
     assert run.status() == "done"
+
+
+def test_nor_do_its_class_folders_need_their_splits(class_folders, tmp_path, monkeypatch, capsys):
+    run = study(tmp_path, "--scale", "smoke", "--imagenet", str(class_folders)).find("table1.deit_t.transmix.seed0")
+    (class_folders / "train").rename(tmp_path / "train")
+    monkeypatch.setattr(sys, "argv", ["experiments", "run", run.name, *run.options, "--device", "cpu"])
+    with pytest.raises(UserError, match=f"^no train folder in {class_folders} "):
+        main()
+    write_train(run, 50.0)
+    main()
+    assert capsys.readouterr().out == f"{run.name}: done, {run.folder}\n"

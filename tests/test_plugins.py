@@ -26,6 +26,7 @@ DECLARED = "from transmix.methods import Method\nMETHOD = Method('Mine', {})\n"
         ),
         (DECLARED.format({"cutmix_alhpa": 2.0}), ": unknown setting 'cutmix_alhpa': did you mean 'cutmix_alpha'?\n"),
         (DECLARED.format({"lr": -3.0}), ": lr=-3: must be above 0 and at most 10\n"),
+        (DECLARED.format(None), ": settings are no dictionary: give names with their values\n"),
         (DECLARED.format({"lr": "fast"}), ": lr=fast: must be a number\n"),
     ],
 )

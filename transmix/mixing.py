@@ -75,7 +75,7 @@ def cutmix(images: Tensor, box: Box, partner: Tensor | None = None) -> Mix:
     partner = mirror(len(images), images.device) if partner is None else partner
     y1, y2, x1, x2 = box
     mixed = images.clone()
-    mixed[:, :, y1:y2, x1:x2] = images[:, :, y1:y2, x1:x2].index_select(0, partner)
+    mixed[:, :, y1:y2, x1:x2] = images[partner, :, y1:y2, x1:x2]
     pasted = box_mask(box, images.shape[-2:], images.device).expand(len(images), -1, -1)
     return Mix(mixed, partner, _one_for_all(area_share(box, images.shape[-2:]), images), pasted)
 
@@ -91,14 +91,14 @@ def paste(images: Tensor, pasted: Tensor, partner: Tensor | None = None, lam: Te
     """
     partner = mirror(len(images), images.device) if partner is None else partner
     pasted = pasted.expand(len(images), -1, -1)
-    mixed = torch.where(pasted[:, None], images.index_select(0, partner), images)
+    mixed = torch.where(pasted[:, None], images[partner], images)
     return Mix(mixed, partner, pasted.float().mean((1, 2)) if lam is None else lam, pasted)
 
 
 def mixup(images: Tensor, lam: float, partner: Tensor | None = None) -> Mix:
     """Blend ``(1 - lam) * image + lam * partner``."""
     partner = mirror(len(images), images.device) if partner is None else partner
-    return Mix(images.lerp(images.index_select(0, partner), lam), partner, _one_for_all(lam, images))
+    return Mix(images.lerp(images[partner], lam), partner, _one_for_all(lam, images))
 
 
 def unmixed(images: Tensor) -> Mix:

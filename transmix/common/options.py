@@ -28,12 +28,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def separated(option: str, text: str) -> list[str]:
-    """What commas separate in an option's value.
+    """What commas separate in an option's value, without the blanks around it.
 
     Raises:
         UserError: nothing stands before or after a comma.
     """
-    found = text.split(",")
+    found = [part.strip() for part in text.split(",")]
     if "" in found:
         raise UserError(f"{option} {text}: has an empty name beside a comma: remove that comma")
     return found

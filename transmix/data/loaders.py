@@ -92,7 +92,8 @@ class EpochOrder(Sampler):
         self.steps = images // recipe.batch_size
         if self.steps == 0:
             raise UserError(
-                f"there are {images} images, fewer than one batch: set batch_size below {recipe.batch_size}"
+                f"there are {images} images, fewer than one batch of {recipe.batch_size}: "
+                f"set batch_size={images} or less"
             )
         self.epoch = self.first_step = 0
 

@@ -84,7 +84,10 @@ def methods() -> dict[str, Method]:
     for module in modules(sys.modules[__name__], "METHOD"):
         name = module.__name__.rpartition(".")[2]
         own = {function: getattr(module, function) for function in FUNCTIONS if hasattr(module, function)}
-        changed = {"mixer": name, **module.METHOD.settings} if own else module.METHOD.settings
+        if not isinstance(changed := module.METHOD.settings, dict):
+            raise ended(f"{module.__file__}: settings are no dictionary: give names with their values")
+        if own:
+            changed = {"mixer": name, **changed}
         try:
             check_settings(changed)
         except UserError as error:

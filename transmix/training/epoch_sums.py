@@ -48,11 +48,13 @@ class EpochSums:
             mix: how the micro-batch was mixed.
             objects: (B, H, W) bool, where the labelled objects are, where that is known.
         """
-        true = torch.full_like(mix.lam, torch.nan)
+        true = mix.lam.new_full(mix.lam.shape, torch.nan, dtype=torch.float32)
         if mix.pasted is not None and objects is not None:
             true = object_share(objects, mix.partner, mix.pasted)
         # of float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
-        self._noted.append((loss.detach(), torch.stack([lam.detach(), mix.lam, true]), mix.pasted is not None))
+        self._noted.append(
+            (loss.detach().reshape(()), torch.stack([lam.detach(), mix.lam, true]), mix.pasted is not None)
+        )
         if len(self._noted) == _TOGETHER:
             self._count()
 

@@ -78,7 +78,7 @@ def split_folder(root: Path, split: str) -> Path:
     """The folder of a split, ``train`` or ``val``, under whichever of its usual names it has."""
     if (found := _split_in(root, split)) is not None:
         return found
-    near = _with_splits(root.parent, *_folders(root))
+    near = _with_splits(root.absolute().parent, *_folders(root))
     rather = f": give {near}, which has one" if near else f" (expected {root / split}/<class>/*.JPEG)"
     raise UserError(f"no {split} folder in {root}{rather}")
 
@@ -90,8 +90,13 @@ def _split_in(root: Path, split: str) -> Path | None:
 
 def _with_splits(*folders: Path) -> Path | None:
     """The first that holds every split: what somebody meant who named a folder above or below it."""
-    open_to_us = (folder for folder in folders if os.access(folder, os.R_OK | os.X_OK))
-    return next((folder for folder in open_to_us if all(_split_in(folder, split) for split in SPLITS)), None)
+    for folder in folders:
+        try:
+            if all(_split_in(folder, split) for split in SPLITS):
+                return folder
+        except OSError:  # somebody else's, or a link in a circle: nobody named it
+            continue
+    return None
 
 
 def _no_split(folder: Path) -> UserError | None:
@@ -101,7 +106,7 @@ def _no_split(folder: Path) -> UserError | None:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir())
+    return sorted(Path(entry) for entry in os.scandir(root) if os.path.isdir(entry))  # no error for a link in a circle
 
 
 def class_images(folder: Path, left_out: Counter[str] | None = None, subset: str = "") -> dict[str, list[str]]:

@@ -102,8 +102,11 @@ class SourceSpec:
         return "train/<class>/*.JPEG and val/<class>/*.JPEG"
 
     def check(self) -> None:
-        """Raise `UserError` if the folder, or one of class folders' splits, is not there."""
+        """Raise `UserError` if the folder is not there."""
         if not self.path.is_dir():
             raise UserError(f"no such data folder: {self.path} (it should hold {self.expected})")
+
+    def check_splits(self) -> None:
+        """Raise `UserError` if one of class folders' splits is not there."""
         for split in () if self.kind else SPLITS:
             split_folder(self.path, split)
