@@ -344,6 +344,6 @@ def class_row(
     """Attention probabilities of token 0 over all tokens: (B, h, N), from tokens (B, N, C) in float32."""
     bias_q = None if bias_q is None else bias_q.float()
     query = nn.functional.linear(tokens[:, 0], weight_q.float(), bias_q) * scale
-    query = query.unflatten(-1, (num_heads, -1))  # (B, h, d)
-    folded = torch.einsum("bhd,hdc->bhc", query, weight_k.float().unflatten(0, (num_heads, -1)))
-    return (folded @ tokens.transpose(1, 2)).softmax(-1)
+    query = query.unflatten(-1, (num_heads, -1)).transpose(0, 1)  # (h, B, d)
+    folded = query @ weight_k.float().unflatten(0, (num_heads, -1))  # (h, B, C)
+    return (folded.transpose(0, 1) @ tokens.transpose(1, 2)).softmax(-1)

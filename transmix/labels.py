@@ -139,8 +139,10 @@ def object_share(objects: Tensor, partner: Tensor, pasted: Tensor | Box) -> Tens
     """
     if not isinstance(pasted, torch.Tensor):
         pasted = box_mask(pasted, objects.shape[-2:], objects.device)
-    outside = (objects & ~pasted).sum((-2, -1)).float()
-    inside = (objects[partner] & pasted).sum((-2, -1)).float()
+    outside, inside = (
+        seen.view(torch.uint8).sum((-2, -1), dtype=torch.int32).float()  # twice as fast as the sum of bool, in int64
+        for seen in (objects & ~pasted, objects[partner] & pasted)
+    )
     return inside / (outside + inside)
 
 

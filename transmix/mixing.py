@@ -72,10 +72,9 @@ def draw_box(rng: np.random.Generator, image_size: tuple[int, int], lam: float) 
 
 def cutmix(images: Tensor, box: Box, partner: Tensor | None = None) -> Mix:
     """Paste the partners' pixels inside `box`. `images` is left as it was."""
-    partner = mirror(len(images), images.device) if partner is None else partner
     y1, y2, x1, x2 = box
     mixed = images.clone()
-    mixed[:, :, y1:y2, x1:x2] = images[partner, :, y1:y2, x1:x2]
+    mixed[:, :, y1:y2, x1:x2], partner = _partners(images[:, :, y1:y2, x1:x2], partner)
     pasted = box_mask(box, images.shape[-2:], images.device).expand(len(images), -1, -1)
     return Mix(mixed, partner, _one_for_all(area_share(box, images.shape[-2:]), images), pasted)
 
@@ -89,21 +88,28 @@ def paste(images: Tensor, pasted: Tensor, partner: Tensor | None = None, lam: Te
         partner: (B,); by default `mirror`.
         lam: (B,) float32, the partner's share; by default the mask's mean.
     """
-    partner = mirror(len(images), images.device) if partner is None else partner
+    others, partner = _partners(images, partner)
     pasted = pasted.expand(len(images), -1, -1)
-    mixed = torch.where(pasted[:, None], images[partner], images)
+    mixed = torch.where(pasted[:, None], others, images)
     return Mix(mixed, partner, pasted.float().mean((1, 2)) if lam is None else lam, pasted)
 
 
 def mixup(images: Tensor, lam: float, partner: Tensor | None = None) -> Mix:
     """Blend ``(1 - lam) * image + lam * partner``."""
-    partner = mirror(len(images), images.device) if partner is None else partner
-    return Mix(images.lerp(images[partner], lam), partner, _one_for_all(lam, images))
+    others, partner = _partners(images, partner)
+    return Mix(images.lerp(others, lam), partner, _one_for_all(lam, images))
 
 
 def unmixed(images: Tensor) -> Mix:
     """The batch as it is."""
     return Mix(images, mirror(len(images), images.device), _one_for_all(0.0, images))
+
+
+def _partners(images: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Each image's partner, and its index; by default the mirror's, which is the faster to look up."""
+    if partner is None:
+        return images.flip(0), mirror(len(images), images.device)
+    return images[partner], partner
 
 
 def _one_for_all(lam: float, images: Tensor) -> Tensor:
