@@ -39,7 +39,8 @@ def _steps(processes: Processes, quick: bool) -> list[Row]:
 
 def _loop(processes: Processes, quick: bool) -> list[Row]:
     images, rounds = (64, 1) if quick else (1024, 3)
-    return [row for scale in ("tiny", "desk") for row in loop.loop_rows("deit_t", scale, images, rounds, processes)]
+    families = ("deit_t", "xcit_t", "pvt_t", "cait_xxs")
+    return [found for row in families for found in loop.loop_rows(row, images, rounds, processes)]
 
 
 def _loading(processes: Processes, quick: bool) -> list[Row]:

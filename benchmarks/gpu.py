@@ -23,7 +23,7 @@ def step_with(
     """A function that takes a TransMix step, as `Runtime.compile` and `Runtime.channels_last` would have it."""
     recipe = recipe_of(model, image_size, batch, "transmix", precision)
     made, _ = build_model(recipe, CLASSES)
-    task = MixingTask(made, CLASSES, recipe).to(device)
+    task = MixingTask(made, CLASSES, recipe, class_token_only=True).to(device)
     images = batch_of(image_size, batch).images.to(device).float() / 255
     labels = batch_of(image_size, batch).labels.to(device)
     if last:

@@ -38,10 +38,9 @@ EPOCHS = 4
 STRETCH = 4  # steps between turns
 
 
-def recipe_for(row: str, scale: str = "tiny") -> Recipe:
-    """A row's recipe at a scale, shortened, evaluated at its end only."""
-    short = {"epochs": EPOCHS, "evaluate_every": EPOCHS, "warmup_epochs": 0}
-    return override(SCALES[scale].recipe(row, "transmix"), **short)
+def recipe_for(row: str, epochs: int = EPOCHS) -> Recipe:
+    """A row's recipe at the scale tiny, shortened, evaluated at its end only."""
+    return override(SCALES["tiny"].recipe(row, "transmix"), epochs=epochs, evaluate_every=epochs, warmup_epochs=0)
 
 
 def scenes(folder: Path, images: int, processes: Processes) -> ImageSource:
@@ -51,45 +50,45 @@ def scenes(folder: Path, images: int, processes: Processes) -> ImageSource:
     return prepare(Data(spec.key, SourceSpec("", "", place / "imagenet"), place, spec), processes)
 
 
-def loop_rows(row: str, scale: str, images: int, rounds: int, processes: Processes) -> list[Row]:
+def loop_rows(row: str, images: int, rounds: int, processes: Processes) -> list[Row]:
     """The share of a bare loop's rate that training reaches, with crops, evaluation and checkpoints.
 
     From a run's first step to its weights; what comes before, decoding the training images above all, is not in it.
+    More than 1 is possible: training computes of a model's last block what the loss needs, the bare loop all of it.
 
     Args:
         row: of Table 1.
-        scale: whose recipe it is.
         images: of an epoch.
-        rounds: runs.
+        rounds: parts of the run, of `EPOCHS` each; the last one has the run's end, so the value is of all together.
         processes: this one.
     """
-    recipe, clock = recipe_for(row, scale), clock_for(processes.device)
+    recipe, clock = recipe_for(row, EPOCHS * rounds), clock_for(processes.device)
     runtime = Runtime(default_workers(processes), progress=False)
-    taken = {"bare": np.zeros(rounds), "training": np.zeros(rounds)}
     with tempfile.TemporaryDirectory() as scratch:
         source = scenes(Path(scratch), images, processes)
         bare_step = bare_loop(recipe, source.num_classes, processes.device)
-        for turn in range(-1, rounds):  # one more, for what is allocated or chosen once
-            folder = Path(scratch) / f"run{turn}"
-            folder.mkdir()
-            trainer = Interleaved(recipe, source, folder, 0, processes, runtime)
-            began = clock()
-            trainer.alternate(bare_step, clock).run()
-            if turn >= 0:
-                taken["bare"][turn] = trainer.bare_seconds
-                taken["training"][turn] = clock() - began - trainer.bare_seconds
-        steps = recipe.epochs * trainer.batches.steps
-    where = f"{recipe.model}, {recipe.image_size} px, {steps} steps of {recipe.batch_size}"
-    return [ratio("training loop / bare loop, rate", where, taken["bare"], taken["training"], LOOP, most=False)]
+        for folder, each in ("warm", recipe_for(row, 1)), ("run", recipe):  # what is chosen once is nobody's cost
+            out = Path(scratch) / folder
+            out.mkdir()
+            trainer = Interleaved(each, source, out, 0, processes, runtime)
+            seconds = trainer.alternate(bare_step, clock)
+    training, bare = seconds.reshape(rounds, EPOCHS, 2).sum(1).T
+    where = f"{recipe.model}, {recipe.image_size} px, {trainer.step} steps of {recipe.batch_size}"
+    found = ratio("training loop / bare loop, rate", where, bare, training, LOOP, most=False)
+    return [replace(found, value=float(bare.sum() / training.sum()))]
 
 
 class Interleaved(Trainer):
     """Training that gives way to a bare loop every few steps, for as many: both meet the same load of the machine."""
 
-    def alternate(self, bare_step: Callable[[], None], clock: Clock) -> Interleaved:
-        """The same, to be run beside a bare loop."""
-        self._bare_step, self._clock, self._owed, self.bare_seconds = bare_step, clock, 0, 0.0
-        return self
+    def alternate(self, bare_step: Callable[[], None], clock: Clock) -> np.ndarray:
+        """Train to the end beside a bare loop: each epoch's seconds of training and of the bare loop, (epochs, 2)."""
+        self._bare_step, self._clock, self._owed, self._bare_seconds = bare_step, clock, 0, 0.0
+        self._marks = [(clock(), 0.0)]
+        self.run()
+        self._marks[-1] = (clock(), self._bare_seconds)  # with the weights that are written last
+        total, bare = np.diff(self._marks, axis=0).T
+        return np.stack([total - bare, bare], 1)
 
     def _train_step(self, micro_batches: Iterator[Batch]) -> None:
         super()._train_step(micro_batches)
@@ -98,12 +97,16 @@ class Interleaved(Trainer):
             began = self._clock()
             for _ in range(self._owed):
                 self._bare_step()
-            self.bare_seconds += self._clock() - began
+            self._bare_seconds += self._clock() - began
             self._owed = 0
+
+    def _close_epoch(self) -> None:
+        super()._close_epoch()
+        self._marks.append((self._clock(), self._bare_seconds))
 
 
 def bare_loop(recipe: Recipe, classes: int, device: torch.device) -> Callable[[], None]:
-    """A step of forward, loss, backward and update, always on one batch: nothing is read, mixed, labelled or kept."""
+    """A step of forward, loss, backward and update of timm's model as it is, always on one batch, and nothing else."""
     model, _ = build_model(recipe, classes)
     task = MixingTask(model, classes, "none").to(device)
     optimizer = Optimisation(task, recipe, steps=1, accumulated=1).optimizer

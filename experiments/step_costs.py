@@ -109,7 +109,8 @@ def training_step(recipe: Recipe, classes: int, batch: Batch, seed: int, device:
     seed_python_numpy_torch(seed, "cost")
     model, about = build_model(recipe, classes)
     normalisation = about["mean"], about["std"]
-    task = MixingTask(model, classes, recipe, teacher=teacher_of(recipe, classes, normalisation)).to(device)
+    teacher = teacher_of(recipe, classes, normalisation)
+    task = MixingTask(model, classes, recipe, teacher=teacher, class_token_only=True).to(device)
     optimisation = Optimisation(task, recipe, steps=1, accumulated=1, head=task.head)
     task.train()
     images = Normalizer(*normalisation).to(device)(batch.images.to(device))

@@ -88,7 +88,7 @@ def test_the_official_step_has_our_loss():
 def test_the_small_parts_measure_what_they_say():
     with join_processes("cpu") as processes:
         found = steps.rows(bench.MICRO, 64, 8, 2, 1, CPU)
-        found += loop.loop_rows("deit_t", "tiny", 64, 1, processes)
+        found += loop.loop_rows("deit_t", 64, 1, processes)
         found += loading.rows("deit_s", 8, 1, processes)
         found += operators.rows(32, 2, CPU)
         found += sweep.rows(

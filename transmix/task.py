@@ -18,6 +18,7 @@ from transmix.labels import LABEL_RULES, READ_ATTENTION, mixed_targets, object_s
 from transmix.methods import methods
 from transmix.methods._step import Step, evaluating
 from transmix.mixing import Mix, MixPolicy, mix_batch, unmixed
+from transmix.models.last_block import shorten
 from transmix.models.teacher import Teacher
 from transmix.recipe import Mixing
 
@@ -38,6 +39,9 @@ class MixingTask(ClassificationTask):
         grid: (rows, columns) of the patch tokens, where you want them checked; the model's own, no other.
         teacher: the frozen model, where the method needs one: one that takes images normalised as the model's, or a
             `transmix.models.teacher.Teacher`.
+        class_token_only: in training, compute of the last block what the loss needs (`transmix.models.last_block`),
+            unless the method reads tokens: the same gradients within rounding, sooner. Hooks of your own that look at
+            that block's patch tokens find none then.
         device: for timm's base class.
         dtype: for timm's base class.
         settings: further settings of `transmix.recipe.Mixing`, by name: ``smoothing=0``, ``attention_of="ema"``.
@@ -56,6 +60,7 @@ class MixingTask(ClassificationTask):
         rng: np.random.Generator | None = None,
         grid: tuple[int, int] | None = None,
         teacher: nn.Module | None = None,
+        class_token_only: bool = False,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         **settings: Any,
@@ -82,6 +87,8 @@ class MixingTask(ClassificationTask):
             self.class_attention = self._reader(model if mixing.attention_of == "student" else self.teacher)
         self._blocks = BlockAttention(model) if "blocks" in reads else None
         self._tokens = FinalTokens(model) if "tokens" in reads else None
+        if class_token_only and self._tokens is None:
+            shorten(model)
         self._grid = None if grid is None else tuple(grid)
 
     @property

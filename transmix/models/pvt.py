@@ -229,7 +229,9 @@ class PyramidVisionTransformer(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to stage 4's normalised tokens, the class token first: (B, 3, height, width) to (B, N, C)."""
-        return self.forward_intermediates(x, indices=1)[0]
+        for stage in range(1, CLASS_STAGE):
+            x = _to_map(*self._forward_stage(x, stage))
+        return self.norm(self._forward_stage(x, CLASS_STAGE)[0])
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Tokens (B, N, C) to logits (B, classes), or to the features (B, C) that the head would see."""

@@ -105,7 +105,7 @@ class Trainer:
         self.normalise = Normalizer(self.about["mean"], self.about["std"], recipe.random_erasing)
         normalisation = self.about["mean"], self.about["std"]
         teacher = None if recipe.teacher is None else load_teacher(recipe.teacher, *normalisation)
-        self.task = MixingTask(self.model, len(source.classes), recipe, teacher=teacher)
+        self.task = MixingTask(self.model, len(source.classes), recipe, teacher=teacher, class_token_only=True)
         self.memory_format = torch.channels_last if self.runtime.channels_last else torch.contiguous_format
         self.task.to(processes.device, memory_format=self.memory_format)
         self.normalise.to(processes.device)
