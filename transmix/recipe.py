@@ -238,10 +238,7 @@ def override(recipe: Recipe, **settings: Any) -> Recipe:
 
     ``mix_options`` are added to those that the recipe has.
     """
-    known = [field.name for field in fields(Recipe)]
-    for name in settings:
-        if name not in known:
-            raise unknown_name("setting", name, known)
+    check_settings(settings)
     if "mix_options" in settings:
         settings["mix_options"] = recipe.mix_options | settings["mix_options"]
     return replace(recipe, **settings)

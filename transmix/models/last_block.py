@@ -27,7 +27,7 @@ class _VitBlock(vision_transformer.Block):
 
 class _PvtBlock(pvt.Block):
     def forward(self, x: Tensor, grid: pvt.Grid) -> Tensor:
-        """The same."""
+        """(B, N, C) to (B, 1, C) in training, else to (B, N, C), of a grid of patches."""
         if not self.training:
             return super().forward(x, grid)
         x = x[:, :1] + self.drop_path1(self.attn(self.norm1(x), grid)[:, :1])
@@ -36,7 +36,7 @@ class _PvtBlock(pvt.Block):
 
 class _XcitBlock(xcit.ClassAttentionBlock):
     def forward(self, x: Tensor) -> Tensor:
-        """The same; its attention is the class token's already, its norms and residuals are not."""
+        """(B, N, C) to (B, 1, C) in training, else to (B, N, C): its attention was the class token's already."""
         if not self.training:
             return super().forward(x)
         x = self.norm2(x[:, :1] + self.drop_path1(self.gamma1 * self.attn(self.norm1(x))))
