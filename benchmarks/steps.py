@@ -65,6 +65,8 @@ def official_step(recipe: Recipe, batch: Batch, device: torch.device) -> Callabl
 def rows(model: str, image_size: int, batch: int, rounds: int, steps: int, device: torch.device) -> list[Row]:
     """TransMix over CutMix, time and memory; over the official code, where the model is a vision transformer.
 
+    Ours compute of the last block what the loss needs, as training does; the official code computes all of it.
+
     Args:
         model: to train, random weights.
         image_size: of its images, in pixels.

@@ -114,7 +114,7 @@ def step_on(recipe: Recipe, device: torch.device, compiled: bool = False, last: 
     images, labels = torch.randn(BATCH, 3, size, size), torch.arange(BATCH) % CLASSES
     model, _ = build_model(recipe, CLASSES)
     layout = torch.channels_last if last else torch.contiguous_format
-    task = MixingTask(model, CLASSES, recipe).to(device, memory_format=layout)
+    task = MixingTask(model, CLASSES, recipe, class_token_only=True).to(device, memory_format=layout)
     optimisation = Optimisation(task, recipe, steps=1, accumulated=1)
     if compiled:
         task.compile()

@@ -84,6 +84,7 @@ def test_pruning_drops_what_is_not_needed(images):
     assert (model.num_features, model.grid_size) == (16, (16, 16))
     feature = model.forward_intermediates(images, intermediates_only=True)[-1]
     torch.testing.assert_close(feature, expected, **EXACT)
+    torch.testing.assert_close(model(images).transpose(1, 2).unflatten(2, (16, 16)), expected, **EXACT)
 
 
 def test_gradient_checkpointing_changes_no_gradient(images):

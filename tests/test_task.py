@@ -162,14 +162,28 @@ def test_evaluation_reads_no_attention_whatever_the_last_batch_was(images, monke
         assert len(rows) == read
 
 
-def test_compiled_once_for_mixed_and_unmixed_batches(images):
+@pytest.mark.parametrize("class_token_only", [False, True])
+def test_compiled_once_for_mixed_and_unmixed_batches(images, class_token_only):
     counted = CompileCounter()
-    task = TransMixTask(vit(), 7)
+    task = MixingTask(vit(), 7, "transmix", class_token_only=class_token_only)
     task.compile(backend=counted)
     for mix in (mixup(images, 0.3), cutmix(images, Box(0, 8, 0, 8)), unmixed(images), cutmix(images, Box(0, 8, 0, 9))):
         lam = task(images, LABELS, mix=mix)["lam"]
         assert torch.equal(lam, TransMixTask(vit(), 7)(images, LABELS, mix=mix)["lam"])
     assert counted.frame_count == 1
+
+
+def test_compiled_with_a_short_last_block_it_gives_the_same_gradients(images):
+    mix, found = cutmix(images, Box(4, 20, 8, 32)), []
+    for compiled in (False, True):
+        model = vit()
+        task = MixingTask(model, 7, "transmix", class_token_only=compiled)
+        if compiled:
+            task.compile(backend="aot_eager")
+        task(images, LABELS, mix=mix)["loss"].backward()
+        found.append([each.grad for each in model.parameters()])
+    for whole, short in zip(*found, strict=True):
+        torch.testing.assert_close(short, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_any_model_can_be_a_baseline():

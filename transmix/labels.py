@@ -140,7 +140,7 @@ def object_share(objects: Tensor, partner: Tensor, pasted: Tensor | Box) -> Tens
     if not isinstance(pasted, torch.Tensor):
         pasted = box_mask(pasted, objects.shape[-2:], objects.device)
     outside, inside = (
-        seen.view(torch.uint8).sum((-2, -1), dtype=torch.int32).float()  # twice as fast as the sum of bool, in int64
+        seen.bool().view(torch.uint8).sum((-2, -1), dtype=torch.int32).float()  # faster than of bool, in int64
         for seen in (objects & ~pasted, objects[partner] & pasted)
     )
     return inside / (outside + inside)

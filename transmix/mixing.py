@@ -106,7 +106,7 @@ def unmixed(images: Tensor) -> Mix:
 
 
 def _partners(images: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Each image's partner, and its index; by default the mirror's, which is the faster to look up."""
+    """A copy of each image's partner, and its index; by default the mirror's, which is the faster to look up."""
     if partner is None:
         return images.flip(0), mirror(len(images), images.device)
     return images[partner], partner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -18,7 +19,7 @@ from transmix.labels import LABEL_RULES, READ_ATTENTION, mixed_targets, object_s
 from transmix.methods import methods
 from transmix.methods._step import Step, evaluating
 from transmix.mixing import Mix, MixPolicy, mix_batch, unmixed
-from transmix.models.last_block import shorten
+from transmix.models import last_block
 from transmix.models.teacher import Teacher
 from transmix.recipe import Mixing
 
@@ -39,9 +40,8 @@ class MixingTask(ClassificationTask):
         grid: (rows, columns) of the patch tokens, where you want them checked; the model's own, no other.
         teacher: the frozen model, where the method needs one: one that takes images normalised as the model's, or a
             `transmix.models.teacher.Teacher`.
-        class_token_only: in training, compute of the last block what the loss needs (`transmix.models.last_block`),
-            unless the method reads tokens: the same gradients within rounding, sooner. Hooks of your own that look at
-            that block's patch tokens find none then.
+        class_token_only: let the training pass compute of the last block what the loss needs
+            (`transmix.models.last_block`), unless the method reads tokens: the same gradients within rounding, sooner.
         device: for timm's base class.
         dtype: for timm's base class.
         settings: further settings of `transmix.recipe.Mixing`, by name: ``smoothing=0``, ``attention_of="ema"``.
@@ -87,8 +87,7 @@ class MixingTask(ClassificationTask):
             self.class_attention = self._reader(model if mixing.attention_of == "student" else self.teacher)
         self._blocks = BlockAttention(model) if "blocks" in reads else None
         self._tokens = FinalTokens(model) if "tokens" in reads else None
-        if class_token_only and self._tokens is None:
-            shorten(model)
+        self.class_token_only = class_token_only and self._tokens is None
         self._grid = None if grid is None else tuple(grid)
 
     @property
@@ -137,7 +136,9 @@ class MixingTask(ClassificationTask):
             step.mix = self.own["mix"](step) if "mix" in self.own else mix_batch(input, self.policy, self.rng)
         if self.class_attention is not None:
             self.class_attention.pause(not self._needs_attention(step))
-        output = self.trainable_module(step.mix.images)
+        short = self.training and self.class_token_only
+        with last_block.class_token_only(step.model) if short else nullcontext():
+            output = self.trainable_module(step.mix.images)
         check_output(output, self.num_classes)
         step.output = output.float()
         self._take_what_was_read(step)

@@ -187,11 +187,11 @@ def by_size(images: Tensor, crops: Crops, size: int, filter_: str, batch: int) -
         found = nn.functional.interpolate(found, (size, size), mode=filter_, antialias=True)
         resized.append(found.permute(0, 2, 3, 1))
     # the mirrored ones come after all as they are: to write uint8 to places here and there is slow
-    places, mirrored = order.argsort(), mirrored.nonzero().flatten()
-    table = images.new_empty(len(order) + len(mirrored), size, size, channels)
+    places, which = order.argsort(), mirrored.nonzero().flatten()
+    table = images.new_empty(len(order) + len(which), size, size, channels)
     straight = torch.cat(resized, out=table[: len(order)])
-    table[len(order) :] = straight.index_select(0, places[mirrored]).flip(2)
-    places[mirrored] = torch.arange(len(order), len(table))
+    table[len(order) :] = straight.index_select(0, places[which]).flip(2)
+    places[which] = torch.arange(len(order), len(table))
     return iter([table.index_select(0, some).permute(0, 3, 1, 2).contiguous() for some in places.split(batch)])
 
 

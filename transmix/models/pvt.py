@@ -229,9 +229,10 @@ class PyramidVisionTransformer(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to stage 4's normalised tokens, the class token first: (B, 3, height, width) to (B, N, C)."""
-        for stage in range(1, CLASS_STAGE):
+        last = len(self.grid_sizes)
+        for stage in range(1, last):
             x = _to_map(*self._forward_stage(x, stage))
-        return self.norm(self._forward_stage(x, CLASS_STAGE)[0])
+        return self.norm(self._forward_stage(x, last)[0])
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Tokens (B, N, C) to logits (B, classes), or to the features (B, C) that the head would see."""
