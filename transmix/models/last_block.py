@@ -36,7 +36,7 @@ class _PvtBlock(pvt.Block):
 
 class _XcitBlock(xcit.ClassAttentionBlock):
     def forward(self, x: Tensor) -> Tensor:
-        """All tokens (B, N, C) to the class token (B, 1, C), the only one that asks and has an MLP here as it is."""
+        """All tokens (B, N, C) to the class token (B, 1, C); here the patches had no MLP anyway, but norms."""
         x = self.norm2(x[:, :1] + self.drop_path1(self.gamma1 * self.attn(self.norm1(x))))
         return x + self.drop_path2(self.gamma2 * self.mlp(x))
 
@@ -57,15 +57,18 @@ def class_token_only(model: nn.Module) -> Iterator[None]:
     otherwise, or with gradient checkpointing, whose backward pass runs the block again, outside.
     """
     where, usual, short = _BLOCKS.get(type(model), ("", None, None))
-    if not where or model.global_pool != "token" or model.grad_checkpointing:
+    if not where or model.global_pool != "token" or model.grad_checkpointing or not _known(getattr(model, where)[-1]):
         yield
         return
     block = getattr(model, where)[-1]
-    if type(block) is not usual or type(block.mlp) is not Mlp or not isinstance(block.norm2, nn.LayerNorm):
-        yield
-        return
     block.__class__ = short  # not a forward of its own: its hooks stay, and there is nothing to copy or to save
     try:
         yield
     finally:
         block.__class__ = usual
+
+
+def _known(block: nn.Module) -> bool:
+    """Whether a token's way through the block's second half is its own."""
+    usual = type(block) in (known for _, known, _ in _BLOCKS.values())
+    return usual and type(block.mlp) is Mlp and isinstance(block.norm2, nn.LayerNorm)
