@@ -70,7 +70,7 @@ check-gpu: $(VENV)  ## what a GPU computes against the CPU: families, precisions
 page: $(VENV)  ## the report from the records that are there
 	$(PY) -m reports $(STUDY)
 
-bench: $(VENV)  ## what training, sweeps and reports take beside their peers, each against its goal (10 minutes; QUICK=1)
+bench: $(VENV)  ## what training, sweeps and reports take beside their peers, each against its goal (15 minutes; QUICK=1)
 	@$(PY) -m benchmarks $(if $(QUICK),--quick,--json $(call quoted,RESULTS)/bench.json)
 
 test: lint  ## lint and every test
@@ -87,7 +87,7 @@ clean:  ## remove the environment and caches; results and data stay
 # third of all that is there, and keeps it; where it is told not to keep it, all is compiled here.
 $(VENV): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than Python 3.10: run make PYTHON=python3.x"; exit 2; }
-	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (about a minute)" && \
+	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (a minute or some, 5.6 GB)" && \
 	  $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check "$$(grep '^uv==' requirements.lock)" && \
 	  .venv/bin/uv pip sync -q $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(PY) requirements.lock && cp requirements.lock $@; fi
 

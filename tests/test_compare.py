@@ -310,6 +310,8 @@ def test_show_tells_of_a_run_that_another_scale_has(tmp_path, monkeypatch, capsy
         show(monkeypatch, capsys, run.name, "--results", str(tmp_path))
     with pytest.raises(UserError, match="unknown run at scale tiny"):
         show(monkeypatch, capsys, "table1.deit_t.baseline.seed7", "--results", str(tmp_path))
+    with pytest.raises(UserError, match="has a record, but no place in this study: name its methods, rows and PLUGINS"):
+        show(monkeypatch, capsys, run.name, *smoke.options, "--rows", "pvt_t")
 
 
 def test_show_of_a_sweep_and_of_a_long_history(copies, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -235,9 +236,24 @@ def test_options_are_parsed_typed_and_kept_where_they_differ(own_methods):
     assert recipe.options == {"share": 1.0, "side": 8}
     assert override(recipe, mix_options={"side": 4}).mix_options == {"share": 1.0, "side": 4}
     assert built(Recipe, plain(recipe)) == recipe
-    assert methods()["spots"].settings == {"mixer": "spots", "label_rule": "mean"}
+    code = hashlib.sha256(SPOTS.encode()).hexdigest()[:8]
+    assert methods()["spots"].settings == {"mixer": "spots", "mixer_code": code, "label_rule": "mean"}
+    assert methods()["tokenmix"].code is None
     with pytest.raises(UserError, match=r"write mix_options\.NAME=VALUE"):
         parse_settings(["mix_options=3"])
+
+
+def test_an_edited_file_of_ones_own_is_another_recipe(own_methods):
+    before = plain(small_recipe(mixer="spots"))
+    assert plain(override(small_recipe(), mixer="spots")) == before
+    (own_methods / "spots.py").write_text(SPOTS.replace("0.5", "0.6"))
+    del sys.modules["transmix.methods.spots"]
+    methods.cache_clear()
+    after = plain(small_recipe(mixer="spots"))
+    assert before | {"mixer_code": after["mixer_code"]} == after
+    assert before["mixer_code"] != after["mixer_code"]
+    assert plain(built(Recipe, before)) == before  # a record says what it was made with
+    assert override(built(Recipe, before), mixer="fmix").mixer_code is None
 
 
 class Cut(Exception):

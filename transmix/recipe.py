@@ -33,6 +33,7 @@ class Mixing:
     mix_prob: float = number(1.0, least=0, most=1)
     switch_prob: float = number(0.5, least=0, most=1)  # share of CutMix batches among the mixed
     mixer: str | None = text(None)  # the method whose own functions mix; None: Mixup and CutMix as timm draws them
+    mixer_code: str | None = text(None)  # what is in a user's own file of it: edited, it is another recipe
     mix_options: dict[str, Any] = field(default_factory=dict)  # its options that are not as its file has them
     as_published: bool = False  # with the known faults of the method's published code
     label_rule: str = choice("area", of=LABEL_RULES)  # area (CutMix), mean (TransMix), attention (Algorithm 1), oracle
@@ -56,6 +57,7 @@ class Mixing:
         if "teacher" in method.reads and self.teacher is None:
             raise UserError(f"mixer={self.mixer} needs a teacher: set teacher=FILE")
         object.__setattr__(self, "mix_options", _typed_options(method, self.mix_options))
+        object.__setattr__(self, "mixer_code", self.mixer_code or method.code)  # a record's stays
 
     @property
     def method(self) -> Method | None:
@@ -239,6 +241,8 @@ def override(recipe: Recipe, **settings: Any) -> Recipe:
     ``mix_options`` are added to those that the recipe has.
     """
     check_settings(settings)
+    if "mixer" in settings:
+        settings = {"mixer_code": None} | settings  # of this one, not of the one before
     if "mix_options" in settings:
         settings["mix_options"] = recipe.mix_options | settings["mix_options"]
     return replace(recipe, **settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,10 @@ class MixingTask(ClassificationTask):
         **settings: Any,
     ) -> None:
         super().__init__(model, criterion=SoftTargetCrossEntropy(), device=device, dtype=dtype, verbose=False)
+        if isinstance(teacher, str | Path):
+            raise UserError(
+                f"teacher is a name, {teacher}: give a model, `transmix.models.teacher.load_teacher` reads one"
+            )
         if teacher is not None:
             settings["teacher"] = type(teacher).__name__  # the settings say that there is one
         if type(num_classes) is not int or num_classes < 1:
@@ -255,6 +260,7 @@ class TransMixTask(MixingTask):
         smoothing: label smoothing, in both labels of a mixture.
         rng: draws the mixes; assign a fresh generator each step for exact resume.
         grid: (rows, columns) of patch tokens, where you want them checked; the model's own, no other.
+        class_token_only: as `MixingTask` has it.
         device: for timm's base class.
         dtype: for timm's base class.
     """
@@ -268,13 +274,15 @@ class TransMixTask(MixingTask):
         smoothing: float = 0.1,
         rng: np.random.Generator | None = None,
         grid: tuple[int, int] | None = None,
+        class_token_only: bool = False,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         if label_rule not in LABEL_RULES:
             raise ValueError(f"unknown label rule {label_rule!r}: one of {', '.join(LABEL_RULES)}")
         mixing = Mixing(label_rule=label_rule, smoothing=smoothing)
-        super().__init__(model, num_classes, mixing, policy, rng, grid, device=device, dtype=dtype)
+        short = {"class_token_only": class_token_only}
+        super().__init__(model, num_classes, mixing, policy, rng, grid, **short, device=device, dtype=dtype)
 
 
 def check_generator(rng: Any) -> np.random.Generator:

@@ -24,6 +24,7 @@ from reports.records.collect import Result
 from reports.records.found import Found, read_found
 from reports.records.origins import duration
 from transmix.common.errors import UserError
+from transmix.common.plugins import VARIABLE
 from transmix.common.text import printable
 
 EPOCHS = 12  # lines of a history that are shown
@@ -60,6 +61,11 @@ def _planned(args: argparse.Namespace) -> Run:
         scales = sorted({one.parent.name for one in folders if one.name.rpartition("-")[0] == args.run})
         if not scales:
             raise
+        if study.scale.name in scales:
+            raise UserError(
+                f"{args.run} has a record, but no place in this study: name its methods, rows and {VARIABLE}, or give "
+                "its folder"
+            ) from None
         raise UserError(
             f"no run {args.run} at scale {study.scale.name}, but elsewhere: add --scale {' or '.join(scales)}"
         ) from None

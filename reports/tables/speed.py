@@ -32,7 +32,10 @@ def build(collected: Collected) -> Table:
     kind, notes = "measured", ()
     if bench is None:
         bench, kind = published_bench(), "published"
-        notes = (problem or "No bench has been run here: make bench measures it in ten minutes, and keeps a record.",)
+        notes = (
+            problem
+            or "No bench has been run here: make bench measures it in a quarter of an hour, and keeps a record.",
+        )
     if bench is None:
         return Table("speed", "", COLUMNS, (), notes)
     caption = CAPTION.format(where=bench.where, commit=bench.commit[:7])

@@ -18,10 +18,12 @@ torch and NumPy from `transmix.common.lazy`.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from transmix.common.errors import UserError
@@ -56,6 +58,7 @@ class Method:
         name: the module's; filled in when it is found.
         card: the module's docstring; filled in when it is found.
         own: the module's functions by name, those of `FUNCTIONS` that it has; filled in when it is found.
+        code: digest of the module's file, where that is a user's own with such functions; filled in when it is found.
     """
 
     title: str
@@ -73,6 +76,7 @@ class Method:
     name: str = ""
     card: str = ""
     own: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    code: str | None = None
 
 
 @cache
@@ -86,14 +90,17 @@ def methods() -> dict[str, Method]:
         own = {function: getattr(module, function) for function in FUNCTIONS if hasattr(module, function)}
         if not isinstance(changed := module.METHOD.settings, dict):
             raise ended(f"{module.__file__}: settings are no dictionary: give names with their values")
+        file, code = Path(module.__file__), None
+        if own and file.parent != Path(__file__).parent:  # the suite's own are in the commit that a record names
+            code = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
         if own:
-            changed = {"mixer": name, **changed}
+            changed = {"mixer": name, **({"mixer_code": code} if code else {}), **changed}
         try:
             check_settings(changed)
         except UserError as error:
             raise ended(f"{module.__file__}: {error}") from None
         card = (module.__doc__ or "").strip()
-        found.append(replace(module.METHOD, name=name, card=card, own=own, settings=changed))
+        found.append(replace(module.METHOD, name=name, card=card, own=own, code=code, settings=changed))
     return {method.name: method for method in sorted(found, key=lambda method: (method.position, method.name))}
 
 
