@@ -40,3 +40,15 @@ def test_a_file_of_ones_own_that_cannot_be_used_is_one_line(tmp_path, text, mess
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {file}{message}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_too_deep_is_told_of(tmp_path):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "mine.py").write_text(DECLARED.format({}))
+    for folder, status in ((tmp_path / "methods", 2), (tmp_path, 0)):
+        environment = os.environ | {"PLUGINS": str(folder)}
+        command = [sys.executable, "-c", "from transmix.methods import methods; assert 'mine' in methods()"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert done.returncode == status
+        told = f"error: PLUGINS: {folder} holds the files of methods/ themselves: give the folder above it\n"
+        assert done.stderr == (told if status else "")

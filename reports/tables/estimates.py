@@ -35,7 +35,7 @@ def _estimated(collected: Collected) -> dict[str, list[Result]]:
 
 
 def build(collected: Collected) -> Table:
-    """A line for each table that has runs with an estimate, and one for all of them."""
+    """A line for each table that has runs with an estimate, whose records are named once, and one for all of them."""
     found = _estimated(collected)
     if not found:
         note = (
@@ -44,23 +44,25 @@ def build(collected: Collected) -> Table:
         return Table("estimates", "", COLUMNS, (), (note,))
     every = [result for results in found.values() for result in results]
     lines = [(tables()[name].label if name in tables() else name, of) for name, of in found.items()]
-    return Table("estimates", CAPTION, COLUMNS, tuple(_line(*line) for line in (*lines, ("all", every))))
+    rows = [_line(*line) | {"runs": _runs(line[1], sources=True)} for line in lines]
+    return Table("estimates", CAPTION, COLUMNS, (*rows, _line("all", every)))
 
 
 def _line(label: str, results: list[Result]) -> dict[str, Cell]:
     costs = [result.record.cost for result in results]
     ratios = [cost["cpu_seconds"] / cost["estimated"] for cost in costs]
-    sources = tuple(result.source for result in results)
     sums = {name: sum(cost[name] for cost in costs) / 60 for name in ("estimated", "cpu_seconds")}
     return {
         "table": Cell(label),
-        "runs": Cell(plural(len(results), "run"), "measured", sources),
-        "estimated": Cell(number(sums["estimated"], 1), "measured", sources),
-        "took": Cell(number(sums["cpu_seconds"], 1), "measured", sources),
-        "ratio": Cell(
-            f"{number(median(ratios))} ({number(min(ratios))} to {number(max(ratios))})", "measured", sources
-        ),
+        "runs": _runs(results),
+        "estimated": Cell(number(sums["estimated"], 1), "measured"),
+        "took": Cell(number(sums["cpu_seconds"], 1), "measured"),
+        "ratio": Cell(f"{number(median(ratios))} ({number(min(ratios))} to {number(max(ratios))})", "measured"),
     }
+
+
+def _runs(results: list[Result], sources: bool = False) -> Cell:
+    return Cell(plural(len(results), "run"), "measured", tuple(result.source for result in results if sources))
 
 
 def numbers(collected: Collected) -> Numbers:

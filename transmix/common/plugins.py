@@ -36,6 +36,8 @@ def modules(package: ModuleType, declares: str) -> Iterator[ModuleType]:
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not Path(folder).is_dir():
             raise ended(f"{VARIABLE}: no such folder: {folder} ({os.pathsep!r} separates several)")
+        if Path(folder).absolute().name == room and any(Path(folder).glob("*.py")):
+            raise ended(f"{VARIABLE}: {folder} holds the files of {room}/ themselves: give the folder above it")
         place = str(Path(folder).absolute() / room)
         if place not in package.__path__:
             package.__path__.append(place)

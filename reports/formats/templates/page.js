@@ -46,7 +46,7 @@
   for (const table of document.querySelectorAll("table")) if (table.tHead) prepare(table);
   for (const hint of document.querySelectorAll("#sorting")) hint.hidden = false;
 
-  // A table that is wider than its place says so; without this script, every large one does on a phone.
+  // A table that is wider than its place says so; without this script, every one of many columns does on a phone.
   const fit = () => {
     for (const hint of document.querySelectorAll(".hint")) {
       const place = hint.nextElementSibling;
