@@ -20,8 +20,8 @@ COLUMNS = (
 )
 CAPTION = (
     "Ratios and rates that make bench measured: {where}, code {commit}. Contenders take turns; on a CPU times are CPU "
-    "seconds. Median over rounds (of the training loop all together), and their ends. A goal is met by that value; near, "
-    "if rounds lie on both sides of it."
+    "seconds. Median over rounds (of the training loop all together), and their ends. A goal is met by that value; "
+    "near, if rounds lie on both sides of it."
 )
 _JUDGED = ("value", "low", "high", "goal", "most")
 QUICK = "A quick bench, which shows that its parts run: no measurement."
