@@ -284,7 +284,7 @@ def test_a_study_without_a_grid_shows_what_was_published_of_desks(tmp_path, monk
     study = make_study(tmp_path / "tiny", "--scale", "tiny", "--rows", "deit_t")
     for table in (table6, table7):
         built = table.build(collect(study))
-        assert built.caption.startswith("Published runs of this suite, CPU (x86_64). ")
+        assert built.caption.startswith("Published runs of this suite, scale desk, CPU (x86_64). ")
         assert {cell.kind for row in built.rows for cell in row.values()} <= {"label", "published", "missing"}
         assert all(line["published"] for line in table.numbers(collect(study)))
     assert table6.build(collect(study)).rows[0]["transmix"].text == "+1.00 ± 0.20"

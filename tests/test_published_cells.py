@@ -44,7 +44,8 @@ def test_what_a_reader_has_not_run_is_shown_as_published_and_never_mixed(tmp_pat
     assert {name: sets for name, sets in sources.items() if sets != {"desk" if "published" in name else ""}} == {}
     assert "Lines marked “published” are published runs of this suite" in table.caption
     assert any(
-        note.startswith("Published runs of this suite, CPU (x86_64). TransMix: shown above") for note in table.notes
+        note.startswith("Published runs of this suite, scale desk, CPU (x86_64). TransMix: shown above")
+        for note in table.notes
     )
     lines = table6.numbers(collected)
     assert {line["published"] for line in lines if line["epochs"] == 40} == {True}

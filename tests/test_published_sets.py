@@ -26,7 +26,7 @@ from tests.made_up import (
     write_train,
 )
 
-H100 = "published runs of this suite: NVIDIA H100"
+H100 = "published runs of this suite: scale tiny, NVIDIA H100"
 WRITERS = {
     "train": write_train,
     "occlusion": write_occlusion,
@@ -138,7 +138,10 @@ def test_equal_numbers_are_counted_and_the_others_measured(study, tmp_path):
     for run, top1 in values.items():
         write_train(ours(study, f"table1.deit_t.{run}"), top1)
     note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
-    assert note == "Published runs of this suite: NVIDIA H100: 4 of 4 numbers are equal to ours to the last digit."
+    assert (
+        note
+        == "Published runs of this suite: scale tiny, NVIDIA H100: 4 of 4 numbers are equal to ours to the last digit."
+    )
     write_train(ours(study, "table1.deit_t.transmix.seed1"), 53.1)
     ours(study, "table1.deit_t.baseline.seed1").folder.joinpath("record.json").unlink()
     note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
@@ -155,8 +158,8 @@ def test_runs_on_other_images_are_not_compared(study, tmp_path):
     edit(folder, lambda record: record["data"].update(OTHER_DATA))
     note = tables()["table1"].build(collect(study, tmp_path)).notes[-1]
     assert note == (
-        "Published runs of this suite: NVIDIA H100: 1 of 1 number is equal to ours to the last digit. 1 run on other "
-        "data than ours, so not compared."
+        "Published runs of this suite: scale tiny, NVIDIA H100: 1 of 1 number is equal to ours to the last digit. "
+        "1 run on other data than ours, so not compared."
     )
 
 
@@ -188,7 +191,7 @@ def test_sets_of_cpus_are_told_apart_by_the_processors_they_name(study, tmp_path
         folder = tmp_path / processor / ours(study, "table1.deit_t.baseline.seed0").id
         edit(folder, lambda record, name=processor: record["environment"].update(processor=name))
     collected = collect(study, tmp_path)
-    heading = "published runs of this suite: CPU (x86_64)"
+    heading = "published runs of this suite: scale tiny, CPU (x86_64)"
     assert texts(collected, "table1", f"{heading} AMD EPYC 9554")[0][0] == "50.00"
     assert texts(collected, "table1", f"{heading} Intel Xeon 8480")[0][0] == "51.00"
 

@@ -31,7 +31,11 @@ def grid_study(collected: Collected) -> tuple[Collected, str]:
     A study that has none and of which nothing was published is itself.
     """
     desk = None if collected.study.grid else published_study("desk")
-    return (collected, "") if desk is None else (desk.collected, f"{HEADING[0].upper()}{HEADING[1:]}, {desk.devices}. ")
+    return (
+        (collected, "")
+        if desk is None
+        else (desk.collected, f"{HEADING[0].upper()}{HEADING[1:]}, scale desk, {desk.devices}. ")
+    )
 
 
 def published_grid(collected: Collected) -> tuple[Collected, str] | None:
@@ -41,7 +45,8 @@ def published_grid(collected: Collected) -> tuple[Collected, str] | None:
     """
     sets = [there for there in collected.published if _records(there, GRID)] if collected.study.grid else []
     largest = max(sets, key=lambda there: len(_records(there, GRID)), default=None)
-    return largest and (largest.collected, f"{HEADING[0].upper()}{HEADING[1:]}, {_devices(largest, GRID)}. ")
+    whose = f"{HEADING[0].upper()}{HEADING[1:]}, scale {collected.study.scale.name}"
+    return largest and (largest.collected, f"{whose}, {_devices(largest, GRID)}. ")
 
 
 def published_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
@@ -59,7 +64,8 @@ def sets_of(collected: Collected, *tables: str) -> list[tuple[str, Collected]]:
     twins = {device for device in devices if devices.count(device) > 1}
     pairs = list(zip(devices, found, strict=True))
     named = [f"{device}, {there.name}" if device in twins else device for device, there in pairs]
-    return [(f"{HEADING}: {name}", there.collected) for name, there in zip(named, found, strict=True)]
+    scale = collected.study.scale.name
+    return [(f"{HEADING}: scale {scale}, {name}", there.collected) for name, there in zip(named, found, strict=True)]
 
 
 def set_columns(sets: list[tuple[str, Collected]], titles: Mapping[str, str]) -> tuple[Column, ...]:
