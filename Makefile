@@ -87,7 +87,7 @@ clean:  ## remove the environment and caches; results and data stay
 # third of all that is there, and keeps it; where it is told not to keep it, all is compiled here.
 $(VENV): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than Python 3.10: run make PYTHON=python3.x"; exit 2; }
-	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (a minute or some, 5.6 GB)" && \
+	@if cmp -s requirements.lock $@; then touch $@; else echo "setting up .venv (a minute or more, 5.6 GB)" && \
 	  $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check "$$(grep '^uv==' requirements.lock)" && \
 	  .venv/bin/uv pip sync -q $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(PY) requirements.lock && cp requirements.lock $@; fi
 

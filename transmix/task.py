@@ -281,8 +281,8 @@ class TransMixTask(MixingTask):
         if label_rule not in LABEL_RULES:
             raise ValueError(f"unknown label rule {label_rule!r}: one of {', '.join(LABEL_RULES)}")
         mixing = Mixing(label_rule=label_rule, smoothing=smoothing)
-        short = {"class_token_only": class_token_only}
-        super().__init__(model, num_classes, mixing, policy, rng, grid, **short, device=device, dtype=dtype)
+        further = {"class_token_only": class_token_only, "device": device, "dtype": dtype}
+        super().__init__(model, num_classes, mixing, policy, rng, grid, **further)
 
 
 def check_generator(rng: Any) -> np.random.Generator:

@@ -31,11 +31,7 @@ def grid_study(collected: Collected) -> tuple[Collected, str]:
     A study that has none and of which nothing was published is itself.
     """
     desk = None if collected.study.grid else published_study("desk")
-    return (
-        (collected, "")
-        if desk is None
-        else (desk.collected, f"{HEADING[0].upper()}{HEADING[1:]}, scale desk, {desk.devices}. ")
-    )
+    return (collected, "") if desk is None else (desk.collected, _said("desk", desk.devices))
 
 
 def published_grid(collected: Collected) -> tuple[Collected, str] | None:
@@ -45,8 +41,11 @@ def published_grid(collected: Collected) -> tuple[Collected, str] | None:
     """
     sets = [there for there in collected.published if _records(there, GRID)] if collected.study.grid else []
     largest = max(sets, key=lambda there: len(_records(there, GRID)), default=None)
-    whose = f"{HEADING[0].upper()}{HEADING[1:]}, scale {collected.study.scale.name}"
-    return largest and (largest.collected, f"{whose}, {_devices(largest, GRID)}. ")
+    return largest and (largest.collected, _said(collected.study.scale.name, _devices(largest, GRID)))
+
+
+def _said(scale: str, devices: str) -> str:
+    return f"{HEADING.capitalize()}, scale {scale}, {devices}. "
 
 
 def published_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from reports.analysis.words import number, plural
-from reports.formats.table import Cell, Column, Table
+from reports.formats.table import Cell, Column, Source, Table
 from reports.records.collect import Collected, Result
 from reports.tables import Numbers, TableSpec, tables
 
@@ -44,25 +44,21 @@ def build(collected: Collected) -> Table:
         return Table("estimates", "", COLUMNS, (), (note,))
     every = [result for results in found.values() for result in results]
     lines = [(tables()[name].label if name in tables() else name, of) for name, of in found.items()]
-    rows = [_line(*line) | {"runs": _runs(line[1], sources=True)} for line in lines]
+    rows = [_line(label, of, tuple(result.source for result in of)) for label, of in lines]
     return Table("estimates", CAPTION, COLUMNS, (*rows, _line("all", every)))
 
 
-def _line(label: str, results: list[Result]) -> dict[str, Cell]:
+def _line(label: str, results: list[Result], sources: tuple[Source, ...] = ()) -> dict[str, Cell]:
     costs = [result.record.cost for result in results]
     ratios = [cost["cpu_seconds"] / cost["estimated"] for cost in costs]
     sums = {name: sum(cost[name] for cost in costs) / 60 for name in ("estimated", "cpu_seconds")}
     return {
         "table": Cell(label),
-        "runs": _runs(results),
+        "runs": Cell(plural(len(results), "run"), "measured", sources),
         "estimated": Cell(number(sums["estimated"], 1), "measured"),
         "took": Cell(number(sums["cpu_seconds"], 1), "measured"),
         "ratio": Cell(f"{number(median(ratios))} ({number(min(ratios))} to {number(max(ratios))})", "measured"),
     }
-
-
-def _runs(results: list[Result], sources: bool = False) -> Cell:
-    return Cell(plural(len(results), "run"), "measured", tuple(result.source for result in results if sources))
 
 
 def numbers(collected: Collected) -> Numbers:

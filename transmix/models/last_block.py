@@ -14,7 +14,8 @@ from typing import Any
 
 from timm.layers import Mlp
 from timm.models import VisionTransformer, Xcit, vision_transformer, xcit
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import LayerNorm, Module
 
 from transmix.models import pvt
 
@@ -50,25 +51,26 @@ _BLOCKS = {
 
 
 @contextmanager
-def class_token_only(model: nn.Module) -> Iterator[None]:
+def class_token_only(model: Module) -> Iterator[None]:
     """Within it the model's last block computes the class token alone; its features are then (B, 1, C).
 
     A model whose loss needs more is left as it is: of another class, with blocks or an MLP of one's own, pooled
     otherwise, or with gradient checkpointing, whose backward pass runs the block again, outside.
     """
     where, usual, short = _BLOCKS.get(type(model), ("", None, None))
-    if not where or model.global_pool != "token" or model.grad_checkpointing or not _known(getattr(model, where)[-1]):
+    pooled = bool(where) and model.global_pool == "token" and not model.grad_checkpointing
+    block = getattr(model, where)[-1] if pooled else None
+    # else a token's way through the block's second half may not be its own
+    if (
+        block is None
+        or type(block) is not usual
+        or type(block.mlp) is not Mlp
+        or not isinstance(block.norm2, LayerNorm)
+    ):
         yield
         return
-    block = getattr(model, where)[-1]
     block.__class__ = short  # not a forward of its own: its hooks stay, and there is nothing to copy or to save
     try:
         yield
     finally:
         block.__class__ = usual
-
-
-def _known(block: nn.Module) -> bool:
-    """Whether a token's way through the block's second half is its own."""
-    usual = type(block) in (known for _, known, _ in _BLOCKS.values())
-    return usual and type(block.mlp) is Mlp and isinstance(block.norm2, nn.LayerNorm)

@@ -48,7 +48,7 @@ class EpochSums:
             mix: how the micro-batch was mixed.
             objects: (B, H, W) bool, where the labelled objects are, where that is known.
         """
-        true = mix.lam.new_full(mix.lam.shape, torch.nan, dtype=torch.float32)
+        true = torch.full_like(mix.lam, torch.nan, dtype=torch.float32)
         if mix.pasted is not None and objects is not None:
             true = object_share(objects, mix.partner, mix.pasted)
         # of float32, as the labels' lambda is: the area rule moves no label, not even by a rounding error
