@@ -18,7 +18,6 @@ torch and NumPy from `transmix.common.lazy`.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from transmix.common.errors import UserError
+from transmix.common.files import sha256
 from transmix.common.plugins import ended, modules
 from transmix.common.ranges import Range
 
@@ -92,7 +92,7 @@ def methods() -> dict[str, Method]:
             raise ended(f"{module.__file__}: settings are no dictionary: give names with their values")
         file, code = Path(module.__file__), None
         if own and file.parent != Path(__file__).parent:  # the suite's own are in the commit that a record names
-            code = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+            code = sha256(file)[:8]
         if own:
             changed = {"mixer": name, **({"mixer_code": code} if code else {}), **changed}
         try:
